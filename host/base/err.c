@@ -1,0 +1,85 @@
+/* Owns error text and the end of the process for lack of memory. Knows nothing of who prints. */
+#include "base/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int rb_err_set(struct rb_err *err, int code, const char *fmt, ...)
+{
+    if (err) {
+        va_list ap;
+        char text[RB_ERR_MAX]; /* the arguments may point into err->msg */
+        va_start(ap, fmt);
+        vsnprintf(text, sizeof(text), fmt, ap);
+        va_end(ap);
+        err->code = code;
+        memcpy(err->msg, text, sizeof(text));
+    }
+    return code;
+}
+
+int rb_err_sys(struct rb_err *err, int code, int errnum, const char *fmt, ...)
+{
+    if (err) {
+        va_list ap;
+        char text[RB_ERR_MAX];
+        va_start(ap, fmt);
+        vsnprintf(text, sizeof(text), fmt, ap);
+        va_end(ap);
+        rb_err_set(err, code, "%s: %s", text, strerror(errnum));
+    }
+    return code;
+}
+
+int rb_err_prefix(struct rb_err *err, const char *fmt, ...)
+{
+    if (!err)
+        return RB_OK;
+    va_list ap;
+    char text[RB_ERR_MAX / 2];
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    return rb_err_set(err, err->code, "%s: %s", text, err->msg);
+}
+
+void rb_die(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("rbhost: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputs("\n", stderr);
+    va_end(ap);
+    abort();
+}
+
+void *rb_alloc(size_t n)
+{
+    void *p = calloc(1, n ? n : 1);
+    if (!p)
+        rb_die("out of memory (%zu bytes); the run can be resumed", n);
+    return p;
+}
+
+void *rb_realloc(void *p, size_t n)
+{
+    void *q = realloc(p, n ? n : 1);
+    if (!q)
+        rb_die("out of memory (%zu bytes); the run can be resumed", n);
+    return q;
+}
+
+char *rb_strdup(const char *s)
+{
+    return s ? rb_strndup(s, strlen(s)) : NULL;
+}
+
+char *rb_strndup(const char *s, size_t n)
+{
+    char *p = rb_alloc(n + 1);
+    memcpy(p, s, n);
+    return p;
+}

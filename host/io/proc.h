@@ -1,0 +1,69 @@
+/* Child processes: posix_spawn (libuv's fork is slow from a large host), pidfd, own session, capped capture.
+ *
+ * One struct rb_proc is one child. The driver knows no Lua and no journal. Nothing it does blocks the loop. */
+#ifndef RB_PROC_H
+#define RB_PROC_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/sha.h"
+#include "loop/loop.h"
+
+struct rb_proc;
+
+/* One captured stream. */
+struct rb_capture {
+    struct rb_buf buf;          /* the first max_output bytes */
+    uint64_t total;             /* bytes that came in all; more than buf.len means cut */
+    struct sha256_ctx sha;
+    uint8_t digest[RB_SHA_LEN]; /* of all that came, also of what was cut */
+};
+
+enum rb_proc_end {
+    RB_PROC_EXITED,    /* by itself: code or signal */
+    RB_PROC_TIMED_OUT, /* its time-out passed and the group was told to end */
+    RB_PROC_KILLED,    /* rb_proc_kill() was called before it ended by itself */
+};
+
+struct rb_proc_result {
+    enum rb_proc_end end;
+    int code;       /* exit code, -1 when a signal ended it */
+    int signal;     /* number, 0 when it exited */
+    bool held_open; /* it ended, but a descendant still holds its output open: the capture was closed after drain_ms */
+    bool stdin_short; /* it ended without reading all of its input */
+    int64_t started, ended; /* rb_clock_boot() */
+    struct rb_capture out, err;
+};
+
+struct rb_proc_options {
+    const char *const *argv; /* argv[0] with a slash is taken as is (below cwd when relative), else sought in PATH of envp */
+    const char *const *envp; /* the child's whole environment */
+    const char *cwd;         /* NULL: the host's */
+    const void *stdin_data;  /* NULL: /dev/null. Copied. */
+    size_t stdin_len;
+    size_t max_output;       /* for each of stdout and stderr */
+    uint64_t timeout_ms;     /* 0: none */
+    uint64_t grace_ms;       /* between TERM and KILL of the group */
+    uint64_t drain_ms;       /* how long to wait for end of file after the child has ended */
+    /* Live output, on the loop, before the end; may be NULL. stream is 1 or 2. */
+    void (*on_output)(void *arg, int stream, const char *data, size_t len);
+    /* Once, on the loop, never from within rb_proc_start(): everything is collected and reaped. `result` is borrowed
+     * for the call; the captures may be taken with rb_buf_detach(). The proc frees itself afterwards. */
+    void (*on_done)(void *arg, struct rb_proc_result *result);
+    void *arg;
+};
+
+/* Starts it. On success *out is valid until on_done has returned. On failure nothing was started and on_done will
+ * not be called: RB_ENOENT (no such command or folder), RB_EDENIED (not executable, a directory), RB_EINVAL (NUL,
+ * empty argv), RB_EIO (the system: too many processes or descriptors, argument list too long). */
+int rb_proc_start(struct rb_loop *loop, const struct rb_proc_options *opt, struct rb_proc **out, struct rb_err *err);
+
+/* TERM to the group, KILL after grace_ms; on_done follows. Further calls do nothing. */
+void rb_proc_kill(struct rb_proc *p);
+
+/* KILL to the group at once; for the second signal of an operator. on_done follows. */
+void rb_proc_kill_now(struct rb_proc *p);
+
+int rb_proc_pid(const struct rb_proc *p); /* also the id of its process group and session */
+
+#endif
