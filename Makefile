@@ -1,0 +1,140 @@
+# rbhost's build. `make help` lists what can be asked for. Everything that is made lies below $(B).
+#
+#   make B=/tmp/x          build somewhere else
+#   make CC=clang V=1      another compiler; show the commands
+#
+# A variant (fault, asan, …) is the same tree of objects below $(B)/<variant>, with other flags.
+
+B       ?= build
+VARIANT ?= release
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION := 0.1.0
+
+CC         ?= cc
+AR         ?= ar
+PKG_CONFIG ?= pkg-config
+PACKAGES   := libuv lua5.4 jansson sqlite3 nettle
+
+O := $(if $(filter release,$(VARIANT)),$(B),$(B)/$(VARIANT))
+
+ifeq ($(V),1)
+Q :=
+say := @:
+else
+Q := @
+say := @echo
+endif
+
+all: $(O)/rbhost
+
+# -- flags ----------------------------------------------------------------------------------------------------------------
+
+WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+HARDEN := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -Wformat -Wformat-security
+OPT    := $(HARDEN)
+
+ifeq ($(VARIANT),dev)
+WARN += -Werror
+else ifeq ($(VARIANT),fault)
+DEFINE := -DRB_FAULT
+else ifeq ($(VARIANT),asan)
+OPT := -O1 -fno-omit-frame-pointer
+SAN := -fsanitize=address
+else ifeq ($(VARIANT),ubsan)
+OPT := -O1 -fno-omit-frame-pointer
+SAN := -fsanitize=undefined -fno-sanitize-recover=all
+else ifeq ($(VARIANT),gcstress)
+DEFINE := -DRB_GCSTRESS
+else ifeq ($(VARIANT),oom)
+DEFINE := -DRB_OOM
+else ifneq ($(VARIANT),release)
+$(error there is no variant "$(VARIANT)")
+endif
+
+ifneq ($(filter clean help lint format,$(MAKECMDGOALS)),$(or $(MAKECMDGOALS),all))
+LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
+LIB_LIBS   := $(shell $(PKG_CONFIG) --libs $(PACKAGES) || echo missing)
+ifeq ($(LIB_LIBS),missing)
+$(error libraries are missing; ./bootstrap installs them)
+endif
+endif
+
+# Of the user's CFLAGS and LDFLAGS nothing is lost: they come last.
+ALL_CFLAGS  := -std=c11 -D_GNU_SOURCE -DRB_VERSION='"$(VERSION)"' $(DEFINE) -g $(OPT) $(SAN) -fPIE -pthread $(WARN) \
+               -Ihost -I$(O)/gen $(LIB_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now $(SAN) $(LDFLAGS)
+ALL_LIBS    := $(LIB_LIBS) -ldl -lm
+
+# -- the program ----------------------------------------------------------------------------------------------------------
+
+SRC      := $(filter-out $(SKIP),$(sort $(wildcard host/*/*.c)))
+MAIN_OBJ := $(O)/host/front/main.o
+LIB_OBJ  := $(filter-out $(MAIN_OBJ),$(SRC:%.c=$(O)/%.o)) $(O)/gen/embed.o
+
+$(O)/rbhost: $(MAIN_OBJ) $(O)/librbhost.a
+	$(say) "  link  $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(MAIN_OBJ) $(O)/librbhost.a $(ALL_LIBS)
+
+# Made anew each time, with q: two files of different folders may have one name.
+$(O)/librbhost.a: $(LIB_OBJ) $(O)/objects
+	$(say) "  ar    $@"
+	$(Q)rm -f $@ && $(AR) qcs $@ $(LIB_OBJ)
+
+$(O)/%.o: %.c $(O)/flags
+	$(say) "  cc    $<"
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/gen/%.o: $(O)/gen/%.c $(O)/flags
+	$(say) "  cc    $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# These files change only when their text does, so other flags, or a source that has gone, rebuild what they should.
+define stamp
+	$(Q)mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(1))' > $@
+endef
+$(O)/flags: FORCE
+	$(call stamp,$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS))
+$(O)/objects: FORCE
+	$(call stamp,$(LIB_OBJ))
+$(O)/gen/stdlib.list: FORCE
+	$(call stamp,$(STDLIB))
+
+# -- the Lua side, embedded -----------------------------------------------------------------------------------------------
+
+STDLIB := $(filter-out stdlib/meta/%,$(sort $(wildcard stdlib/*.lua stdlib/*/*.lua)))
+
+$(O)/tools/embed: tools/embed.c $(O)/flags
+	$(say) "  cc    $<"
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(ALL_LIBS)
+
+$(O)/gen/embed.c: $(O)/tools/embed $(STDLIB) $(O)/gen/stdlib.list
+	$(say) "  embed $(words $(STDLIB)) files"
+	$(Q)ASAN_OPTIONS=detect_leaks=0 $(O)/tools/embed stdlib $(STDLIB) > $@.tmp && mv $@.tmp $@
+
+# -- variants -------------------------------------------------------------------------------------------------------------
+
+fault:
+	$(Q)$(MAKE) --no-print-directory VARIANT=fault $(B)/fault/rbhost
+dev:
+	$(Q)$(MAKE) --no-print-directory VARIANT=dev $(B)/dev/rbhost unit-programs
+
+# -- tests ----------------------------------------------------------------------------------------------------------------
+
+UNIT := $(patsubst tests/unit/%.c,$(O)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+
+unit-programs: $(UNIT)
+
+$(O)/unit/%: $(O)/tests/unit/%.o $(O)/librbhost.a
+	$(say) "  link  $@"
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $< $(O)/librbhost.a $(ALL_LIBS) -lcmocka
+
+clean:
+	rm -rf $(B)
+
+.PHONY: all fault dev unit-programs clean FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+FORCE:
+
+-include $(MAIN_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(UNIT:$(O)/unit/%=$(O)/tests/unit/%.d)
