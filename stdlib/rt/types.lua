@@ -1,0 +1,207 @@
+-- The types of parameters: what each accepts, and what it makes of text from a command line. Knows nothing of headers and of where
+-- values come from.
+local phrase = require "rt.phrase"
+local scalars = require "rt.scalars"
+
+local M = {}
+
+-- Between min and max? By value for numbers and durations, by length for the rest.
+local function within(p, size)
+    local min, max = p.min, p.max
+    if p.type == "duration" then
+        min, max = scalars.seconds(min), scalars.seconds(max)
+    end
+    return not (min and size < min) and not (max and size > max)
+end
+
+local function length(s)
+    return utf8.len(s) or #s
+end
+
+-- Each returns the value, or nil and perhaps a reason.
+local of = {}
+
+local function text_type(check)
+    return function(p, raw)
+        if type(raw) ~= "string" then
+            return nil
+        elseif raw:find("\0", 1, true) then
+            return nil, "it has a NUL byte"
+        elseif not utf8.len(raw) then
+            return nil, "it is not UTF-8"
+        elseif check and not check(raw) or not within(p, length(raw)) then
+            return nil
+        end
+        return raw
+    end
+end
+
+of.string = text_type()
+of.url = text_type(scalars.is_url)
+of.host = text_type(scalars.is_host)
+of.file = text_type(function(s)
+    return s ~= ""
+end)
+
+function of.secret(p, raw)
+    if type(raw) ~= "string" then
+        return nil, "it is not text"
+    elseif #raw < 8 or not within(p, #raw) then
+        return nil, ("it has %d bytes"):format(#raw)
+    end
+    return raw
+end
+
+function of.integer(p, raw)
+    local n, why = scalars.integer(raw)
+    return n and within(p, n) and n or nil, why
+end
+
+function of.number(p, raw)
+    local n = scalars.number(raw)
+    return n and within(p, n) and n or nil
+end
+
+function of.boolean(_, raw)
+    return scalars.boolean(raw)
+end
+
+function of.duration(p, raw)
+    local s = scalars.seconds(raw)
+    if not s or not within(p, s) then
+        return nil
+    end
+    return scalars.number(raw) or raw -- seconds without a unit are a number, the rest stays as it was written
+end
+
+function of.choice(_, raw)
+    return raw -- the choices say the rest
+end
+
+-- The elements of a list or map: of their type, and match and choices are about each of them.
+local function element(p, raw, json)
+    return M.convert({ type = p.of or "string", match = p.match, choices = p.choices }, raw, json)
+end
+
+local function from_json(raw, json)
+    local ok, v = pcall(json or error, raw)
+    if ok and type(v) == "table" then
+        return v
+    end
+    return nil, "it is not valid JSON"
+end
+
+function of.list(p, raw, json)
+    if type(raw) == "string" then
+        if raw:find("^%s*%[") then
+            local v, why = from_json(raw, json)
+            if not v then
+                return nil, why
+            end
+            raw = v
+        else
+            local parts = {}
+            if raw:find("%S") then
+                for part in (raw .. ","):gmatch("%s*(.-)%s*,") do
+                    parts[#parts + 1] = part
+                    if part == "" then
+                        return nil, ("element %d is empty"):format(#parts)
+                    end
+                end
+            end
+            raw = parts
+        end
+    end
+    if type(raw) ~= "table" then
+        return nil
+    end
+    local out, n = {}, 0
+    for _ in pairs(raw) do
+        n = n + 1
+    end
+    if n ~= #raw then
+        return nil
+    end
+    for i, v in ipairs(raw) do
+        local e, why = element(p, v, json)
+        if e == nil then
+            return nil, ("element %d is %s%s"):format(i, phrase.show(v), why and ": " .. why or "")
+        end
+        out[i] = e
+    end
+    return within(p, #out) and out or nil
+end
+
+function of.map(p, raw, json)
+    if type(raw) == "string" then
+        if raw:find("^%s*{") then
+            local v, why = from_json(raw, json)
+            if not v then
+                return nil, why
+            end
+            raw = v
+        else
+            local map = {}
+            if raw:find("%S") then
+                for part in (raw .. ","):gmatch("%s*(.-)%s*,") do
+                    local k, v = part:match("^([^=]-)%s*=%s*(.*)$")
+                    if not k or k == "" then
+                        return nil, ("%s is not key=value"):format(phrase.show(part))
+                    elseif map[k] then
+                        return nil, ("%s is there twice"):format(k)
+                    end
+                    map[k] = v
+                end
+            end
+            raw = map
+        end
+    end
+    if type(raw) ~= "table" then
+        return nil
+    end
+    local out, n, keys = {}, 0, {}
+    for k in pairs(raw) do
+        if type(k) ~= "string" then
+            return nil
+        end
+        keys[#keys + 1] = k
+    end
+    table.sort(keys)
+    for _, k in ipairs(keys) do
+        local e, why = element(p, raw[k], json)
+        if e == nil then
+            return nil, ("%s is %s%s"):format(k, phrase.show(raw[k]), why and ": " .. why or "")
+        end
+        out[k], n = e, n + 1
+    end
+    return within(p, n) and out or nil
+end
+
+--- The value of a parameter from what was given (text or typed), or nil and perhaps a reason.
+---@param p table an entry of a normalised header
+---@param raw any
+---@param json? fun(text: string): any decodes JSON text, for lists and maps
+---@return any, string?
+function M.convert(p, raw, json)
+    local v, why = of[p.type](p, raw, json)
+    if v == nil then
+        return nil, why
+    end
+    if p.type == "list" or p.type == "map" then
+        return v
+    end
+    if p.choices then
+        for _, c in ipairs(p.choices) do
+            if c == v or tostring(c) == raw then
+                return c
+            end
+        end
+        return nil
+    end
+    if p.match and type(v) == "string" and not v:find(p.match) then
+        return nil
+    end
+    return v
+end
+
+return M

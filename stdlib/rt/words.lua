@@ -1,0 +1,196 @@
+-- The words of a runbook: every global, the fields of its libraries, the option keys of its verbs, the keys of the header. One table for
+-- the sandbox's "did you mean", for `rbhost check` and for the test that compares it with stdlib/meta/rbhost.lua.
+local M = {}
+
+local function set(text, into)
+    local s = into or {}
+    for w in text:gmatch("%S+") do
+        s[w] = true
+    end
+    return s
+end
+
+local EFFECT = "timeout retry title read idempotent on_doubt "
+local EXEC = EFFECT .. "cwd env stdin check max_output"
+
+-- Each verb that takes a literal option table: which argument it is, its keys, and whether it also has positions (a list).
+M.options = {
+    exec = { arg = 2, keys = set(EXEC) },
+    ["exec.sh"] = { arg = 2, keys = set(EXEC) },
+    step = { arg = 2, keys = set "retry timeout undo on_doubt" },
+    check = { arg = 4, keys = set "acts timeout retry" },
+    manual = { arg = 2, keys = set "type choices by timeout on_timeout binds valid title" },
+    approve = { arg = 1, list = true, keys = set "text by quorum not_requester timeout on_timeout binds valid title" },
+    sleep = { arg = 2, keys = set "title" },
+    sleep_until = { arg = 2, keys = set "title" },
+    signal = { arg = 2, keys = set "timeout title" },
+    each = { arg = 2, keys = set "limit" },
+    retry = { arg = 1, keys = set "times delay backoff max jitter on title" },
+    wait_until = { arg = 1, keys = set "title every timeout" },
+}
+M.checklist = set "serial valid" -- keys of the table of rows
+M.row = set "acts timeout retry" -- keys of one row
+
+M.header = set "name title params allow lock timeout on_failure notify env"
+M.param = set "required default match min max choices of help"
+M.types = set "string integer number boolean choice list map duration url host secret file"
+M.allow = set "exec http ssh sql file notify"
+M.notify = set "waiting in_doubt failed parked succeeded denied cancelled"
+
+-- Globals. `true` is a function or a value, a table is a library with these fields.
+M.globals = set [[
+    runbook step check checklist manual approve evidence note fail skip undo settled signal memo restart_with
+    now uuid env print warn sleep sleep_until all settle each race timeout retry wait_until shield secret duration null
+    assert error getmetatable setmetatable ipairs load next pairs pcall xpcall rawequal rawget rawlen rawset require select
+    tonumber tostring type collectgarbage _VERSION _G]]
+M.globals.exec = set "sh"
+M.globals.secret = set "equal"
+M.globals.json = set "encode decode null"
+M.globals.base64 = set "encode decode"
+M.globals.hash = set "sha256 sha512 sha1 md5"
+M.globals.hmac = set "sha256 sha512 sha1"
+M.globals.string = set "byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper"
+M.globals.table = set "concat insert move pack remove sort unpack"
+M.globals.math = set [[abs acos asin atan ceil cos deg exp floor fmod huge log max maxinteger min mininteger modf pi rad random
+    randomseed sin sqrt tan tointeger type ult]]
+M.globals.utf8 = set "char charpattern codepoint codes len offset"
+M.globals.os = set "time date clock difftime"
+M.globals.coroutine = set "close create isyieldable resume running status wrap yield"
+
+-- Lua's own words that are not there, and what to do instead.
+local exec_instead = "run a command with exec{…}"
+M.absent = {
+    io = "there are no files: " .. exec_instead .. ", or print(…) for a line in the log",
+    ["os.execute"] = exec_instead,
+    ["os.exit"] = "use fail(message), or return from the file",
+    ["os.getenv"] = "use env(name)",
+    ["os.remove"] = exec_instead,
+    ["os.rename"] = exec_instead,
+    ["os.tmpname"] = exec_instead .. " (mktemp)",
+    ["os.setlocale"] = "the locale is always C",
+    debug = "use print(…) and `rbhost log RUN`",
+    package = "require finds the stdlib and files below the runbook's root",
+    dofile = "use require",
+    loadfile = "use require",
+    ["string.dump"] = "bytecode is refused",
+    http = "it comes in a later version: run curl with exec{…}",
+    sql = "it comes in a later version: run psql or sqlite3 with exec{…}",
+    ssh = "it comes in a later version: run ssh with exec{…}",
+    file = "it comes in a later version: " .. exec_instead,
+    notify = "it comes in a later version: " .. exec_instead,
+    lock = "it comes in a later version; the header's lock keeps runs apart",
+}
+
+-- Words of Lua 5.1 and of other languages that people write from habit.
+M.habits = {
+    unpack = "table.unpack",
+    loadstring = "load",
+    setfenv = "load",
+    getfenv = "load",
+    module = "require",
+    None = "nil",
+    NULL = "nil",
+    undefined = "nil",
+    True = "true",
+    False = "false",
+    printf = "print",
+    echo = "print",
+    log = "print",
+    confirm = "approve",
+    parallel = "all",
+    run = "exec",
+    shell = "exec.sh",
+    system = "exec.sh",
+}
+
+-- Optimal string alignment: how many letters must be changed, added, dropped or swapped with their neighbour.
+local function distance(a, b, limit)
+    if math.abs(#a - #b) > limit then
+        return limit + 1
+    end
+    local before, last, row = {}, {}, {}
+    for j = 0, #b do
+        last[j] = j
+    end
+    for i = 1, #a do
+        row[0] = i
+        local least = i
+        for j = 1, #b do
+            local same = a:byte(i) == b:byte(j)
+            local d = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (same and 0 or 1))
+            if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+                d = math.min(d, before[j - 2] + 1)
+            end
+            row[j] = d
+            least = math.min(least, d)
+        end
+        if least > limit then
+            return limit + 1
+        end
+        before, last, row = last, row, before
+    end
+    return last[#b]
+end
+
+--- The word of `known` (a set) that `word` was probably meant to be, or nil. Ties go to the first in alphabetical order.
+---@param word string
+---@param known table<string, any>
+---@return string?
+function M.nearest(word, known)
+    if type(word) ~= "string" or #word > 40 then
+        return nil
+    end
+    local best, best_d
+    local lower = word:lower():gsub("[-_]", "")
+    for k in pairs(known) do
+        if type(k) == "string" and k ~= word then
+            local limit = math.min(3, (math.max(#word, #k) + 1) // 3) -- 1 of 2–4 letters, 2 of 5–7, 3 of more
+            local d = distance(word, k, limit)
+            if k:lower():gsub("[-_]", "") == lower then
+                d = 0
+            end
+            if d <= limit and d < #k and (not best_d or d < best_d or d == best_d and k < best) then
+                best, best_d = k, d
+            end
+        end
+    end
+    return best
+end
+
+--- ` (did you mean "x"?)` or, when nothing is near, the known words if they are few, or nothing.
+---@param word string
+---@param known table<string, any>
+---@param list? boolean name the known words when none is near
+---@return string
+function M.hint(word, known, list)
+    local near = M.nearest(word, known)
+    if near then
+        return ("; did you mean %s?"):format(near)
+    end
+    if list then
+        local names = {}
+        for k in pairs(known) do
+            names[#names + 1] = tostring(k)
+        end
+        table.sort(names)
+        return #names > 0 and "; known: " .. table.concat(names, " ") or ""
+    end
+    return ""
+end
+
+--- What to say of a global that is not known: its name alone, or "os.execute" and the like.
+---@param name string
+---@return string
+function M.unknown_global(name)
+    local why = M.absent[name]
+    if why then
+        return ("%s is not available in a runbook: %s"):format(name, why)
+    end
+    local habit = M.habits[name]
+    if habit then
+        return ("unknown global %s; did you mean %s?"):format(name, habit)
+    end
+    return ("unknown global %s%s"):format(name, M.hint(name, M.globals))
+end
+
+return M
