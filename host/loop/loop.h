@@ -50,7 +50,7 @@ void rb_loop_stop(struct rb_loop *loop);
 /* Runs the turn hooks again soon, without blocking in poll. Cheap; call it whenever something became ready. */
 void rb_loop_again(struct rb_loop *loop);
 
-/* A hook may add and remove hooks, also itself. One that was added while the hooks run is first run in the next turn. */
+/* A hook may add and remove hooks, also itself. One that was added while the hooks run has its first turn later. */
 void rb_loop_turn_add(struct rb_loop *loop, struct rb_turn *t); /* borrows t until removed */
 void rb_loop_turn_remove(struct rb_loop *loop, struct rb_turn *t);
 

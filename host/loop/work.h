@@ -5,7 +5,8 @@
 
 #include "loop/loop.h"
 
-/* One call. Embed it, fill run and on_done, keep it alive until on_done has been entered; it may be freed or started again there. */
+/* One call. Embed it, fill run and on_done, keep it alive until on_done has been entered; it may be freed or started
+ * again there. */
 struct rb_work {
     uv_work_t req;
     void (*run)(struct rb_work *w); /* on another thread: touches only what this piece of work owns */
