@@ -77,9 +77,16 @@ struct rb_store_options {
 /* loop may be NULL: then only the …_sync functions and the readers may be used. RB_EVERSION newer schema, RB_ECORRUPT not a
  * database or damaged, RB_ENOENT, RB_EREADONLY, RB_EBUSY locked, RB_EFULL. */
 int rb_store_open(struct rb_loop *loop, const struct rb_store_options *opt, struct rb_store **out, struct rb_err *err);
-/* Flushes what is queued, checkpoints when nobody else is on the file, joins the writer, releases the owner file. */
+/* Flushes what is queued, joins the writer, answers what is still unanswered (on_done is called from within), releases the owner file.
+ * A WAL of more than 256 KiB is checkpointed; a smaller one is left for whoever opens next. Close the journals first; the loop must turn
+ * once more for the handles. Not from within a callback of the store. NULL is fine. */
 void rb_store_close(struct rb_store *s);
-const char *rb_store_path(const struct rb_store *s);
+const char *rb_store_path(const struct rb_store *s); /* absolute */
+
+/* Stops this process as Ctrl-Z does, but never in the middle of a commit, when it would block every other process: then at its end.
+ * The first store opened for writing installs this for SIGTSTP where nobody else handles it; who handles SIGTSTP himself (a terminal that
+ * must be restored first) calls it in place of raise(SIGSTOP). Returns when continued. Async-signal-safe. */
+void rb_store_suspend(void);
 
 /* -- owners ------------------------------------------------------------------------------------------------------ */
 
@@ -92,11 +99,12 @@ void rb_store_owner_describe(struct rb_store *s, const char *owner, char *out, s
 
 /* -- runs ---------------------------------------------------------------------------------------------------------- */
 
-/* New id: 9 characters of time and 5 of chance, Crockford base32 in lower case, "06fkq3x8r-7h2mc". */
+/* New id: 9 characters of time and 5 of chance, Crockford base32 in lower case, "1m7p8k3zr-7h2mc". */
 void rb_run_id_new(char out[RB_RUN_ID_MAX]);
 
-/* Inserts the row (row->epoch becomes 1, owner this process) with its first events, sources and blobs. With a row->key that exists:
- * RB_EEXIST, and the other run's id is copied to row->id. The events are durable when it returns. */
+/* Inserts the row (row->epoch becomes 1, owner this process, seq and head those of the last event) with its first events, sources and
+ * blobs; borrows `first`. With a row->key that exists: RB_EEXIST, and the other run's id is copied to row->id. With an id that exists:
+ * RB_EEXIST, and row->id stays (rb_journal_create() takes another). The events are durable when it returns. */
 struct rb_batch;
 int rb_store_create_sync(struct rb_store *s, struct rb_run_row *row, struct rb_batch *first, struct rb_err *err);
 
