@@ -114,25 +114,75 @@ $(O)/gen/embed.c: $(O)/tools/embed $(STDLIB) $(O)/gen/stdlib.list
 
 # -- variants -------------------------------------------------------------------------------------------------------------
 
+variant = +$(Q)$(MAKE) --no-print-directory VARIANT=$(1)
+
 fault:
-	$(Q)$(MAKE) --no-print-directory VARIANT=fault $(B)/fault/rbhost
+	$(call variant,fault) $(B)/fault/rbhost
+
+# The developer's build: warnings are errors, in the tests too.
 dev:
-	$(Q)$(MAKE) --no-print-directory VARIANT=dev $(B)/dev/rbhost unit-programs
+	$(call variant,dev) $(B)/dev/rbhost unit-programs
 
 # -- tests ----------------------------------------------------------------------------------------------------------------
 
 UNIT := $(patsubst tests/unit/%.c,$(O)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 
+# What the tests run: make T="unit e2e/010" test picks those whose name contains one of the words.
+RUN := tests/run --build $(B)
+T   ?=
+
 unit-programs: $(UNIT)
+test-programs: all unit-programs fault
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(O)/librbhost.a
 	$(say) "  link  $@"
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $< $(O)/librbhost.a $(ALL_LIBS) -lcmocka
 
+test: test-programs
+	$(Q)$(RUN) $(T)
+test-all: test-programs
+	$(Q)$(RUN) --long $(T)
+	+$(Q)for v in asan ubsan gcstress oom; do $(MAKE) --no-print-directory $$v || exit 1; done
+unit: unit-programs
+	$(Q)$(RUN) $(or $(T),unit/)
+lint:
+	$(Q)$(RUN) lint/
+
+# The unit, Lua and end-to-end tests with another build: sanitizers; a full collection at each allocation that grows the state;
+# every allocation failing in turn.
+asan ubsan gcstress oom:
+	$(call variant,$@) $(B)/$@/rbhost unit-programs fault
+	$(Q)$(RUN) --variant $@ --slow 6 $(or $(T),unit/ lua e2e/)
+
+demo: all
+	$(Q)RBHOST=$(abspath $(O)/rbhost) examples/demo/run
+
+# -- housekeeping ---------------------------------------------------------------------------------------------------------
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/rbhost $(DESTDIR)$(PREFIX)/share/rbhost/meta
+	install -m 755 $(O)/rbhost $(DESTDIR)$(PREFIX)/bin/rbhost
+	install -m 644 README.md CHANGELOG.md LICENSE $(wildcard docs/*.md) $(DESTDIR)$(PREFIX)/share/doc/rbhost
+	install -m 644 $(wildcard stdlib/meta/*.lua) $(DESTDIR)$(PREFIX)/share/rbhost/meta
+
+format:
+	$(Q)clang-format -i $(wildcard host/*/*.[ch] tools/*.c tests/*/*.[ch])
+
+help:
+	@printf '%s\n' 'make             build $(B)/rbhost' \
+	    'make dev         the same with warnings as errors' \
+	    'make test        unit, Lua, end-to-end and crash tests (T="words" picks some)' \
+	    'make test-all    the long ones too, and the four below' \
+	    'make asan ubsan gcstress oom   the tests under sanitizers, collector stress, failing allocations' \
+	    'make unit lint   parts of the tests' \
+	    'make demo        the demonstration' \
+	    'make install     to DESTDIR and PREFIX ($(PREFIX))' \
+	    'make format clean'
+
 clean:
 	rm -rf $(B)
 
-.PHONY: all fault dev unit-programs clean FORCE
+.PHONY: all fault dev unit-programs test-programs test test-all unit lint asan ubsan gcstress oom demo install format help clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 FORCE:
