@@ -130,7 +130,7 @@ function M.capture(spec)
     local data = { params = {} }
     local problems, add = plain.collector()
     if type(spec) ~= "table" then
-        add({}, "got %s, expected a table: runbook { name = \"…\", params = { … } }", spec == nil and "nothing" or phrase.show(spec))
+        add({}, "got %s, expected a table: runbook { name = \"…\", params = { … } }", phrase.show(spec))
         return data, problems
     end
     for _, k in ipairs(plain.sorted(spec)) do
@@ -147,14 +147,14 @@ function M.capture(spec)
     return data, problems
 end
 
---- The problems as text, a line each.
+--- The problems as text, a line each; with the line of the file where a problem has one.
 ---@param problems table[]
 ---@return string
 function M.message(problems)
     local lines = {}
     for i, p in ipairs(problems) do
         local path = plain.path_text(p.path)
-        lines[i] = "  " .. (path == "" and "" or path .. ": ") .. p.text
+        lines[i] = "  " .. (p.line and "line " .. p.line .. ": " or "") .. (path == "" and "" or path .. ": ") .. p.text
     end
     return "wrong header:\n" .. table.concat(lines, "\n")
 end

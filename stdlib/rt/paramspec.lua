@@ -92,7 +92,7 @@ local function entry_type(entry, path, add)
     elseif type(t) == "string" then
         add(path, "unknown type %s%s", phrase.show(t), words.hint(t, words.types, true))
     else
-        add(path, "got %s for the type%s", t == nil and "nothing" or phrase.show(t), words.hint("", words.types, true))
+        add(path, "got %s for the type%s", phrase.show(t), words.hint("", words.types, true))
     end
 end
 

@@ -33,7 +33,7 @@ function M.show(v)
         end
         return next(v) == nil and "an empty table" or "a map"
     end
-    return kind == "userdata" and "null" or "a " .. kind
+    return kind == "userdata" and "null" or kind == "nil" and "nothing" or "a " .. kind
 end
 
 local function join(values)

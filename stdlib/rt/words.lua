@@ -28,6 +28,8 @@ M.options = {
     retry = { arg = 1, keys = set "times delay backoff max jitter on title" },
     wait_until = { arg = 1, keys = set "title every timeout" },
 }
+-- Globals that wait: a function that Lua's C code calls back can not use them.
+M.waits = set [[exec exec.sh step check checklist manual approve signal sleep sleep_until all settle each race timeout retry wait_until]]
 M.checklist = set "serial valid" -- keys of the table of rows
 M.row = set "acts timeout retry" -- keys of one row
 
@@ -35,6 +37,7 @@ M.header = set "name title params allow lock timeout on_failure notify env"
 M.param = set "required default match min max choices of help"
 M.types = set "string integer number boolean choice list map duration url host secret file"
 M.allow = set "exec http ssh sql file notify"
+M.config = set "roots stores journal dsns channels secrets policy people env limits tokens schedules"
 M.notify = set "waiting in_doubt failed parked succeeded denied cancelled"
 
 -- Globals. `true` is a function or a value, a table is a library with these fields.
@@ -58,7 +61,7 @@ M.globals.os = set "time date clock difftime"
 M.globals.coroutine = set "close create isyieldable resume running status wrap yield"
 
 -- Lua's own words that are not there, and what to do instead.
-local exec_instead = "run a command with exec{…}"
+local exec_instead = "run a command with exec({ … })"
 M.absent = {
     io = "there are no files: " .. exec_instead .. ", or print(…) for a line in the log",
     ["os.execute"] = exec_instead,
@@ -73,9 +76,9 @@ M.absent = {
     dofile = "use require",
     loadfile = "use require",
     ["string.dump"] = "bytecode is refused",
-    http = "it comes in a later version: run curl with exec{…}",
-    sql = "it comes in a later version: run psql or sqlite3 with exec{…}",
-    ssh = "it comes in a later version: run ssh with exec{…}",
+    http = "it comes in a later version: run curl with exec({ … })",
+    sql = "it comes in a later version: run psql or sqlite3 with exec({ … })",
+    ssh = "it comes in a later version: run ssh with exec({ … })",
     file = "it comes in a later version: " .. exec_instead,
     notify = "it comes in a later version: " .. exec_instead,
     lock = "it comes in a later version; the header's lock keeps runs apart",
@@ -178,11 +181,12 @@ function M.hint(word, known, list)
     return ""
 end
 
---- What to say of a global that is not known: its name alone, or "os.execute" and the like.
+--- What to say of a global that is not known: "foo", or "io.open", whose `root` is not known.
 ---@param name string
+---@param root? string
 ---@return string
-function M.unknown_global(name)
-    local why = M.absent[name]
+function M.unknown_global(name, root)
+    local why = M.absent[name] or M.absent[root]
     if why then
         return ("%s is not available in a runbook: %s"):format(name, why)
     end
@@ -191,6 +195,19 @@ function M.unknown_global(name)
         return ("unknown global %s; did you mean %s?"):format(name, habit)
     end
     return ("unknown global %s%s"):format(name, M.hint(name, M.globals))
+end
+
+--- The same of a field of a library.
+---@param library string
+---@param field string
+---@return string
+function M.unknown_field(library, field)
+    local name = library .. "." .. field
+    if M.absent[name] then
+        return ("%s is not available in a runbook: %s"):format(name, M.absent[name])
+    end
+    local near = M.nearest(field, M.globals[library])
+    return ("there is no %s%s"):format(name, near and ("; did you mean %s.%s?"):format(library, near) or "")
 end
 
 return M
