@@ -129,7 +129,7 @@ UNIT := $(patsubst tests/unit/%.c,$(O)/unit/%,$(sort $(wildcard tests/unit/test_
 
 # What the tests run: make T="unit e2e/010" test picks those whose name contains one of the words.
 RUN := tests/run --build $(B)
-T   ?=
+T   :=
 
 unit-programs: $(UNIT)
 test-programs: all unit-programs fault
