@@ -21,7 +21,8 @@ int rb_runbook_read(const char *file, struct rb_buf *text, struct rb_err *err);
  *   title       absent when the header has none
  *   has_header  false for a file that never calls runbook{…}
  *   params      array, sorted by name, of {name, type, required, default, match, min, max, choices, of, help} (absent ones are absent)
- *   allow       object of arrays of strings; present and empty means that nothing is allowed, absent means the default
+ *   allow       object of arrays of strings (an empty one is [], as in docs/journal.md): present and empty means that nothing is allowed, absent
+ *               means the default
  *   lock        text; {param} stands for a parameter's value
  *   timeout     seconds (integer or float), and timeout_text as it is written
  *   on_failure  "ask" | "undo" | "leave" · notify {event: [channel …]} · env [name …]

@@ -149,14 +149,15 @@ end
 
 --- The problems as text, a line each; with the line of the file where a problem has one.
 ---@param problems table[]
+---@param limit? integer about so many bytes at most
 ---@return string
-function M.message(problems)
+function M.message(problems, limit)
     local lines = {}
     for i, p in ipairs(problems) do
         local path = plain.path_text(p.path)
-        lines[i] = "  " .. (p.line and "line " .. p.line .. ": " or "") .. (path == "" and "" or path .. ": ") .. p.text
+        lines[i] = (p.line and "line " .. p.line .. ": " or "") .. (path == "" and "" or path .. ": ") .. p.text
     end
-    return "wrong header:\n" .. table.concat(lines, "\n")
+    return plain.lines("wrong header:", lines, limit)
 end
 
 return M

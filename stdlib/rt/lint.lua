@@ -158,11 +158,11 @@ function M.check(text, file)
 end
 
 --- The findings as text, "file:line:column: level: text" a line, and how many are errors and warnings.
----@param findings table[]
+---@param text string
 ---@param file string
 ---@return string, integer, integer
-function M.format(findings, file)
-    local lines, errors = {}, 0
+function M.report(text, file)
+    local lines, errors, findings = {}, 0, M.check(text, file)
     for i, f in ipairs(findings) do
         lines[i] = ("%s:%d:%d: %s: %s\n"):format(file, f.line, f.column, f.level, f.text)
         errors = errors + (f.level == "error" and 1 or 0)

@@ -1,5 +1,6 @@
 -- From what was given to the values of a run: every parameter checked against the header, all problems in one message.
 local phrase = require "rt.phrase"
+local plain = require "rt.plain"
 local types = require "rt.types"
 local words = require "rt.words"
 
@@ -21,7 +22,7 @@ local function unknown(name, list)
 end
 
 --- Values by name, and a list of problems {name, text}, in the order of the header, unknown ones last.
---- A secret's value is its text; `M.secrets` says which they are.
+--- A secret's value is its text: the caller keeps it out of whatever is stored.
 ---@param list table[] params of a normalised header
 ---@param given table<string, any> raw values: text from a command line, or typed ones
 ---@param json? fun(text: string): any decodes JSON text
@@ -61,22 +62,25 @@ function M.resolve(list, given, json)
     return values, problems
 end
 
---- The problems as one text, a line each; cut where it would be longer than `limit` bytes, and says so.
+--- The problems as one text, a line each.
 ---@param problems table[]
----@param limit? integer
+---@param limit? integer about so many bytes at most
 ---@return string
 function M.message(problems, limit)
-    local lines, size = {}, 0
+    local lines = {}
     for i, p in ipairs(problems) do
-        local line = ("  %s: %s"):format(p.name, p.text)
-        size = size + #line + 1
-        if limit and size > limit and i > 1 then
-            lines[#lines + 1] = ("  … and %d more"):format(#problems - i + 1)
-            break
-        end
-        lines[#lines + 1] = line
+        lines[i] = p.name .. ": " .. p.text
     end
-    return (#problems == 1 and "bad parameter:\n" or "bad parameters:\n") .. table.concat(lines, "\n")
+    return plain.lines(#lines == 1 and "bad parameter:" or "bad parameters:", lines, limit)
+end
+
+local MESSAGE_LIMIT = 1800 -- an error's text in C is 2 kB
+
+--- What the host calls: the list, the values, and the text of the problems or nil.
+---@return table[], table<string, any>, string?
+function M.check(list, given, json)
+    local values, problems = M.resolve(list, given, json)
+    return list, values, problems[1] and M.message(problems, MESSAGE_LIMIT) or nil
 end
 
 local JSON_TYPE = {

@@ -93,6 +93,24 @@ function M.foreign(v, path, open)
     open[v] = nil
 end
 
+--- Lines below a headline; what would make more than `limit` bytes is counted instead.
+---@param headline string
+---@param lines string[]
+---@param limit? integer
+---@return string
+function M.lines(headline, lines, limit)
+    local size, out = #headline, { headline }
+    for i, line in ipairs(lines) do
+        size = size + #line + 3
+        if limit and size > limit and i > 1 then
+            out[#out + 1] = ("  … and %d more"):format(#lines - i + 1)
+            break
+        end
+        out[#out + 1] = "  " .. line
+    end
+    return table.concat(out, "\n")
+end
+
 --- "params.hosts.default[2]"
 ---@param path any[]
 ---@return string

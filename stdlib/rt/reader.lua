@@ -154,7 +154,7 @@ function M.header(text, file)
                 p.at = call and M.place(call, p.path) or 1
                 p.line = call and locate(p.at) or 1
             end
-            return nil, ("%s:%d: %s"):format(file, line or 1, header.message(problems)), problems
+            return nil, ("%s:%d: %s"):format(file, line or 1, header.message(problems, 1800)), problems
         end
     elseif is_syntax then
         return nil, value
