@@ -111,51 +111,18 @@ static void unwatch_fd(uv_poll_t *poll, int *slot)
     *slot = -1;
 }
 
-/* Keeps 0, 1 and 2 free of pipes when the host itself was started without them: what is printed there must not reach
- * a child, and the child's own end must not be overwritten by dup2 on its way. Takes fd; -1 and errno on failure. */
-static int above_stdio(int fd)
-{
-    if (fd < 0 || fd > 2)
-        return fd;
-    int up = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    int errnum = errno;
-    close(fd);
-    errno = errnum;
-    return up;
-}
-
-/* fds[0] is to read, fds[1] to write. A pipe and not a socket pair: children look at what they are given. */
-static int make_pipe(int fds[2])
-{
-    if (pipe2(fds, O_CLOEXEC))
-        return -1;
-    int errnum = 0;
-    for (int i = 0; i < 2; i++) {
-        fds[i] = above_stdio(fds[i]);
-        if (fds[i] < 0)
-            errnum = errno;
-    }
-    if (!errnum)
-        return 0;
-    for (int i = 0; i < 2; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
-    errno = errnum;
-    return -1;
-}
-
 /* Opens both ends of the three streams: ours in p, the child's in theirs. On failure, too, the caller closes them. */
 static int open_streams(struct rb_proc *p, const struct rb_proc_options *opt, int theirs[3], struct rb_err *err)
 {
     for (int i = 0; i < 3; i++) {
         int fds[2];
         if (i == 0 && !opt->stdin_data) {
-            theirs[0] = above_stdio(open("/dev/null", O_RDONLY | O_CLOEXEC));
+            theirs[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
             if (theirs[0] < 0)
                 return rb_err_sys(err, RB_EIO, errno, "can not open /dev/null for a child process");
             continue;
         }
-        if (make_pipe(fds))
+        if (pipe2(fds, O_CLOEXEC)) /* and no socket pair: children look at what they are given */
             return rb_err_sys(err, RB_EIO, errno, "can not make a pipe for a child process");
         theirs[i] = fds[i == 0 ? 0 : 1];
         int rc = watch_fd(p, &p->io[i].poll, &p->io[i].fd, fds[i == 0 ? 1 : 0], err);
@@ -191,7 +158,7 @@ static void on_writable(uv_poll_t *h, int status, int events)
     }
 }
 
-/* Reads at most `chunks` times, and closes s at its end of file. */
+/* Reads until there is nothing more, at most `chunks` times, and closes s at its end of file. */
 static void read_stream(struct rb_proc *p, struct stream *s, int chunks, int status)
 {
     struct rb_capture *c = s->number == 1 ? &p->result.out : &p->result.err;
@@ -211,8 +178,6 @@ static void read_stream(struct rb_proc *p, struct stream *s, int chunks, int sta
         rb_buf_add(&c->buf, chunk, (size_t)n);
         if (p->on_output)
             p->on_output(p->arg, s->number, chunk, (size_t)n);
-        if ((size_t)n < sizeof(chunk))
-            return; /* it is empty now, mostly; poll knows */
     }
 }
 

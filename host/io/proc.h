@@ -30,13 +30,15 @@ struct rb_proc_result {
     int code;       /* exit code, -1 when a signal ended it */
     int signal;     /* number, 0 when it exited */
     bool held_open; /* it ended, but a descendant still holds its output open: the capture was closed after drain_ms */
-    bool stdin_short; /* it ended without reading all of its input */
+    bool stdin_short; /* it ended without taking all of its input (what lay in the pipe, 64 KiB, counts as taken) */
     int64_t started, ended; /* rb_clock_boot() */
     struct rb_capture out, err;
 };
 
 struct rb_proc_options {
-    const char *const *argv; /* argv[0] with a slash is taken as is (below cwd when relative), else sought in PATH of envp */
+    /* argv[0] with a slash is taken as is (below cwd when relative), else sought in the PATH of envp, as execvp does:
+     * what can not be executed is passed over, an empty entry means cwd, a text file without "#!" goes to /bin/sh. */
+    const char *const *argv;
     const char *const *envp; /* the child's whole environment */
     const char *cwd;         /* NULL: the host's */
     const void *stdin_data;  /* NULL: /dev/null. Copied. */
@@ -45,7 +47,7 @@ struct rb_proc_options {
     uint64_t timeout_ms;     /* 0: none */
     uint64_t grace_ms;       /* between TERM and KILL of the group */
     uint64_t drain_ms;       /* how long to wait for end of file after the child has ended */
-    /* Live output, on the loop, before the end; may be NULL. stream is 1 or 2. */
+    /* Live output, on the loop, before the end; may be NULL. stream is 1 or 2. It may call rb_proc_kill(). */
     void (*on_output)(void *arg, int stream, const char *data, size_t len);
     /* Once, on the loop, never from within rb_proc_start(): everything is collected and reaped. `result` is borrowed
      * for the call; the captures may be taken with rb_buf_detach(). The proc frees itself afterwards. */
@@ -58,7 +60,9 @@ struct rb_proc_options {
  * empty argv), RB_EIO (the system: too many processes or descriptors, argument list too long). */
 int rb_proc_start(struct rb_loop *loop, const struct rb_proc_options *opt, struct rb_proc **out, struct rb_err *err);
 
-/* TERM to the group, KILL after grace_ms; on_done follows. Further calls do nothing. */
+/* TERM to the group, KILL after grace_ms; on_done follows, later, when the child and all of its group are gone or were
+ * sent KILL. If the child has ended and only its output is still open, what is left of its group is ended so, and the
+ * result stays RB_PROC_EXITED. Further calls do nothing. A process that left the group (setsid) is out of reach. */
 void rb_proc_kill(struct rb_proc *p);
 
 /* KILL to the group at once; for the second signal of an operator. on_done follows. */

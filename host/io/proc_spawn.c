@@ -170,7 +170,8 @@ static int explain(int errnum, int dir, const char *path, const struct rb_proc_o
     if (errnum == ETXTBSY)
         return rb_err_set(err, RB_EIO, "can not start %s: somebody has it open for writing", path);
     if (opt->cwd && faccessat(dir, ".", X_OK, AT_EACCESS))
-        return rb_err_sys(err, errno == EACCES ? RB_EDENIED : RB_ENOENT, errno, "can not enter the folder %s", opt->cwd);
+        return rb_err_sys(err, errno == EACCES ? RB_EDENIED : RB_ENOENT, errno, "can not enter the folder %s",
+                          opt->cwd);
     if (first_line(dir, path, line, &len))
         interpreter = interpreter_of(line);
     if (interpreter && (errnum == ENOENT || errnum == ENOTDIR)) {
@@ -205,7 +206,7 @@ static int spawn(const char *path, int dir, bool enter, const char *const *argv,
     posix_spawn_file_actions_t fa;
     posix_spawnattr_t attr;
     sigset_t all, none;
-    sigfillset(&all);
+    memset(&all, 0xff, sizeof(all)); /* sigfillset leaves out 32 and 33, which would be set to ignored */
     sigemptyset(&none);
     if (posix_spawn_file_actions_init(&fa))
         rb_die("out of memory; the run can be resumed");

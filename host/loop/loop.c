@@ -1,6 +1,8 @@
 /* Owns the uv loop: its turns, its signals, its beginning and its end. Knows nothing of what runs on it. */
 #include "loop/loop.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -40,6 +42,9 @@ static int prepare_process(struct rb_err *err)
     sa.sa_handler = SIG_DFL;
     if (sigaction(SIGCHLD, &sa, NULL))
         return rb_err_set(err, RB_EIO, "can not reset SIGCHLD");
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) < 0)
+            return rb_err_sys(err, RB_EIO, errno, "descriptor %d is closed, and /dev/null does not open", fd);
     /* Four threads, libuv's default, are soon all waiting for slow name servers. */
     setenv("UV_THREADPOOL_SIZE", "16", 0);
     return RB_OK;

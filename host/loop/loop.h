@@ -38,8 +38,9 @@ struct rb_signal {
 };
 
 /* Also makes the process fit for a loop: SIGPIPE is ignored (a closed pipe is EPIPE, not death), SIGCHLD is at its
- * default (whoever started us may have ignored it, and then no child could be waited for), and the thread pool gets
- * 16 threads unless UV_THREADPOOL_SIZE says otherwise. Call it before any thread is started. */
+ * default (whoever started us may have ignored it, and then no child could be waited for), the descriptors 0, 1 and 2
+ * are there (on /dev/null if need be: what is printed must not end up in whatever was opened there), and the thread
+ * pool gets 16 threads unless UV_THREADPOOL_SIZE says otherwise. Call it first, before any thread is started. */
 int rb_loop_init(struct rb_loop *loop, struct rb_err *err);
 
 /* Runs until rb_loop_stop(); at once over when that was called since the last run. Every uv handle that is open must
@@ -54,7 +55,7 @@ void rb_loop_again(struct rb_loop *loop);
 void rb_loop_turn_add(struct rb_loop *loop, struct rb_turn *t); /* borrows t until removed */
 void rb_loop_turn_remove(struct rb_loop *loop, struct rb_turn *t);
 
-/* The caller sets s->on_signal before. Several may watch the same number. On failure s may be forgotten only after release. */
+/* The caller sets s->on_signal before. Several may watch one number. After a failure, too, s must outlive release. */
 int rb_loop_signal_add(struct rb_loop *loop, struct rb_signal *s, int signum, struct rb_err *err);
 void rb_loop_signal_remove(struct rb_loop *loop, struct rb_signal *s); /* asynchronous close; s must outlive release */
 
