@@ -451,7 +451,7 @@ static void test_exit_code_chosen_on_term(void **state)
 {
     (void)state;
     struct child c;
-    const char *argv[] = {"sh", "-c", "trap 'echo bye; exit 42' TERM; echo ready; sleep 1000 & wait", NULL};
+    const char *argv[] = {"/proc/self/exe", "--child", "bye", NULL};
     struct rb_proc_options opt = options(&c, argv);
     c.on_first = KILL;
     run(&c, &opt);
@@ -527,12 +527,9 @@ static void test_group_has_its_grace_after_the_leader(void **state)
 {
     (void)state;
     struct child c;
-    char path[64], script[512];
+    char path[64];
     snprintf(path, sizeof(path), "%s/cleaned", dir);
-    snprintf(script, sizeof(script),
-             "sh -c 'trap \"sleep 0.1; echo >%s; exit 0\" TERM; echo ready; exec >/dev/null 2>&1; sleep 1000 & wait' & wait",
-             path);
-    const char *argv[] = {"sh", "-c", script, NULL};
+    const char *argv[] = {"/proc/self/exe", "--child", "group", path, NULL};
     struct rb_proc_options opt = options(&c, argv);
     c.on_first = KILL;
     run(&c, &opt);
@@ -825,6 +822,57 @@ static void test_hundreds_at_once(void **state)
     }
 }
 
+/* -- this program as a child: where a shell would lose a signal between its fork and its exec ---------------------- */
+
+static void await_term(void)
+{
+    sigset_t term;
+    int signum;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigwait(&term, &signum);
+}
+
+static int say(const char *text)
+{
+    return write(1, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : 1;
+}
+
+static int child_main(const char *mode, const char *path)
+{
+    sigset_t term;
+    int fds[2];
+    char byte;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_BLOCK, &term, NULL);
+    if (strcmp(mode, "bye") == 0) {
+        if (say("ready\n"))
+            return 1;
+        await_term();
+        return say("bye\n") ? 1 : 42;
+    }
+    /* "group": the leader ends on TERM at once. The member has given up our pipes, takes its TERM, waits until the
+     * leader is gone and only then does what is to be seen. */
+    if (pipe2(fds, O_CLOEXEC))
+        return 1;
+    pid_t member = fork();
+    if (member != 0) {
+        sigprocmask(SIG_UNBLOCK, &term, NULL);
+        if (member < 0 || say("ready\n"))
+            return 1;
+        pause();
+        return 1;
+    }
+    close(fds[1]);
+    close(1);
+    close(2);
+    await_term();
+    if (read(fds[0], &byte, 1) != 0)
+        return 1;
+    return open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0;
+}
+
 static int group_setup(void **state)
 {
     (void)state;
@@ -849,8 +897,10 @@ static int group_teardown(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 2 && strcmp(argv[1], "--child") == 0)
+        return child_main(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         T(test_exit_code_and_both_streams),
         T(test_exit_code_255),
