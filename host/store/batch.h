@@ -8,10 +8,9 @@
 /* One piece of work for the writer thread. Embedded: in a batch, or on the stack of a …_sync function that waits for it. */
 struct rb_job {
     struct rb_list link; /* the store's queue, then its list of finished jobs */
-    /* NULL for a batch. Runs on the writer thread, inside the common transaction under a savepoint, or, when `alone`, with no
-     * transaction open. Not 0: what it wrote is rolled back, the others go on. */
+    /* NULL for a batch. Runs on the writer thread, inside the common transaction under a savepoint. Not 0: what it wrote is rolled
+     * back, the others go on. */
     int (*run)(struct rb_store *s, struct rb_job *job, struct rb_err *err);
-    bool alone;
     bool sync;     /* somebody waits; else on_done is called on the loop */
     bool finished; /* guarded by the store's mutex */
     int rc;

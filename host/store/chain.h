@@ -11,7 +11,8 @@ void rb_chain_hash(const uint8_t previous[RB_SHA_LEN], const char *run, struct r
 struct rb_verdict {
     bool ok;
     int64_t events;         /* how many were read */
-    int64_t bad_seq;        /* the first bad event; 0 when the events are sound (then it is the row, a source, a blob, the head) */
+    int64_t bad_seq;        /* the first event that is bad or missing; 0 when the events are sound (then it is the row, a source, a blob, or a
+                             * head of another journal) */
     uint8_t head[RB_SHA_LEN];
     char what[RB_ERR_MAX];  /* a sentence: what is wrong, and what that means */
 };

@@ -58,6 +58,19 @@ static int end_read(struct rb_store *s, sqlite3_stmt *st, int rc, bool ended, st
     return rc;
 }
 
+int rb_store_snapshot_begin(struct rb_store *s, struct rb_err *err)
+{
+    sqlite3 *db;
+    int rc = rb_sqlite_reader(s, &db, err);
+    return rc ? rc : rb_sqlite_exec(db, "BEGIN", err);
+}
+
+void rb_store_snapshot_end(struct rb_store *s)
+{
+    if (s->reader && !sqlite3_get_autocommit(s->reader))
+        sqlite3_exec(s->reader, "COMMIT", NULL, NULL, NULL);
+}
+
 int rb_store_run(struct rb_store *s, const char *id, struct rb_run_row *row, struct rb_err *err)
 {
     sqlite3_stmt *st;
@@ -169,6 +182,11 @@ int rb_store_events(struct rb_store *s, const char *run, int64_t after_seq, int 
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
         struct rb_event ev = {.seq = sqlite3_column_int64(st, 0), .at = sqlite3_column_int64(st, 1), .key = borrow(st, 2),
                               .kind = borrow(st, 3), .data = borrow(st, 4), .data_len = (size_t)sqlite3_column_bytes(st, 4)};
+        /* An event of ours has no NUL in its key or kind, and nothing behind one may escape the hash. */
+        if (strlen(ev.key) != (size_t)sqlite3_column_bytes(st, 2) || strlen(ev.kind) != (size_t)sqlite3_column_bytes(st, 3)) {
+            rb_err_set(err, RB_ECORRUPT, "event %lld of run %s has a NUL byte in its key or kind", (long long)ev.seq, run);
+            return end_read(s, st, RB_ECORRUPT, true, err);
+        }
         const void *hash = sqlite3_column_blob(st, 5);
         if (hash && sqlite3_column_bytes(st, 5) == RB_SHA_LEN)
             memcpy(ev.hash, hash, RB_SHA_LEN);

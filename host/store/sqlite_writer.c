@@ -455,29 +455,10 @@ static bool wait_for_work(struct rb_store *s, bool lingering)
     return !rb_list_empty(&s->queue);
 }
 
-/* The jobs of the next transaction; one that wants to be alone is taken alone. */
-static bool take(struct rb_store *s, struct rb_list *jobs)
+static void take(struct rb_store *s, struct rb_list *jobs)
 {
-    for (int n = 0; n < JOBS_MAX && !rb_list_empty(&s->queue); n++) {
-        struct rb_job *job = RB_CONTAINER(s->queue.next, struct rb_job, link);
-        if (job->alone && n)
-            return false;
+    for (int n = 0; n < JOBS_MAX && !rb_list_empty(&s->queue); n++)
         rb_list_push(jobs, rb_list_pop(&s->queue));
-        if (job->alone)
-            return true;
-    }
-    return false;
-}
-
-static void run_alone(struct rb_store *s, struct rb_list *jobs)
-{
-    struct rb_job *job = RB_CONTAINER(jobs->next, struct rb_job, link);
-    struct rb_err err = {0};
-    if (s->failed_rc)
-        fail_job(job, s->failed_rc, &s->failure);
-    else if ((job->rc = job->run(s, job, &err)))
-        fail_job(job, job->rc, &err);
-    acknowledge(s, jobs);
 }
 
 static void *writer_main(void *arg)
@@ -489,13 +470,10 @@ static void *writer_main(void *arg)
     pthread_mutex_lock(&s->mutex);
     for (;;) {
         if (wait_for_work(s, lingering)) {
-            bool alone = take(s, &jobs);
+            take(s, &jobs);
             s->urgent = s->urgent && !rb_list_empty(&s->queue);
             pthread_mutex_unlock(&s->mutex);
-            if (alone)
-                run_alone(s, &jobs);
-            else
-                commit(s, &jobs);
+            commit(s, &jobs);
             if (s->wal_frames > WAL_FRAMES_MAX)
                 checkpoint(s, SQLITE_CHECKPOINT_PASSIVE);
             pthread_mutex_lock(&s->mutex);

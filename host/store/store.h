@@ -146,6 +146,10 @@ int rb_store_signals(struct rb_store *s, const char *run, int64_t after,
 
 /* -- reading (any process; a callback that returns non-zero ends the walk and is returned) ------------------------------- */
 
+/* Between the two every read sees the same state of the file. Short: the WAL can not be reset meanwhile. */
+int rb_store_snapshot_begin(struct rb_store *s, struct rb_err *err);
+void rb_store_snapshot_end(struct rb_store *s);
+
 int rb_store_run(struct rb_store *s, const char *id, struct rb_run_row *row, struct rb_err *err); /* exact id */
 /* What a person types: a whole id, a unique beginning or ending of one, or "latest" (NULL: the latest too). RB_ENOENT, or
  * RB_EINVAL when it is ambiguous: the error lists up to five that match. */
@@ -175,12 +179,16 @@ struct rb_store_stats {
 };
 int rb_store_stats(struct rb_store *s, struct rb_store_stats *out, struct rb_err *err);
 int rb_store_backup(struct rb_store *s, const char *to, struct rb_err *err); /* a whole, consistent copy; refuses an existing file */
-/* Deletes ended runs (never open, waiting, parked, failed-but-retryable unless all) that ended before `before` (wall µs), their events,
- * and blobs and sources nobody refers to. dry: counts only. */
+/* Deletes runs that ended before `before` (wall µs), with their events, and the blobs that nobody else refers to. Never one that can go on or
+ * that a living process holds; failed ones, which can be retried, only when `all`. dry: counts only. */
 int rb_store_prune(struct rb_store *s, int64_t before, bool all, bool dry, int64_t *runs, struct rb_err *err);
-/* Copies one run with its events, blobs, sources into a new file (a journal of its own), for export; and back. */
+/* Copies one run with its events, blobs, sources into a new file (a journal of its own), for export; RB_EEXIST when the file is there. */
 int rb_store_export(struct rb_store *s, const char *run, const char *to, struct rb_err *err);
+/* And back: the chain is verified first (RB_ECORRUPT); nobody owns the run then, and its epoch is above every one it had. A run that
+ * is here already takes the events that it lacks when its own are the beginning of the imported ones (it comes home); else RB_EEXIST.
+ * RB_EBUSY: a living process runs it here. Fills row. */
 int rb_store_import(struct rb_store *s, const char *from, struct rb_run_row *row, struct rb_err *err);
-int rb_store_check(struct rb_store *s, struct rb_err *err); /* quick_check of the whole file, for doctor and verify --all */
+/* The whole file: SQLite's quick_check, and no events without a run. For doctor and verify --all. RB_ECORRUPT. */
+int rb_store_check(struct rb_store *s, struct rb_err *err);
 
 #endif

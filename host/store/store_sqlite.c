@@ -41,6 +41,7 @@ int rb_sqlite_error(sqlite3 *db, int rc, struct rb_err *err, const char *what)
     case SQLITE_READONLY: return rb_err_set(err, RB_EREADONLY, "%s: can not be written (%s)", what, words);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB: return rb_err_set(err, RB_ECORRUPT, "%s: damaged (%s)", what, words);
+    case SQLITE_CONSTRAINT: return rb_err_set(err, RB_ECORRUPT, "%s: holds what should not be there yet (%s)", what, words);
     case SQLITE_TOOBIG: return rb_err_set(err, RB_ETOOBIG, "%s: more than %d MiB in one value", what, LENGTH_MAX >> 20);
     case SQLITE_NOMEM: rb_die("out of memory in SQLite; the run can be resumed");
     case SQLITE_IOERR:
@@ -252,6 +253,16 @@ static char *absolute(const char *path)
     return all;
 }
 
+/* An exported run is one file without a WAL, until somebody writes to it. */
+static bool is_wal(sqlite3 *db)
+{
+    sqlite3_stmt *st = NULL;
+    bool wal = sqlite3_prepare_v2(db, "PRAGMA journal_mode", -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW &&
+               strcmp((const char *)sqlite3_column_text(st, 0), "wal") == 0;
+    sqlite3_finalize(st);
+    return wal;
+}
+
 static int open_writer(struct rb_store *s, struct rb_err *err)
 {
     char name[4096];
@@ -272,7 +283,7 @@ static int open_writer(struct rb_store *s, struct rb_err *err)
     rc = rb_schema_probe(s->writer, s->path, &version, err);
     if (rc)
         return rc;
-    if (version < RB_SCHEMA_VERSION) {
+    if (version < RB_SCHEMA_VERSION || !is_wal(s->writer)) {
         rc = rb_sqlite_lock(s, err);
         if (rc)
             return rc;
