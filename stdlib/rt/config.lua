@@ -4,7 +4,6 @@ local parse = require "rt.parse"
 local phrase = require "rt.phrase"
 local plain = require "rt.plain"
 local reader = require "rt.reader"
-local words = require "rt.words"
 
 local M = {}
 
@@ -49,12 +48,6 @@ function M.read(text, file)
     if where then
         local path = plain.path_text(where)
         return nil, ("%s: %s is %s; a configuration is plain data"):format(place(text, file, where), path == "" and "the table" or path, what)
-    end
-    for _, key in ipairs(plain.sorted(value)) do
-        local near = not words.config[key] and words.nearest(key, words.config)
-        if near then -- other keys may be of a newer rbhost
-            return nil, ("%s: unknown key %s; did you mean %s?"):format(place(text, file, { key }), key, near)
-        end
     end
     return value
 end

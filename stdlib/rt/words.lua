@@ -37,7 +37,6 @@ M.header = set "name title params allow lock timeout on_failure notify env"
 M.param = set "required default match min max choices of help"
 M.types = set "string integer number boolean choice list map duration url host secret file"
 M.allow = set "exec http ssh sql file notify"
-M.config = set "roots stores journal dsns channels secrets policy people env limits tokens schedules"
 M.notify = set "waiting in_doubt failed parked succeeded denied cancelled"
 
 -- Globals. `true` is a function or a value, a table is a library with these fields.
