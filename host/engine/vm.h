@@ -16,6 +16,10 @@ struct rb_vm_context {
     int unwind_depth; /* depth at which a cancellation was raised, -1 none: protected calls at or below it re-raise whatever
                        * comes, those opened later by <close> handlers behave as usual */
     int64_t slice_start; /* rb_clock_thread_cpu() */
+    int blocked;         /* > 0: inside coroutine.resume called from a place that can not wait (table.sort, gsub, require …) */
+    int nesting;         /* coroutines of the script that are active in this task, one inside the other */
+    uint64_t random[4];  /* state of math.random, seeded at first use */
+    bool random_seeded;
 };
 
 enum rb_vm_dead { RB_VM_ALIVE, RB_VM_BUDGET, RB_VM_MEMORY }; /* sticky: every pcall re-raises it, the run ends */
@@ -49,7 +53,19 @@ struct rb_vm {
     bool warned;                   /* about this slice */
     long oom_after;                /* tests: fail the n-th allocation from now on; 0 off */
     int env_ref;                   /* the table of globals that runbooks see */
+    int face_ref;                  /* what their _ENV and _G are: reads from it, refuses writes once sealed */
+    int rt_ref;                    /* the globals of stdlib/rt */
+    int coroutines;                /* made by scripts and not known to be dead */
+    int closing;                   /* coroutine.close inside coroutine.close */
+    unsigned ticks;                /* of rb_vm_tick */
+    struct rb_vm_real {            /* functions of Lua's own libraries that ours end in */
+        lua_CFunction resume, yield, status, close, format, rep, load, random;
+    } real;
 };
+
+/* What the engine's await yields, as its only value (a light userdata): nested coroutine.resume and wrap pass it up to the task and go on
+ * with the inner coroutine, without arguments, when they are resumed. */
+extern const char rb_await_sentinel;
 
 /* Makes the state with the whole environment of D2 (sandboxed string, table, math, utf8, os, coroutine, pairs, next, require, load, pcall …, json, base64,
  * hash, hmac, duration, null). The engine adds verbs to the environment table (rb_vm_push_env) afterwards. 0 or RB_E…. */
@@ -61,6 +77,23 @@ struct rb_vm *rb_vm_of(lua_State *L); /* from any thread of it, O(1) (lua_getext
  * unknown global is an error that suggests the nearest known name. Assigning a new global in a runbook: an error that says `local`. */
 void rb_vm_push_env(lua_State *L);
 void rb_vm_seal(struct rb_vm *vm);
+
+/* [-1, +1, m] wraps the table on top into a face: reading finds what is in the table, also when it is added later by C; assigning, rawset,
+ * setmetatable and table.insert are refused with "`name` is read-only". For libraries and callable tables (C may add __call to the
+ * face's metatable). */
+void rb_vm_protect(lua_State *L, const char *name);
+
+/* May the code that runs on L wait now? False inside table.sort, gsub, require …, also when a coroutine was resumed from there. */
+bool rb_vm_can_wait(lua_State *L);
+
+/* [-0, +0, v] for C loops that run long on behalf of a script: raises when the slice's budget is used up, or when the VM is dead. rb_vm_tick looks at the
+ * clock only every 4,096th call. */
+void rb_vm_check(lua_State *L);
+void rb_vm_tick(lua_State *L);
+/* [-0, +0, v] raises (sticky, kind "memory") when a script asks for more bytes at once than the run may have. */
+void rb_vm_need(lua_State *L, double bytes);
+/* Raises the error of a dead VM: kind "budget" or "memory". */
+int rb_vm_raise_dead(lua_State *L);
 
 /* A slice begins: from one wait to the next; also at each op. */
 void rb_vm_slice(struct rb_vm *vm);
