@@ -166,7 +166,7 @@ install: all
 	install -m 644 $(wildcard stdlib/meta/*.lua) $(DESTDIR)$(PREFIX)/share/rbhost/meta
 
 format:
-	$(Q)clang-format -i $(wildcard host/*/*.[ch] tools/*.c tests/*/*.[ch])
+	$(Q)tools/format $(wildcard host/*/*.[ch] tools/*.c tests/*/*.[ch] stdlib/*.lua stdlib/*/*.lua examples/*.lua tests/lua/*.lua)
 
 help:
 	@printf '%s\n' 'make             build $(B)/rbhost' \
