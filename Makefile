@@ -28,7 +28,7 @@ endif
 
 all: $(O)/rbhost
 
-# -- flags ----------------------------------------------------------------------------------------------------------------
+# -- flags -------------------------------------------------------------------------------------------------------------
 
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 HARDEN := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -Wformat -Wformat-security
@@ -66,7 +66,7 @@ ALL_CFLAGS  := -std=c11 -D_GNU_SOURCE -DRB_VERSION='"$(VERSION)"' $(DEFINE) -g $
 ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now $(SAN) $(LDFLAGS)
 ALL_LIBS    := $(LIB_LIBS) -ldl -lm
 
-# -- the program ----------------------------------------------------------------------------------------------------------
+# -- the program -------------------------------------------------------------------------------------------------------
 
 SRC      := $(filter-out $(SKIP),$(sort $(wildcard host/*/*.c)))
 MAIN_OBJ := $(O)/host/front/main.o
@@ -100,7 +100,7 @@ $(O)/objects: FORCE
 $(O)/gen/stdlib.list: FORCE
 	$(call stamp,$(STDLIB))
 
-# -- the Lua side, embedded -----------------------------------------------------------------------------------------------
+# -- the Lua side, embedded --------------------------------------------------------------------------------------------
 
 STDLIB := $(filter-out stdlib/meta/%,$(sort $(wildcard stdlib/*.lua stdlib/*/*.lua)))
 
@@ -112,7 +112,7 @@ $(O)/gen/embed.c: $(O)/tools/embed $(STDLIB) $(O)/gen/stdlib.list
 	$(say) "  embed $(words $(STDLIB)) files"
 	$(Q)ASAN_OPTIONS=detect_leaks=0 $(O)/tools/embed stdlib $(STDLIB) > $@.tmp && mv $@.tmp $@
 
-# -- variants -------------------------------------------------------------------------------------------------------------
+# -- variants ----------------------------------------------------------------------------------------------------------
 
 variant = +$(Q)$(MAKE) --no-print-directory VARIANT=$(1)
 
@@ -123,7 +123,7 @@ fault:
 dev:
 	$(call variant,dev) $(B)/dev/rbhost unit-programs
 
-# -- tests ----------------------------------------------------------------------------------------------------------------
+# -- tests -------------------------------------------------------------------------------------------------------------
 
 UNIT := $(patsubst tests/unit/%.c,$(O)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 
@@ -148,8 +148,8 @@ unit: unit-programs
 lint:
 	$(Q)$(RUN) lint/
 
-# The unit, Lua and end-to-end tests with another build: sanitizers; a full collection at each allocation that grows the state;
-# every allocation failing in turn.
+# The unit, Lua and end-to-end tests with another build: sanitizers; a full collection at each allocation that grows the
+# state; every allocation failing in turn.
 asan ubsan gcstress oom:
 	$(call variant,$@) $(B)/$@/rbhost unit-programs fault
 	$(Q)$(RUN) --variant $@ --slow 6 $(or $(T),unit/ lua e2e/)
@@ -157,7 +157,7 @@ asan ubsan gcstress oom:
 demo: all
 	$(Q)RBHOST=$(abspath $(O)/rbhost) examples/demo/run
 
-# -- housekeeping ---------------------------------------------------------------------------------------------------------
+# -- housekeeping ------------------------------------------------------------------------------------------------------
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/rbhost $(DESTDIR)$(PREFIX)/share/rbhost/meta
@@ -166,7 +166,8 @@ install: all
 	install -m 644 $(wildcard stdlib/meta/*.lua) $(DESTDIR)$(PREFIX)/share/rbhost/meta
 
 format:
-	$(Q)tools/format $(wildcard host/*/*.[ch] tools/*.c tests/*/*.[ch] stdlib/*.lua stdlib/*/*.lua examples/*.lua tests/lua/*.lua)
+	$(Q)tools/format $(wildcard host/*/*.[ch] tools/*.c tests/*/*.[ch] stdlib/*.lua stdlib/*/*.lua examples/*.lua \
+	    tests/lua/*.lua)
 
 help:
 	@printf '%s\n' 'make             build $(B)/rbhost' \
@@ -182,7 +183,8 @@ help:
 clean:
 	rm -rf $(B)
 
-.PHONY: all fault dev unit-programs test-programs test test-all unit lint asan ubsan gcstress oom demo install format help clean FORCE
+.PHONY: all fault dev unit-programs test-programs test test-all unit lint asan ubsan gcstress oom demo install format \
+	help clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 FORCE:

@@ -2,9 +2,9 @@
  *
  *   embed ROOT FILE… > embed.c
  *
- * A module's name is its path below ROOT without ".lua". The host's own modules (rt/…) are compiled here, so that a run does not pay for
- * their parsing; the debug information stays in, an error in them must name its line. What runbooks may require stays text: the sandbox
- * never loads bytecode for them. Owns the format of that file and nothing else. */
+ * A module's name is its path below ROOT without ".lua". The host's own modules (rt/…) are compiled here, so that a run
+ * does not pay for their parsing; the debug information stays in, an error in them must name its line. What runbooks
+ * may require stays text: the sandbox never loads bytecode for them. Owns the format of that file and nothing else. */
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdio.h>
@@ -55,7 +55,8 @@ static int read_file(const char *path, struct bytes *out)
     return failed ? -1 : 0;
 }
 
-/* Replaces the text by its bytecode; compiles what stays text too, so that a syntax error fails the build and not a run. */
+/* Replaces the text by its bytecode; compiles what stays text too, so that a syntax error fails the build and not a
+ * run. */
 static int compile(lua_State *L, const char *path, int keep_text, struct bytes *b)
 {
     char chunkname[512];

@@ -70,7 +70,7 @@ def start(argv, **popen):
 
 
 def wait_for(what, condition, seconds=30):
-    """Waits until condition() is true and returns its value. The deadline is only there for a condition that never comes."""
+    """Waits until condition() is true and returns its value. The deadline is only there in case that never comes."""
     end = time.monotonic() + seconds * SLOW
     while not (value := condition()):
         if time.monotonic() > end:

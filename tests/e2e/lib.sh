@@ -2,7 +2,7 @@
 # What the shell tests share. A test is a script that begins with:   . "$T/e2e/lib.sh"
 # and ends with:   finish
 #
-# Each check prints one TAP line; a failing one shows both sides. Processes that are started by `start` are ended when the script is.
+# Each check prints one TAP line; a failing one shows both sides. What `start` has started is ended when the script is.
 
 set -u
 tests_run=0

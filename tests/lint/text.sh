@@ -1,5 +1,6 @@
 #!/bin/sh
-# What holds for every text in the repository: no notes to oneself, no tabs or trailing blanks, lines that fit, links that lead somewhere.
+# What holds for every text in the repository: no notes to oneself, no tabs or trailing blanks, lines that fit, links
+# that lead somewhere.
 cd "${ROOT:-$(dirname "$0")/../..}" || exit 1
 failed=0
 

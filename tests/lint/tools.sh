@@ -14,7 +14,8 @@ verdict() { # name status output
 }
 
 # shellcheck disable=SC2046 # no file of ours has a blank in its name
-out=$(clang-format --dry-run -Werror $(find host tools tests -name '*.[ch]') 2>&1 | grep -E 'error|warning' | sed 's/error: code should be clang-formatted.*/not as clang-format writes it (make format)/')
+out=$(clang-format --dry-run -Werror $(find host tools tests -name '*.[ch]') 2>&1 | grep -E '(error|warning): ' |
+    sed 's/: error: code should be clang-formatted.*/: not as clang-format writes it (make format)/')
 [ -z "$out" ]
 verdict 'C is formatted' $? "$out"
 
