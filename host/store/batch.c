@@ -29,6 +29,7 @@ void rb_batch_event(struct rb_batch *b, const struct rb_event *ev)
     e->ev.data = e->text + key + kind;
     if (ev->data_len)
         memcpy(e->text + key + kind, ev->data, ev->data_len);
+    b->largest = ev->data_len > b->largest ? ev->data_len : b->largest;
     *b->events_end = b->last = e;
     b->events_end = &e->next;
 }
@@ -41,6 +42,7 @@ static void add_blob(struct rb_batch *b, const char *name, const char *digest, c
     blob->len = len;
     if (len)
         memcpy(blob->data, data, len);
+    b->largest = len > b->largest ? len : b->largest;
     *b->blobs_end = blob;
     b->blobs_end = &blob->next;
 }

@@ -31,6 +31,8 @@ struct rb_batch_blob {
     uint8_t data[];
 };
 
+#define RB_BATCH_VALUE_MAX ((size_t)64 << 20)
+
 struct rb_batch {
     struct rb_job job;
     struct rb_list mine; /* for its maker, until on_done has returned */
@@ -38,6 +40,7 @@ struct rb_batch {
     int64_t epoch;
     struct rb_batch_event *events, **events_end, *last;
     struct rb_batch_blob *blobs, **blobs_end;
+    size_t largest; /* of its values; a store refuses more than RB_BATCH_VALUE_MAX */
     bool row; /* the five below are to be written */
     char *status, *waiting, *error;
     int64_t ended, wake;

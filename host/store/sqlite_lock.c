@@ -67,6 +67,7 @@ void rb_store_suspend(void)
     if (atomic_compare_exchange_strong(&state, &none, STOPPING)) {
         if (atomic_exchange(&wanted, false))
             stop_now();
+        atomic_store(&wanted, false); /* continuing discards every stop that was asked for meanwhile */
         atomic_store(&state, 0);
     }
     errno = error;

@@ -241,6 +241,8 @@ int rb_store_create_sync(struct rb_store *s, struct rb_run_row *row, struct rb_b
     const char *owner;
     if (!first->events || first->events->ev.seq != 1 || strcmp(first->run, row->id) != 0)
         return rb_err_set(err, RB_EINVAL, "a run begins with its event 1");
+    if (first->largest > RB_BATCH_VALUE_MAX)
+        return rb_err_set(err, RB_ETOOBIG, "the run begins with a value of %zu bytes; a journal takes %zu", first->largest, RB_BATCH_VALUE_MAX);
     int rc = rb_store_owner(s, &owner, err);
     if (rc)
         return rc;

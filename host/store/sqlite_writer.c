@@ -192,14 +192,27 @@ static void fail_job(struct rb_job *job, int rc, const struct rb_err *why)
         *err = *why;
 }
 
+static int too_big(const struct rb_batch *first, const struct rb_batch *last, struct rb_err *err)
+{
+    for (const struct rb_batch *b = first;; b = RB_CONTAINER(b->job.link.next, struct rb_batch, job.link)) {
+        if (b->largest > RB_BATCH_VALUE_MAX)
+            return rb_err_set(err, RB_ETOOBIG, "run %s has a value of %zu bytes; a journal takes %zu", b->run, b->largest, RB_BATCH_VALUE_MAX);
+        if (b == last)
+            return RB_OK;
+    }
+}
+
 /* Returns an error that ends the transaction. A group that is refused (stale owner) only fails itself. */
 static int write_group(struct rb_store *s, struct rb_batch *first, struct rb_batch *last, struct rb_err *err)
 {
     bool ours;
-    int rc = write_row(s, first, last, &ours, err);
-    if (rc)
-        return rc;
-    int no = ours ? RB_OK : refused(s, first, err);
+    int rc = RB_OK, no = too_big(first, last, err);
+    if (no == RB_OK) {
+        rc = write_row(s, first, last, &ours, err);
+        if (rc)
+            return rc;
+        no = ours ? RB_OK : refused(s, first, err);
+    }
     for (struct rb_batch *b = first;; b = RB_CONTAINER(b->job.link.next, struct rb_batch, job.link)) {
         if (no)
             fail_job(&b->job, no, err);

@@ -119,7 +119,7 @@ int rb_store_disown_sync(struct rb_store *s, const char *id, int64_t epoch, stru
 /* Events of one run, in order, with blobs, sources and the new values of the row. Made on the loop, written by the writer.
  * rb_journal (journal.h) makes these; nobody else needs to. */
 struct rb_batch *rb_batch_new(const char *run, int64_t epoch);
-void rb_batch_event(struct rb_batch *b, const struct rb_event *ev); /* copies */
+void rb_batch_event(struct rb_batch *b, const struct rb_event *ev); /* copies. A value over 64 MiB: the batch fails with RB_ETOOBIG */
 void rb_batch_blob(struct rb_batch *b, const char *digest, const void *data, size_t len);   /* copies; the same digest twice is one row */
 void rb_batch_source(struct rb_batch *b, const char *name, const char *digest, const void *data, size_t len);
 /* New values of the row; NULL text leaves a column as it is, "" clears it; ended/wake < 0 leaves. */

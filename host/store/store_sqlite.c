@@ -15,7 +15,7 @@
 
 #define LOCK_WAIT_MS 10000
 #define READER_WAIT_MS 5000
-#define LENGTH_MAX (64 << 20)
+#define LENGTH_MAX ((int)RB_BATCH_VALUE_MAX + 4096) /* a value of the largest size and the rest of its row */
 
 void rb_run_row_release(struct rb_run_row *row)
 {
@@ -42,7 +42,7 @@ int rb_sqlite_error(sqlite3 *db, int rc, struct rb_err *err, const char *what)
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB: return rb_err_set(err, RB_ECORRUPT, "%s: damaged (%s)", what, words);
     case SQLITE_CONSTRAINT: return rb_err_set(err, RB_ECORRUPT, "%s: holds what should not be there yet (%s)", what, words);
-    case SQLITE_TOOBIG: return rb_err_set(err, RB_ETOOBIG, "%s: more than %d MiB in one value", what, LENGTH_MAX >> 20);
+    case SQLITE_TOOBIG: return rb_err_set(err, RB_ETOOBIG, "%s: more than %zu MiB in one value", what, RB_BATCH_VALUE_MAX >> 20);
     case SQLITE_NOMEM: rb_die("out of memory in SQLite; the run can be resumed");
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
@@ -350,6 +350,19 @@ static void close_side(struct rb_store_side *side)
     uv_close((uv_handle_t *)&side->async, on_side_closed);
 }
 
+/* Whoever comes by another path (a symbolic link) must find the same lock file and the same owners. */
+static void name_folder(struct rb_store *s)
+{
+    char *real = realpath(s->path, NULL);
+    if (real) {
+        free(s->path);
+        s->path = real;
+    }
+    size_t n = strlen(s->path) + 3;
+    s->dir = rb_alloc(n);
+    snprintf(s->dir, n, "%s.d", s->path);
+}
+
 int rb_store_open(struct rb_loop *loop, const struct rb_store_options *opt, struct rb_store **out, struct rb_err *err)
 {
     *out = NULL;
@@ -382,10 +395,6 @@ int rb_store_open(struct rb_loop *loop, const struct rb_store_options *opt, stru
     char *slash = strrchr(folder, '/');
     if (slash)
         slash[slash == folder ? 1 : 0] = '\0';
-    size_t n = strlen(s->path) + 3;
-    s->dir = rb_alloc(n);
-    snprintf(s->dir, n, "%s.d", s->path);
-
     int rc = RB_OK;
     if (opt->create && opt->write)
         rc = make_folder(folder, err);
@@ -393,6 +402,8 @@ int rb_store_open(struct rb_loop *loop, const struct rb_store_options *opt, stru
         rc = refuse_network_fs(folder, err);
     if (rc == RB_OK)
         rc = ensure_file(s->path, opt->create && opt->write, err);
+    if (rc == RB_OK)
+        name_folder(s);
     if (rc == RB_OK && s->write)
         rc = loop ? open_side(s, err) : RB_OK;
     if (rc == RB_OK)
