@@ -27,11 +27,12 @@
 #include "io/proc_spawn.h"
 #include "io/timer.h"
 
-#define CHUNK 65536         /* a pipe holds as much, so one read mostly empties it */
-#define CHUNKS_PER_TURN 8   /* then the other children have their turn */
+#define CHUNK 65536          /* a pipe holds as much, so one read mostly empties it */
+#define CHUNKS_PER_TURN 8    /* then the other children have their turn */
 #define CHUNKS_AT_THE_END 16 /* 1 MiB, the largest pipe that an ordinary user can make */
-#define LOOK_FIRST_MS 5     /* nothing wakes us when a group's last member ends: look, less and less often */
+#define LOOK_FIRST_MS 5      /* nothing wakes us when a group's last member ends: look, less and less often */
 #define LOOK_LAST_MS 250
+#define LOOK_CHILD_MS 20     /* at a child that no descriptor could be had for */
 
 /* Our end of one pipe. fd is -1 when it is closed or was never there. */
 struct stream {
@@ -281,7 +282,7 @@ static void watch_end(struct rb_proc *p)
     if (fd >= 0 && watch_fd(p, &p->end, &p->pidfd, fd, NULL) == RB_OK)
         uv_poll_start(&p->end, UV_READABLE, on_end);
     else
-        rb_timer_arm_ms(&p->look, LOOK_FIRST_MS);
+        rb_timer_arm_ms(&p->look, LOOK_CHILD_MS);
 }
 
 static void on_look(struct rb_timer *t)
