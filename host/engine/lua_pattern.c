@@ -96,6 +96,7 @@ static bool in_class(int c, int class)
     case 'u': in = isupper(c); break;
     case 'w': in = isalnum(c); break;
     case 'x': in = isxdigit(c); break;
+    case 'z': in = c == 0; break; /* deprecated since 5.2, and still there */
     default: return class == c;
     }
     return isupper(class) ? !in : in;
@@ -279,16 +280,16 @@ static const char *match_items(struct matcher *m, const char *s, const char *p)
         }
         const char *end = item_end(m, p);
         char suffix = *end; /* the NUL behind the pattern is none */
-        if (suffix == '-')
-            return shortest(m, s, p, end);
-        if (suffix == '*')
-            return longest(m, s, p, end);
         if (!one(m, s, p, end)) {
-            if (suffix != '?')
+            if (suffix != '*' && suffix != '?' && suffix != '-')
                 return NULL;
-            p = end + 1;
+            p = end + 1; /* nothing to repeat: no depth is used up */
             continue;
         }
+        if (suffix == '*')
+            return longest(m, s, p, end);
+        if (suffix == '-')
+            return shortest(m, s, p, end);
         if (suffix == '+')
             return longest(m, s + 1, p, end);
         if (suffix == '?') {
@@ -472,10 +473,7 @@ static void add_template(struct matcher *m, luaL_Buffer *b, const char *s, const
         } else if (c == '0') {
             luaL_addlstring(b, s, (size_t)(e - s));
         } else if (isdigit((unsigned char)c)) {
-            int i = c - '1';
-            if (i >= m->level && i != 0)
-                luaL_error(L, "invalid capture index %%%d in replacement string", i + 1);
-            push_capture(m, i, s, e);
+            push_capture(m, c - '1', s, e);
             luaL_tolstring(L, -1, NULL); /* positions */
             lua_remove(L, -2);
             luaL_addvalue(b);

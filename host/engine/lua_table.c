@@ -117,7 +117,7 @@ lua_Integer rb_lib_length(lua_State *L, int index, const char *function)
     if (lua_type(L, index) != LUA_TTABLE)
         return luaL_len(L, index);
     lua_Integer last;
-    lua_Integer n = count_elements(L, index, SMALL, &last);
+    lua_Integer n = lua_rawlen(L, index) > SMALL ? -1 : count_elements(L, index, SMALL, &last);
     if (n < 0)
         return large_length(L, index, function);
     if (n != last)
