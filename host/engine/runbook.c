@@ -1,6 +1,7 @@
-/* Owns what is known of a runbook before it runs: the file's text, its header, its parameters, its literal requires, the static check; and
- * configuration files, which are read the same way. The work is Lua's (stdlib/rt: reader, header, params, lint, config); here are the
- * scratch state that it runs in and the ways in and out. Knows no run, no task and no journal. */
+/* Owns what is known of a runbook before it runs: the file's text, its header, its parameters, its literal requires,
+ * the static check; and configuration files, which are read the same way. The work is Lua's (stdlib/rt: reader, header,
+ * params, lint, config); here are the scratch state that it runs in and the ways in and out. Knows no run, no task and
+ * no journal. */
 #include "engine/runbook.h"
 
 #include <errno.h>
@@ -16,13 +17,13 @@
 #include "engine/vm.h"
 
 enum {
-    SCRATCH_MEMORY = 256 << 20,  /* the tree of a file of RB_RUNBOOK_MAX bytes fits */
-    SLICE_US = 1000000,          /* a header or a configuration computes so long at most, */
-    SLICE_US_PER_KIB = 4000,     /* and the check of a large file longer */
+    SCRATCH_MEMORY = 256 << 20, /* the tree of a file of RB_RUNBOOK_MAX bytes fits */
+    SLICE_US = 1000000,         /* a header or a configuration computes so long at most, */
+    SLICE_US_PER_KIB = 4000,    /* and the check of a large file longer */
     MESSAGE_MAX = RB_ERR_MAX - 200,
 };
 
-/* -- the file ---------------------------------------------------------------------------------------------------------------- */
+/* -- the file ------------------------------------------------------------------------------------------------------ */
 
 static int open_file(const char *file, struct rb_err *err)
 {
@@ -33,8 +34,8 @@ static int open_file(const char *file, struct rb_err *err)
         return rb_err_set(err, RB_ENOENT, "%s: there is no such file", file);
     if (errno == EACCES || errno == EPERM)
         return rb_err_sys(err, RB_EDENIED, errno, "%s: can not be read", file);
-    return rb_err_sys(err, errno == ENXIO || errno == ELOOP || errno == ENAMETOOLONG ? RB_EINVAL : RB_EIO, errno, "%s: can not be opened",
-                      file);
+    return rb_err_sys(err, errno == ENXIO || errno == ELOOP || errno == ENAMETOOLONG ? RB_EINVAL : RB_EIO, errno,
+                      "%s: can not be opened", file);
 }
 
 static int read_all(int fd, const char *file, struct rb_buf *text, struct rb_err *err)
@@ -101,8 +102,10 @@ static int check_text(const char *file, const struct rb_buf *text, struct rb_err
     if (!rb_utf8_valid(p, text->len)) {
         size_t at = valid_prefix(p, text->len);
         place_of(p, at, &line, &column);
-        return rb_err_set(err, RB_EINVAL, "%s:%d:%d: byte 0x%02x is not UTF-8; save the file as UTF-8, write bytes in strings as \\x%02x", file,
-                          line, column, (unsigned char)p[at], (unsigned char)p[at]);
+        return rb_err_set(
+            err, RB_EINVAL,
+            "%s:%d:%d: byte 0x%02x is not UTF-8; save the file as UTF-8, write bytes in strings as \\x%02x", file, line,
+            column, (unsigned char)p[at], (unsigned char)p[at]);
     }
     return RB_OK;
 }
@@ -117,7 +120,7 @@ int rb_runbook_read(const char *file, struct rb_buf *text, struct rb_err *err)
     return rc ? rc : check_text(file, text, err);
 }
 
-/* -- a scratch state --------------------------------------------------------------------------------------------------------- */
+/* -- a scratch state ----------------------------------------------------------------------------------------------- */
 
 /* One call of a function of stdlib/rt. Arguments that are NULL are left out. */
 struct job {
@@ -133,7 +136,8 @@ struct job {
     int errors, warnings; /* of a check */
 };
 
-/* [-0, +1, m] a JSON value as it came from outside: no member has a special meaning but {"$b64": …} (bytes of an argument that are not UTF-8). */
+/* [-0, +1, m] a JSON value as it came from outside: no member has a special meaning but {"$b64": …} (bytes of an
+ * argument that are not UTF-8). */
 static void push_json(lua_State *L, const json_t *v)
 {
     luaL_checkstack(L, 8, "JSON is nested too deeply");
@@ -147,7 +151,8 @@ static void push_json(lua_State *L, const json_t *v)
             struct rb_buf bytes;
             rb_buf_init(&bytes, json_string_length(item));
             bool ok = rb_base64_decode(&bytes, json_string_value(item), json_string_length(item)) == RB_OK;
-            char *block = ok ? lua_newuserdatauv(L, bytes.len + 1, 0) : NULL; /* a raise here leaks a few bytes; the state ends anyway */
+            /* a raise here leaks a few bytes; the state ends anyway */
+            char *block = ok ? lua_newuserdatauv(L, bytes.len + 1, 0) : NULL;
             if (block) {
                 memcpy(block, rb_buf_text(&bytes), bytes.len);
                 size_t n = bytes.len;
@@ -294,18 +299,31 @@ static void take_value(lua_State *L, struct job *job)
         job->rc = rb_err_set(job->err, RB_ETOOBIG, "%s: too large", job->file ? job->file : "the values");
 }
 
-/* -- header, requires, configuration ----------------------------------------------------------------------------------------- */
+/* -- header, requires, configuration ------------------------------------------------------------------------------- */
 
 int rb_header_read(const char *file, const char *text, size_t n, struct rb_buf *json, struct rb_err *err)
 {
-    struct job job = {.module = "reader", .function = "header", .text = text, .len = n, .file = file, .take = take_value, .out = json, .err = err};
+    struct job job = {.module = "reader",
+                      .function = "header",
+                      .text = text,
+                      .len = n,
+                      .file = file,
+                      .take = take_value,
+                      .out = json,
+                      .err = err};
     return start(&job);
 }
 
 int rb_requires_scan(const char *file, const char *text, size_t n, struct rb_buf *names_json, struct rb_err *err)
 {
-    struct job job = {
-        .module = "reader", .function = "requires", .text = text, .len = n, .file = file, .take = take_value, .out = names_json, .err = err};
+    struct job job = {.module = "reader",
+                      .function = "requires",
+                      .text = text,
+                      .len = n,
+                      .file = file,
+                      .take = take_value,
+                      .out = names_json,
+                      .err = err};
     return start(&job);
 }
 
@@ -337,7 +355,7 @@ int rb_config_load(const char *file, struct rb_buf *json, struct rb_err *err)
     return with_file(file, &job);
 }
 
-/* -- the static check -------------------------------------------------------------------------------------------------------- */
+/* -- the static check ---------------------------------------------------------------------------------------------- */
 
 /* Results (text, errors, warnings). */
 static void take_findings(lua_State *L, struct job *job)
@@ -358,7 +376,7 @@ int rb_runbook_check(const char *file, struct rb_buf *findings, int *warnings, s
     return rc ? rc : job.errors;
 }
 
-/* -- parameters -------------------------------------------------------------------------------------------------------------- */
+/* -- parameters ---------------------------------------------------------------------------------------------------- */
 
 enum which { PLAIN, SECRETS };
 
@@ -406,15 +424,25 @@ static void take_secrets(lua_State *L, struct job *job)
 
 int rb_params_resolve(const char *header_json, const char *given_json, struct rb_buf *values_json, struct rb_err *err)
 {
-    struct job job = {.module = "params", .function = "check", .header_json = header_json, .given_json = given_json ? given_json : "{}",
-                      .take = take_values, .out = values_json, .err = err};
+    struct job job = {.module = "params",
+                      .function = "check",
+                      .header_json = header_json,
+                      .given_json = given_json ? given_json : "{}",
+                      .take = take_values,
+                      .out = values_json,
+                      .err = err};
     return start(&job);
 }
 
 int rb_params_secrets(const char *header_json, const char *given_json, struct rb_buf *secrets_json, struct rb_err *err)
 {
-    struct job job = {.module = "params", .function = "check", .header_json = header_json, .given_json = given_json ? given_json : "{}",
-                      .take = take_secrets, .out = secrets_json, .err = err};
+    struct job job = {.module = "params",
+                      .function = "check",
+                      .header_json = header_json,
+                      .given_json = given_json ? given_json : "{}",
+                      .take = take_secrets,
+                      .out = secrets_json,
+                      .err = err};
     return start(&job);
 }
 
@@ -431,7 +459,11 @@ static void take_schema(lua_State *L, struct job *job)
 
 int rb_params_schema(const char *header_json, struct rb_buf *schema_json, struct rb_err *err)
 {
-    struct job job = {
-        .module = "params", .function = "schema", .header_json = header_json, .take = take_schema, .out = schema_json, .err = err};
+    struct job job = {.module = "params",
+                      .function = "schema",
+                      .header_json = header_json,
+                      .take = take_schema,
+                      .out = schema_json,
+                      .err = err};
     return start(&job);
 }

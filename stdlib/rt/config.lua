@@ -42,12 +42,18 @@ function M.read(text, file)
     if not ok then
         return nil, type(value) == "string" and value or ("%s: raised %s"):format(file, phrase.show(value))
     elseif type(value) ~= "table" then
-        return nil, ("%s:1: the file returns %s, expected a table: return { … }"):format(file, phrase.show(value))
+        return nil,
+            ("%s:1: the file returns %s, expected a table: return { … }"):format(file, phrase.show(value))
     end
     local where, what = plain.foreign(value, {})
     if where then
         local path = plain.path_text(where)
-        return nil, ("%s: %s is %s; a configuration is plain data"):format(place(text, file, where), path == "" and "the table" or path, what)
+        return nil,
+            ("%s: %s is %s; a configuration is plain data"):format(
+                place(text, file, where),
+                path == "" and "the table" or path,
+                what
+            )
     end
     return value
 end

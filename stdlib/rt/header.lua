@@ -1,5 +1,5 @@
--- What `runbook{…}` may be called with: data only, known keys, right types. Gives the normalised header and every problem at once.
--- Knows nothing of files and of given values.
+-- What `runbook{…}` may be called with: data only, known keys, right types. Gives the normalised header and every
+-- problem at once. Knows nothing of files and of given values.
 local paramspec = require "rt.paramspec"
 local phrase = require "rt.phrase"
 local plain = require "rt.plain"
@@ -11,7 +11,11 @@ local M = {}
 local key = {} -- key.<name>(value, path, add, data): the normalised value, or nil with a problem
 
 function key.name(v, path, add)
-    local good = type(v) == "string" and #v <= 128 and v:find("^%w[%w_./-]*$") and not v:find("..", 1, true) and not v:find("//", 1, true)
+    local good = type(v) == "string"
+        and #v <= 128
+        and v:find("^%w[%w_./-]*$")
+        and not v:find("..", 1, true)
+        and not v:find("//", 1, true)
         and v:sub(-1) ~= "/"
     if good then
         return v
@@ -36,7 +40,7 @@ end
 
 function key.allow(v, path, add)
     if type(v) ~= "table" then
-        add(path, "got %s, expected a table such as { exec = { \"git\" } }", phrase.show(v))
+        add(path, 'got %s, expected a table such as { exec = { "git" } }', phrase.show(v))
         return nil
     end
     local out = {}
@@ -56,7 +60,7 @@ end
 
 function key.lock(v, path, add, data)
     if not plain.line_of_text(v) then
-        add(path, "got %s, expected one line of text such as \"deploy:{host}\"", phrase.show(v))
+        add(path, 'got %s, expected one line of text such as "deploy:{host}"', phrase.show(v))
         return nil
     end
     local known = {}
@@ -80,7 +84,7 @@ end
 function key.timeout(v, path, add, data)
     local s = scalars.seconds(v)
     if not s or s <= 0 then
-        add(path, "got %s, expected a duration such as \"30m\" or \"2h\"", phrase.show(v))
+        add(path, 'got %s, expected a duration such as "30m" or "2h"', phrase.show(v))
         return nil
     end
     data.timeout_text = type(v) == "string" and v or ("%ss"):format(v)
@@ -98,7 +102,7 @@ end
 
 function key.notify(v, path, add)
     if type(v) ~= "table" then
-        add(path, "got %s, expected a table such as { waiting = \"channel\" }", phrase.show(v))
+        add(path, 'got %s, expected a table such as { waiting = "channel" }', phrase.show(v))
         return nil
     end
     local out = {}
@@ -130,12 +134,16 @@ function M.capture(spec)
     local data = { params = {} }
     local problems, add = plain.collector()
     if type(spec) ~= "table" then
-        add({}, "got %s, expected a table: runbook { name = \"…\", params = { … } }", phrase.show(spec))
+        add({}, 'got %s, expected a table: runbook { name = "…", params = { … } }', phrase.show(spec))
         return data, problems
     end
     for _, k in ipairs(plain.sorted(spec)) do
         if not words.header[k] then
-            add({ k }, (type(k) == "string" and "unknown key" or "a value without a key") .. words.hint(k, words.header, true))
+            add(
+                { k },
+                (type(k) == "string" and "unknown key" or "a value without a key")
+                    .. words.hint(k, words.header, true)
+            )
         end
     end
     for _, k in ipairs(ORDER) do

@@ -2,7 +2,10 @@
 local M = {}
 
 local KEYWORDS = {}
-for w in ([[and break do else elseif end false for function goto if in local nil not or repeat return then true until while]]):gmatch("%a+") do
+for w in
+    ([[and break do else elseif end false for function goto if in local nil not or repeat return then true until
+    while]]):gmatch "%a+"
+do
     KEYWORDS[w] = true
 end
 
@@ -28,7 +31,7 @@ local function quoted(text, at)
     local quote = text:sub(at, at)
     local stop = at + 1
     while true do
-        local p = text:find('[\\' .. quote .. ']', stop)
+        local p = text:find("[\\" .. quote .. "]", stop)
         if not p then
             fail(at, "a string does not end")
         elseif text:sub(p, p) == quote then

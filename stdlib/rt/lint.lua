@@ -1,5 +1,5 @@
--- The static check of a runbook: what can be known to be wrong without running it. Works on the tree of rt.parse and the words of
--- rt.words; the header's own problems come from rt.reader.
+-- The static check of a runbook: what can be known to be wrong without running it. Works on the tree of rt.parse and
+-- the words of rt.words; the header's own problems come from rt.reader.
 local lexer = require "rt.lexer"
 local options = require "rt.lint_options"
 local parse = require "rt.parse"
@@ -23,12 +23,23 @@ local function check_global(node, above, report)
         if root == "_ENV" or words.globals[root] then
             return
         end
-        report(node.at, "error", words.unknown_global(whole and words.absent[root] and not words.absent[whole] and whole or root, root))
+        report(
+            node.at,
+            "error",
+            words.unknown_global(
+                whole and words.absent[root] and not words.absent[whole] and whole or root,
+                root
+            )
+        )
     elseif path:find("^_G%.[%a_][%w_]*$") then
         if not words.globals[field] then
             report(node.at, "error", words.unknown_global(field))
         end
-    elseif type(words.globals[root]) == "table" and not field:find(".", 1, true) and not words.globals[root][field] then
+    elseif
+        type(words.globals[root]) == "table"
+        and not field:find(".", 1, true)
+        and not words.globals[root][field]
+    then
         report(node.at, "error", words.unknown_field(root, field))
     end
 end
@@ -40,7 +51,8 @@ local function check_set(node, report)
         target.assigned = true
         if path and target.tag == "Name" then
             local word = node.is_function and "local function" or "local"
-            local text = words.globals[path] and "the global %s can not be assigned; write %s %s for a variable of your own"
+            local text = words.globals[path]
+                    and "the global %s can not be assigned; write %s %s for a variable of your own"
                 or "assignment to the global %s; write %s %s"
             report(target.at, "error", text:format(path, word, path))
         elseif path then
@@ -48,21 +60,37 @@ local function check_set(node, report)
             if root == "_G" then
                 report(target.at, "error", ("assignment to the global %s; write local %s"):format(field, field))
             elseif type(words.globals[root]) == "table" then
-                report(target.at, "error", ("%s can not be assigned: the library %s is read-only"):format(path, root))
+                report(
+                    target.at,
+                    "error",
+                    ("%s can not be assigned: the library %s is read-only"):format(path, root)
+                )
             end
         end
     end
 end
 
--- A constant on the left and a parenthesised and/or on the right: Lua 5.4.4 makes wrong code of it once the function has more than 255
--- constants (fixed in 5.4.5).
+-- A constant on the left and a parenthesised and/or on the right: Lua 5.4.4 makes wrong code of it once the function
+-- has more than 255 constants (fixed in 5.4.5).
 local function check_bitwise(node, report)
     local left, right = node[1], node[2]
     while right.tag == "Paren" and right[1].tag == "Paren" do
         right = right[1]
     end
-    if BITWISE[node.op] and left.kind == "number" and right.tag == "Paren" and (right[1].op == "or" or right[1].op == "and") then
-        report(node.at, "warning", ("Lua 5.4.4 can compute this wrong: keep (… %s …) in a local before %s"):format(right[1].op, node.op))
+    if
+        BITWISE[node.op]
+        and left.kind == "number"
+        and right.tag == "Paren"
+        and (right[1].op == "or" or right[1].op == "and")
+    then
+        report(
+            node.at,
+            "warning",
+            ("Lua 5.4.4 can compute this wrong: keep (… %s …) in a local before %s"):format(
+                right[1].op,
+                node.op
+            )
+        )
     end
 end
 
@@ -79,7 +107,14 @@ local function check_waits(node, path, report)
             parse.walk(node[i], function(inner)
                 local op = inner.tag == "Call" and parse.global_path(inner[1])
                 if op and words.waits[op] then
-                    report(inner.at, "warning", ("%s can not wait inside the function of %s; collect first, then call it"):format(op, name))
+                    report(
+                        inner.at,
+                        "warning",
+                        ("%s can not wait inside the function of %s; collect first, then call it"):format(
+                            op,
+                            name
+                        )
+                    )
                 end
             end)
         end

@@ -23,7 +23,11 @@ end
 local function check_keys(tbl, keys, of, report)
     for _, i in ipairs(tbl) do
         if i.key and not keys[i.key] then
-            report(i.at, "error", ("unknown option %s of %s%s"):format(i.key, of, words.hint(i.key, keys, true)))
+            report(
+                i.at,
+                "error",
+                ("unknown option %s of %s%s"):format(i.key, of, words.hint(i.key, keys, true))
+            )
         end
     end
 end
@@ -31,16 +35,35 @@ end
 local function check_argv(call, path, spec, report)
     local argv = argument(call, 1)
     if not argv then
-        report(call.at, "error", path == "exec" and 'exec takes a list: exec({ "git", "status" })' or "exec.sh takes a text for the shell")
+        report(
+            call.at,
+            "error",
+            path == "exec" and 'exec takes a list: exec({ "git", "status" })'
+                or "exec.sh takes a text for the shell"
+        )
     elseif path == "exec" and (argv.kind == "string" or argv.kind == "number") then
-        report(argv.at, "error", 'exec takes a list: exec({ "git", "status" }); a line for the shell is exec.sh(text)')
+        report(
+            argv.at,
+            "error",
+            'exec takes a list: exec({ "git", "status" }); a line for the shell is exec.sh(text)'
+        )
     elseif path == "exec" and argv.tag == "Table" then
         for _, i in ipairs(argv) do
             if i.key then
                 local near = words.nearest(i.key, spec.keys)
                 local known = spec.keys[i.key] or near
-                report(i.at, "error", ("%s stands in the list of arguments%s"):format(i.key,
-                    known and "; options are the second argument: exec({ … }, { " .. (near or i.key) .. " = … })" or ""))
+                report(
+                    i.at,
+                    "error",
+                    ("%s stands in the list of arguments%s"):format(
+                        i.key,
+                        known
+                                and ("; options are the second argument: exec({ … }, { %s = … })"):format(
+                                    near or i.key
+                                )
+                            or ""
+                    )
+                )
             end
         end
     elseif path == "exec.sh" and argv.tag == "Table" then
@@ -48,7 +71,8 @@ local function check_argv(call, path, spec, report)
     end
 end
 
--- Commands directly in the function of a check that does not say acts = true. A `read` whose value is not literal is the author's word.
+-- Commands directly in the function of a check that does not say acts = true. A `read` whose value is not literal is
+-- the author's word.
 local function check_reads(fn, report)
     parse.walk(fn, function(node)
         local path = node.tag == "Call" and parse.global_path(node[1])
@@ -56,7 +80,11 @@ local function check_reads(fn, report)
             local opts = argument(node, 2)
             local read = opts and opts.tag == "Table" and item(opts, "read")
             if not opts or opts.tag == "Table" and not is_true(read or nil) then
-                report(node.at, "warning", path .. " inside a check without read = true; a check that acts says so: acts = true")
+                report(
+                    node.at,
+                    "warning",
+                    path .. " inside a check without read = true; a check that acts says so: acts = true"
+                )
             end
         end
     end)
@@ -82,7 +110,11 @@ end
 local function check_rows(tbl, report)
     for _, i in ipairs(tbl) do
         if i.key and not words.checklist[i.key] then
-            report(i.at, "error", ("unknown option %s of checklist%s"):format(i.key, words.hint(i.key, words.checklist, true)))
+            report(
+                i.at,
+                "error",
+                ("unknown option %s of checklist%s"):format(i.key, words.hint(i.key, words.checklist, true))
+            )
         elseif not i.key and not i.computed and i.value.tag == "Table" then
             check_row(i.value, report)
         end

@@ -35,7 +35,8 @@ function M.resolve(list, given, json)
         if raw == nil or type(raw) == "userdata" then -- JSON's null
             values[p.name] = p.default
             if p.default == nil and p.required then
-                problems[#problems + 1] = { name = p.name, text = "missing, expected " .. phrase.expected(p) .. help(p) }
+                problems[#problems + 1] =
+                    { name = p.name, text = "missing, expected " .. phrase.expected(p) .. help(p) }
             end
         else
             local v, why = types.convert(p, raw, json)
@@ -44,7 +45,12 @@ function M.resolve(list, given, json)
                 local got = p.type == "secret" and "a secret" or phrase.show(raw)
                 problems[#problems + 1] = {
                     name = p.name,
-                    text = ("got %s%s, expected %s%s"):format(got, why and " (" .. why .. ")" or "", phrase.expected(p), help(p)),
+                    text = ("got %s%s, expected %s%s"):format(
+                        got,
+                        why and " (" .. why .. ")" or "",
+                        phrase.expected(p),
+                        help(p)
+                    ),
                 }
             end
         end
@@ -84,8 +90,17 @@ function M.check(list, given, json)
 end
 
 local JSON_TYPE = {
-    string = "string", integer = "integer", number = "number", boolean = "boolean", list = "array", map = "object",
-    duration = { "string", "number" }, url = "string", host = "string", secret = "string", file = "string",
+    string = "string",
+    integer = "integer",
+    number = "number",
+    boolean = "boolean",
+    list = "array",
+    map = "object",
+    duration = { "string", "number" },
+    url = "string",
+    host = "string",
+    secret = "string",
+    file = "string",
 }
 
 local function schema_of(p)
@@ -119,7 +134,8 @@ local function schema_of(p)
     return s
 end
 
---- JSON Schema (draft 2020-12) of the parameters, without "$schema", which the caller adds. `properties` is nil when there are none.
+--- JSON Schema (draft 2020-12) of the parameters, without "$schema", which the caller adds. `properties` is nil when
+--- there are none.
 ---@param list table[]
 ---@return table
 function M.schema(list)

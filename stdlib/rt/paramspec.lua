@@ -1,5 +1,5 @@
--- The `params` of a header: known keys, right types, sound ranges and defaults. Gives the normalised entries and every problem at once.
--- Knows nothing of the header's other keys and of given values.
+-- The `params` of a header: known keys, right types, sound ranges and defaults. Gives the normalised entries and every
+-- problem at once. Knows nothing of the header's other keys and of given values.
 local pattern = require "rt.pattern"
 local phrase = require "rt.phrase"
 local plain = require "rt.plain"
@@ -9,30 +9,32 @@ local words = require "rt.words"
 
 local M = {}
 
-local SIZED = { string = true, url = true, host = true, file = true, secret = true, list = true, map = true }
 local TEXT = { string = true, url = true, host = true, file = true, secret = true }
-local ELEMENT = { string = true, integer = true, number = true, boolean = true, duration = true, url = true, host = true }
+local ELEMENT =
+    { string = true, integer = true, number = true, boolean = true, duration = true, url = true, host = true }
+
+local function bound_fits(kind, v)
+    if kind == "duration" then
+        return scalars.seconds(v) ~= nil, "a duration such as 90s"
+    elseif kind == "number" then
+        return type(v) == "number" and v == v, "a number"
+    elseif kind == "integer" then
+        return math.type(v) == "integer", "an integer"
+    end
+    return math.type(v) == "integer" and v >= 0, "a length, 0 or more"
+end
 
 local function bound(p, key, v, path, add)
-    path[#path + 1] = key
-    local good = true
     if p.type == "boolean" or p.type == "choice" then
         add(path, "%s has no meaning for the type %s", key, p.type)
-        good = false
-    elseif p.type == "duration" then
-        good = scalars.seconds(v) ~= nil
-    elseif SIZED[p.type] or p.type == "integer" then
-        good = math.type(v) == "integer" and (p.type == "integer" or v >= 0)
-    else
-        good = type(v) == "number" and v == v
+        return nil
     end
-    if not good and p.type ~= "boolean" and p.type ~= "choice" then
-        local want = p.type == "duration" and "a duration such as 90s" or p.type == "number" and "a number"
-            or p.type == "integer" and "an integer" or "a length, 0 or more"
+    local good, want = bound_fits(p.type, v)
+    if not good then
         add(path, "got %s, expected %s", phrase.show(v), want)
+        return nil
     end
-    path[#path] = nil
-    return good and v or nil
+    return v
 end
 
 local function choices(p, v, path, add)
@@ -52,7 +54,13 @@ local function choices(p, v, path, add)
             out[i] = types.convert({ type = kind }, c)
         end
         if out[i] == nil then
-            add(path, "choice %d is %s, expected %s", i, phrase.show(c), kind == "choice" and "text or a number" or phrase.expected { type = kind })
+            add(
+                path,
+                "choice %d is %s, expected %s",
+                i,
+                phrase.show(c),
+                kind == "choice" and "text or a number" or phrase.expected { type = kind }
+            )
             return nil
         end
     end
@@ -99,7 +107,12 @@ end
 -- One entry of params, normalised; nil when its type is not known.
 local function parameter(name, entry, path, add)
     if type(entry) ~= "table" then
-        add(path, "got %s, expected { \"type\", … }, for example %s = { \"string\", required = true }", phrase.show(entry), tostring(name))
+        add(
+            path,
+            'got %s, expected { "type", … }, for example %s = { "string", required = true }',
+            phrase.show(entry),
+            tostring(name)
+        )
         return nil
     end
     local kind = entry_type(entry, path, add)
@@ -130,8 +143,11 @@ local function parameter(name, entry, path, add)
             return v
         end
     end)
-    p.min = entry.min ~= nil and bound(p, "min", entry.min, path, add) or nil
-    p.max = entry.max ~= nil and bound(p, "max", entry.max, path, add) or nil
+    for _, key in ipairs { "min", "max" } do
+        take(key, function(_, v)
+            return bound(p, key, v, path, add)
+        end)
+    end
     local min, max = p.min, p.max
     if kind == "duration" then
         min, max = scalars.seconds(min), scalars.seconds(max)
@@ -171,13 +187,13 @@ end
 function M.list(spec, path, add)
     local list = {}
     if type(spec) ~= "table" then
-        add(path, "got %s, expected a table: { name = { \"type\", … } }", phrase.show(spec))
+        add(path, 'got %s, expected a table: { name = { "type", … } }', phrase.show(spec))
         return list
     end
     for _, name in ipairs(plain.sorted(spec)) do
         path[#path + 1] = name
         if type(name) ~= "string" then
-            add(path, "a parameter needs a name: params = { name = { \"type\", … } }")
+            add(path, 'a parameter needs a name: params = { name = { "type", … } }')
         elseif not name:find("^[%a_][%w_]*$") or #name > 64 then
             add(path, "%s is not a name for a parameter (letters, digits and _)", phrase.show(name))
         else

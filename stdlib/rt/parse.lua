@@ -1,10 +1,15 @@
--- Lua 5.4 text to a tree, for text that Lua itself has accepted. Names are resolved: a local has its declaration, a global has none.
+-- Lua 5.4 text to a tree, for text that Lua itself has accepted. Names are resolved: a local has its declaration, a
+-- global has none.
 --
 -- A node is { tag = …, at = byte offset, children … }, the children in order of evaluation:
---   Block stats… · Local exprs… · Set targets… exprs… (n: how many targets) · If, While, Repeat, For, Do, Return: exprs and blocks
---   Name (name, decl, env: a local _ENV decides) · Const (kind, value) · Function block · Call fn args… · Method obj args… (name)
---   Index obj key · Table Item… · Item value, or key expr and value (key: its text when it is literal) · Binary a b (op) · Unary a (op)
---   Paren a
+--   Block    statements          Name      (name; decl; env: a local _ENV decides)
+--   Local    exprs               Const     (kind: number, string, nil, true, false, ...; value)
+--   Set      targets, exprs      Function  block
+--            (n: targets)        Call      function, args      Method  object, args (name)
+--   Return   exprs               Index     object, key         Paren   expr
+--   If, While, Repeat, For, Do:  Table     Items               Binary  left, right (op)
+--            exprs and blocks    Item      value, or key and   Unary   operand (op)
+--   Goto, Label, Break                     value (key: its text when it is literal; value)
 local P = require "rt.parse_expr"
 local lexer = require "rt.lexer"
 
@@ -127,7 +132,6 @@ statement["break"] = function(_, node)
     node.tag = "Break"
     return node
 end
-
 statement[";"] = statement["break"]
 
 function P:statement()
@@ -190,7 +194,8 @@ function M.tree(text)
     return block
 end
 
---- Calls fn(node, above) for every node, before its children; `above` is the node around it. fn returns false to leave the children out.
+--- Calls fn(node, above) for every node, before its children; `above` is the node around it. fn returns false to leave
+--- the children out.
 ---@param node table
 ---@param fn fun(node: table, above: table?): boolean?
 function M.walk(node, fn, above)

@@ -1,7 +1,28 @@
--- The expressions of Lua 5.4, and what a parser is: a place in a list of tokens and a scope. rt.parse adds the statements and describes
--- the tree.
-local LEFT = { ["or"] = 1, ["and"] = 2, ["<"] = 3, [">"] = 3, ["<="] = 3, [">="] = 3, ["~="] = 3, ["=="] = 3, ["|"] = 4, ["~"] = 5,
-    ["&"] = 6, ["<<"] = 7, [">>"] = 7, [".."] = 9, ["+"] = 10, ["-"] = 10, ["*"] = 11, ["/"] = 11, ["//"] = 11, ["%"] = 11, ["^"] = 14 }
+-- The expressions of Lua 5.4, and what a parser is: a place in a list of tokens and a scope. rt.parse adds the
+-- statements and describes the tree.
+local LEFT = {
+    ["or"] = 1,
+    ["and"] = 2,
+    ["<"] = 3,
+    [">"] = 3,
+    ["<="] = 3,
+    [">="] = 3,
+    ["~="] = 3,
+    ["=="] = 3,
+    ["|"] = 4,
+    ["~"] = 5,
+    ["&"] = 6,
+    ["<<"] = 7,
+    [">>"] = 7,
+    [".."] = 9,
+    ["+"] = 10,
+    ["-"] = 10,
+    ["*"] = 11,
+    ["/"] = 11,
+    ["//"] = 11,
+    ["%"] = 11,
+    ["^"] = 14,
+}
 local RIGHT = { [".."] = 8, ["^"] = 13 }
 local UNARY = { ["not"] = true, ["-"] = true, ["#"] = true, ["~"] = true }
 local UNARY_PRIORITY = 12
@@ -141,10 +162,16 @@ function P:suffixed()
         node = self:name()
     end
     while true do
-        local kind, outer = self:kind(), nil
+        local kind = self:kind()
+        local outer
         if kind == "." then
             self.i = self.i + 1
-            outer = { tag = "Index", at = node.at, node, self:kind() == "name" and self:constant "string" or self:fail "a name expected" }
+            outer = {
+                tag = "Index",
+                at = node.at,
+                node,
+                self:kind() == "name" and self:constant "string" or self:fail "a name expected",
+            }
         elseif kind == "[" then
             self.i = self.i + 1
             outer = { tag = "Index", at = node.at, node, self:expr() }
@@ -165,7 +192,14 @@ end
 
 function P:simple()
     local kind = self:kind()
-    if kind == "number" or kind == "string" or kind == "nil" or kind == "true" or kind == "false" or kind == "..." then
+    if
+        kind == "number"
+        or kind == "string"
+        or kind == "nil"
+        or kind == "true"
+        or kind == "false"
+        or kind == "..."
+    then
         return self:constant(kind)
     elseif kind == "{" then
         return self:table()

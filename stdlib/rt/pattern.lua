@@ -1,4 +1,5 @@
--- Is a Lua pattern well formed? Lua itself says so only when the matching reaches the bad place, which may be never in a test.
+-- Is a Lua pattern well formed? Lua itself says so only when the matching reaches the bad place, which may be never in
+-- a test.
 local M = {}
 
 local function class_end(p, at)

@@ -66,7 +66,8 @@ local NOUN = {
     list = "a list (a,b,c or a JSON array)",
     map = "a map (k=v,k2=v2 or a JSON object)",
 }
-local LENGTH = { string = "characters", url = "characters", host = "characters", file = "characters", secret = "bytes" }
+local LENGTH =
+    { string = "characters", url = "characters", host = "characters", file = "characters", secret = "bytes" }
 LENGTH.list, LENGTH.map = "elements", "entries"
 
 --- "an integer, 1 to 10": what a parameter takes.
@@ -78,8 +79,11 @@ function M.expected(p)
     if p.choices and not inner then
         text = "one of " .. join(p.choices)
     else
-        local r = range(p.type == "secret" and { min = math.max(p.min or 8, 8), max = p.max } or p, LENGTH[p.type])
-        text = NOUN[p.type] .. (p.match and not inner and " that matches " .. p.match or "") .. (r and ", " .. r or "")
+        local r =
+            range(p.type == "secret" and { min = math.max(p.min or 8, 8), max = p.max } or p, LENGTH[p.type])
+        text = NOUN[p.type]
+            .. (p.match and not inner and " that matches " .. p.match or "")
+            .. (r and ", " .. r or "")
     end
     if inner and (p.of and p.of ~= "string" or p.match or p.choices) then
         text = text .. ", each " .. M.expected { type = p.of or "string", match = p.match, choices = p.choices }

@@ -27,7 +27,8 @@ function M.line_of_text(v)
     return type(v) == "string" and v:find("%S") and not v:find("%c") and utf8.len(v) ~= nil
 end
 
---- A list of problems {path, text} and the function that adds one. `path` is a list of keys, so that a linter finds the place in the text.
+--- A list of problems {path, text} and the function that adds one. `path` is a list of keys, so that a linter finds the
+--- place in the text.
 ---@return table[], fun(path: any[], text: string, ...)
 function M.collector()
     local list = {}
@@ -41,14 +42,26 @@ end
 --- A list of texts, each of which `fits`; nil, with a problem, for anything else.
 function M.strings(v, path, add, what, fits)
     if type(v) ~= "table" then
-        add(path, "got %s, expected a list of %s: { \"…\" }", phrase.show(v), what)
+        add(path, 'got %s, expected a list of %s: { "…" }', phrase.show(v), what)
         return nil
     end
     local out = {}
     for _, k in ipairs(M.sorted(v)) do
         local e = v[k]
-        if math.type(k) ~= "integer" or k < 1 or k > #v or type(e) ~= "string" or e == "" or fits and not fits(e) then
-            add(path, "got %s, expected a list of %s", math.type(k) == "integer" and phrase.show(e) or "the key " .. phrase.show(k), what)
+        if
+            math.type(k) ~= "integer"
+            or k < 1
+            or k > #v
+            or type(e) ~= "string"
+            or e == ""
+            or fits and not fits(e)
+        then
+            add(
+                path,
+                "got %s, expected a list of %s",
+                math.type(k) == "integer" and phrase.show(e) or "the key " .. phrase.show(k),
+                what
+            )
             return nil
         end
         out[k] = e
@@ -56,8 +69,8 @@ function M.strings(v, path, add, what, fits)
     return out
 end
 
---- nil when v is plain data (text, numbers, booleans, tables of these without cycles), else the path of the first thing that is not, and
---- what it is.
+--- nil when v is plain data (text, numbers, booleans, tables of these without cycles), else the path of the first thing
+--- that is not, and what it is.
 ---@param v any
 ---@param path any[]
 ---@param open? table<table, boolean> the tables around it

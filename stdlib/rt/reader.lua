@@ -1,5 +1,6 @@
--- Reading the header of a file without running its body: the text runs in an environment that has only `runbook` and `require`, and
--- `runbook` ends it. Also what a file requires by name, and errors of Lua's compiler with the line they are about.
+-- Reading the header of a file without running its body: the text runs in an environment that has only `runbook` and
+-- `require`, and `runbook` ends it. Also what a file requires by name, and errors of Lua's compiler with the line they
+-- are about.
 local header = require "rt.header"
 local lexer = require "rt.lexer"
 local parse = require "rt.parse"
@@ -52,7 +53,11 @@ local function stand_in(name)
         error(("module %s can not be used before runbook{…}"):format(phrase.show(name)), 2)
     end
     local meta = { __metatable = false }
-    for m in ("index newindex call concat len unm bnot eq lt le add sub mul div idiv mod pow band bor bxor shl shr"):gmatch("%a+") do
+    for m in
+        ("index newindex call concat len unm bnot eq lt le add sub mul div idiv mod pow band bor bxor shl shr"):gmatch(
+            "%a+"
+        )
+    do
         meta["__" .. m] = refuse
     end
     return setmetatable({}, meta)
@@ -99,7 +104,8 @@ function M.place(call, path)
     return at
 end
 
--- Runs the text up to runbook{…}. outcome: "none", "captured" (value: what it was called with), "raised" (value: text).
+-- Runs the text up to runbook{…}. Gives "none", "captured" and what it was called with, or "touched" (a global that is
+-- not there) or "raised" and the error's text; then true when the text does not compile.
 local function run(text, file)
     local done = {}
     local captured, touched
@@ -117,11 +123,20 @@ local function run(text, file)
     }, {
         __index = function(_, name)
             touched = true
-            error(("%s is not there yet; %s"):format(type(name) == "string" and name or phrase.show(name), ONLY), 2)
+            error(
+                ("%s is not there yet; %s"):format(type(name) == "string" and name or phrase.show(name), ONLY),
+                2
+            )
         end,
         __newindex = function(_, name)
             touched = true
-            error(("%s can not be assigned; %s"):format(type(name) == "string" and name or phrase.show(name), ONLY), 2)
+            error(
+                ("%s can not be assigned; %s"):format(
+                    type(name) == "string" and name or phrase.show(name),
+                    ONLY
+                ),
+                2
+            )
         end,
     })
     local chunk, message = compile(text, file, env)
@@ -134,11 +149,12 @@ local function run(text, file)
     elseif ok then
         return "none"
     end
-    return touched and "touched" or "raised", type(why) == "string" and why or "the header raised " .. phrase.show(why)
+    return touched and "touched" or "raised",
+        type(why) == "string" and why or "the header raised " .. phrase.show(why)
 end
 
---- The header of a file: a table {params = …, …, has_header = boolean}, or nil and the text of all that is wrong with it. In the second case
---- also the list of problems (each with path, at) when the header was reached, for a linter.
+--- The header of a file: a table {params = …, …, has_header = boolean}, or nil and the text of all that is wrong. When
+--- the header itself is wrong, also the list of its problems (path, at, text), for the linter.
 ---@param text string
 ---@param file string its name, for messages and for the default of `name`
 ---@return table?, string?, table[]?
@@ -161,8 +177,13 @@ function M.header(text, file)
     elseif text:find("runbook", 1, true) then
         local call, line = find_call(text)
         if call then
-            return nil, outcome ~= "none" and value or ("%s:%d: runbook{…} was not reached: it stands at the top of the file; %s"):format(
-                file, line, ONLY)
+            return nil,
+                outcome ~= "none" and value
+                    or ("%s:%d: runbook{…} was not reached: it stands at the top of the file; %s"):format(
+                        file,
+                        line,
+                        ONLY
+                    )
         end
     end
     data = data or { params = {} }

@@ -40,8 +40,14 @@ function M.is_host(s)
         local addr, zone = inner:match("^([%x:%.]+)(.*)$")
         local _, doubles = (addr or ""):gsub("::", "")
         local _, colons = (addr or ""):gsub(":", "")
-        return addr ~= nil and (zone == "" or zone:find("^%%%w[%w%.]*$") ~= nil) and colons >= 2 and colons <= 8 and doubles <= 1
-            and not addr:find(":::", 1, true) and not addr:find("%x%x%x%x%x") and (doubles == 1 or colons == 7 or addr:find("%.") ~= nil)
+        return addr ~= nil
+            and (zone == "" or zone:find("^%%%w[%w%.]*$") ~= nil)
+            and colons >= 2
+            and colons <= 8
+            and doubles <= 1
+            and not addr:find(":::", 1, true)
+            and not addr:find("%x%x%x%x%x")
+            and (doubles == 1 or colons == 7 or addr:find("%.") ~= nil)
     end
     for label in (s .. "."):gmatch("([^%.]*)%.") do
         if not label:find("^[%w_][%w_%-]*$") or label:sub(-1) == "-" or #label > 63 then
@@ -60,7 +66,7 @@ end
 ---@return boolean
 function M.is_url(s)
     local rest = s:match("^%a[%w+.-]*://(.+)$")
-    if not rest or s:find("[%s%c<>\"\\^`{|}]") then
+    if not rest or s:find('[%s%c<>"\\^`{|}]') then
         return false
     end
     local authority = rest:match("^[^/?#]*")
@@ -69,11 +75,23 @@ function M.is_url(s)
     if not host then
         host, port = name:match("^([^:]*):?(%d*)$")
     end
-    return host ~= nil and host ~= "" and M.is_host(host) and (port == "" or tonumber(port) <= 65535)
+    return host ~= nil
+        and host ~= ""
+        and M.is_host(host)
+        and (port == "" or tonumber(port) <= 65535)
         and not (port == "" and name:sub(-1) == ":")
 end
 
-local BOOLEAN = { ["true"] = true, yes = true, on = true, ["1"] = true, ["false"] = false, no = false, off = false, ["0"] = false }
+local BOOLEAN = {
+    ["true"] = true,
+    yes = true,
+    on = true,
+    ["1"] = true,
+    ["false"] = false,
+    no = false,
+    off = false,
+    ["0"] = false,
+}
 
 --- true, false, or nil for what is neither.
 ---@param raw any

@@ -1,5 +1,5 @@
--- The types of parameters: what each accepts, and what it makes of text from a command line. Knows nothing of headers and of where
--- values come from.
+-- The types of parameters: what each accepts, and what it makes of text from a command line. Knows nothing of headers
+-- and of where values come from.
 local phrase = require "rt.phrase"
 local scalars = require "rt.scalars"
 

@@ -1,5 +1,6 @@
--- The words of a runbook: every global, the fields of its libraries, the option keys of its verbs, the keys of the header. One table for
--- the sandbox's "did you mean", for `rbhost check` and for the test that compares it with stdlib/meta/rbhost.lua.
+-- The words of a runbook: every global, the fields of its libraries, the option keys of its verbs, the keys of the
+-- header. One table for the sandbox's "did you mean", for `rbhost check` and for the test that compares it with
+-- stdlib/meta/rbhost.lua.
 local M = {}
 
 local function set(text, into)
@@ -13,14 +14,19 @@ end
 local EFFECT = "timeout retry title read idempotent on_doubt "
 local EXEC = EFFECT .. "cwd env stdin check max_output"
 
--- Each verb that takes a literal option table: which argument it is, its keys, and whether it also has positions (a list).
+-- Each verb that takes a literal option table: which argument it is, its keys, and whether it also has positions (a
+-- list).
 M.options = {
     exec = { arg = 2, keys = set(EXEC) },
     ["exec.sh"] = { arg = 2, keys = set(EXEC) },
     step = { arg = 2, keys = set "retry timeout undo on_doubt" },
     check = { arg = 4, keys = set "acts timeout retry" },
     manual = { arg = 2, keys = set "type choices by timeout on_timeout binds valid title" },
-    approve = { arg = 1, list = true, keys = set "text by quorum not_requester timeout on_timeout binds valid title" },
+    approve = {
+        arg = 1,
+        list = true,
+        keys = set "text by quorum not_requester timeout on_timeout binds valid title",
+    },
     sleep = { arg = 2, keys = set "title" },
     sleep_until = { arg = 2, keys = set "title" },
     signal = { arg = 2, keys = set "timeout title" },
@@ -29,7 +35,8 @@ M.options = {
     wait_until = { arg = 1, keys = set "title every timeout" },
 }
 -- Globals that wait: a function that Lua's C code calls back can not use them.
-M.waits = set [[exec exec.sh step check checklist manual approve signal sleep sleep_until all settle each race timeout retry wait_until]]
+M.waits = set [[exec exec.sh step check checklist manual approve signal sleep sleep_until
+    all settle each race timeout retry wait_until]]
 M.checklist = set "serial valid" -- keys of the table of rows
 M.row = set "acts timeout retry" -- keys of one row
 
@@ -43,17 +50,19 @@ M.notify = set "waiting in_doubt failed parked succeeded denied cancelled"
 M.globals = set [[
     runbook step check checklist manual approve evidence note fail skip undo settled signal memo restart_with
     now uuid env print warn sleep sleep_until all settle each race timeout retry wait_until shield secret duration null
-    assert error getmetatable setmetatable ipairs load next pairs pcall xpcall rawequal rawget rawlen rawset require select
-    tonumber tostring type collectgarbage _VERSION _G]]
+    assert error getmetatable setmetatable ipairs load next pairs pcall xpcall rawequal rawget rawlen rawset require
+    select     tonumber tostring type collectgarbage _VERSION _G]]
 M.globals.exec = set "sh"
 M.globals.secret = set "equal"
 M.globals.json = set "encode decode null"
 M.globals.base64 = set "encode decode"
 M.globals.hash = set "sha256 sha512 sha1 md5"
 M.globals.hmac = set "sha256 sha512 sha1"
-M.globals.string = set "byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper"
+M.globals.string =
+    set "byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper"
 M.globals.table = set "concat insert move pack remove sort unpack"
-M.globals.math = set [[abs acos asin atan ceil cos deg exp floor fmod huge log max maxinteger min mininteger modf pi rad random
+M.globals.math =
+    set [[abs acos asin atan ceil cos deg exp floor fmod huge log max maxinteger min mininteger modf pi rad random
     randomseed sin sqrt tan tointeger type ult]]
 M.globals.utf8 = set "char charpattern codepoint codes len offset"
 M.globals.os = set "time date clock difftime"
@@ -134,7 +143,8 @@ local function distance(a, b, limit)
     return last[#b]
 end
 
---- The word of `known` (a set) that `word` was probably meant to be, or nil. Ties go to the first in alphabetical order.
+--- The word of `known` (a set) that `word` was probably meant to be, or nil. Ties go to the first in alphabetical
+--- order.
 ---@param word string
 ---@param known table<string, any>
 ---@return string?

@@ -1,10 +1,8 @@
--- rt.header, rt.reader, rt.config: what a header may be, and how it is read without running the body.
+-- rt.header, rt.pattern: what a header may be, and what is said of what is wrong.
 -- Runs with plain lua5.4 too: lua5.4 tests/lua/test_header.lua (package.path: stdlib/?.lua).
 local lu = require "luaunit"
-local config = require "rt.config"
 local header = require "rt.header"
 local pattern = require "rt.pattern"
-local reader = require "rt.reader"
 
 local function problems(spec)
     local _, list = header.capture(spec)
@@ -77,9 +75,11 @@ end
 function TestHeader.test_what_is_no_table()
     lu.assertEquals(problems(nil), lines('got nothing, expected a table: runbook { name = "…", params = { … } }'))
     lu.assertEquals(problems "x", lines('got "x", expected a table: runbook { name = "…", params = { … } }'))
-    lu.assertEquals(problems { "x" }, lines("[1]: a value without a key; known: allow env lock name notify on_failure params timeout title"))
+    lu.assertEquals(problems { "x" }, lines(
+        "[1]: a value without a key; known: allow env lock name notify on_failure params timeout title"))
     lu.assertEquals(problems { params = 3 }, lines('params: got 3, expected a table: { name = { "type", … } }'))
-    lu.assertEquals(problems { params = { { "string" } } }, lines('params[1]: a parameter needs a name: params = { name = { "type", … } }'))
+    lu.assertEquals(problems { params = { { "string" } } }, lines(
+        'params[1]: a parameter needs a name: params = { name = { "type", … } }'))
     lu.assertEquals(problems { params = { a = "string" } },
         lines('params.a: got "string", expected { "type", … }, for example a = { "string", required = true }'))
     lu.assertEquals(problems { params = { a = { type = "string" } } },
@@ -89,7 +89,8 @@ end
 function TestHeader.test_functions_are_refused_everywhere()
     local f = function() end
     lu.assertEquals(
-        problems { name = f, title = f, params = { a = { "string", default = f, help = f }, b = f }, allow = f, env = { f }, notify = { failed = f } },
+        problems { name = f, title = f, params = { a = { "string", default = f, help = f }, b = f }, allow = f,
+            env = { f }, notify = { failed = f } },
         lines(
             "name: got a function, expected letters, digits and _ - . /, such as db/promote",
             "title: got a function, expected one line of text",
@@ -120,24 +121,36 @@ function TestHeader.test_entries_that_contradict_themselves()
         return problems { params = { p = entry } }
     end
     lu.assertEquals(of { "choice" }, lines "params.p: the type choice needs choices = { … }")
-    lu.assertEquals(of { "choice", choices = {} }, lines "params.p.choices: got an empty table, expected a list of one value or more")
-    lu.assertEquals(of { "choice", choices = { "a", false } }, lines "params.p.choices: choice 2 is false, expected text or a number")
-    lu.assertEquals(of { "integer", choices = { 1, "x" } }, lines 'params.p.choices: choice 2 is "x", expected an integer')
-    lu.assertEquals(of { "choice", choices = { "a", "b" }, default = "c" }, lines 'params.p.default: got "c", expected one of a, b')
+    lu.assertEquals(of { "choice", choices = {} },
+        lines "params.p.choices: got an empty table, expected a list of one value or more")
+    lu.assertEquals(of { "choice", choices = { "a", false } },
+        lines "params.p.choices: choice 2 is false, expected text or a number")
+    lu.assertEquals(of { "integer", choices = { 1, "x" } },
+        lines 'params.p.choices: choice 2 is "x", expected an integer')
+    lu.assertEquals(of { "choice", choices = { "a", "b" }, default = "c" },
+        lines 'params.p.default: got "c", expected one of a, b')
     lu.assertEquals(of { "boolean", min = 1 }, lines "params.p.min: min has no meaning for the type boolean")
     lu.assertEquals(of { "string", min = -1 }, lines "params.p.min: got -1, expected a length, 0 or more")
     lu.assertEquals(of { "integer", max = 1.5 }, lines "params.p.max: got 1.5, expected an integer")
     lu.assertEquals(of { "duration", max = "x" }, lines 'params.p.max: got "x", expected a duration such as 90s')
     lu.assertEquals(of { "duration", min = "2h", max = "30m" }, lines "params.p: min 2h is more than max 30m")
-    lu.assertEquals(of { "integer", match = "%d" }, lines "params.p.match: match is for text, not for the type integer")
-    lu.assertEquals(of { "string", match = "(a" }, lines 'params.p.match: "(a" is not a valid Lua pattern: a ( has no )')
-    lu.assertEquals(of { "string", of = "integer" }, lines "params.p.of: of is for the types list and map, not for string")
-    lu.assertEquals(of { "list", of = "lsit" }, lines 'params.p.of: got "lsit", expected a type of element; known: boolean duration host integer number string url')
+    lu.assertEquals(of { "integer", match = "%d" },
+        lines "params.p.match: match is for text, not for the type integer")
+    lu.assertEquals(of { "string", match = "(a" },
+        lines 'params.p.match: "(a" is not a valid Lua pattern: a ( has no )')
+    lu.assertEquals(of { "string", of = "integer" },
+        lines "params.p.of: of is for the types list and map, not for string")
+    lu.assertEquals(of { "list", of = "lsit" },
+        lines('params.p.of: got "lsit", expected a type of element; '
+            .. "known: boolean duration host integer number string url"))
     lu.assertEquals(of { "list", of = "integer", default = { 1, "x" } },
-        lines 'params.p.default: got a list of 2 (element 2 is "x"), expected a list (a,b,c or a JSON array), each an integer')
+        lines('params.p.default: got a list of 2 (element 2 is "x"), '
+            .. "expected a list (a,b,c or a JSON array), each an integer"))
     lu.assertEquals(of { "integer", required = "yes" }, lines 'params.p.required: got "yes", expected true or false')
-    lu.assertEquals(of { "integer", default = 11, max = 10 }, lines "params.p.default: got 11, expected an integer, at most 10")
-    lu.assertEquals(of { "secret", default = "12345678" }, lines "params.p.default: a secret has no default: it would stand in the file for all to read")
+    lu.assertEquals(of { "integer", default = 11, max = 10 },
+        lines "params.p.default: got 11, expected an integer, at most 10")
+    lu.assertEquals(of { "secret", default = "12345678" },
+        lines "params.p.default: a secret has no default: it would stand in the file for all to read")
     lu.assertEquals(of { "string", requird = true }, lines "params.p.requird: unknown key; did you mean required?")
 end
 
@@ -150,28 +163,34 @@ end
 function TestHeader.test_lock_names_parameters()
     local params = { api = { "url" }, token = { "secret" } }
     lu.assertEquals(problems { params = params, lock = "x:{api}" }, "wrong header:")
-    lu.assertEquals(problems { params = params, lock = "x:{apy}" }, lines "lock: {apy} is no parameter; did you mean api?")
-    lu.assertEquals(problems { params = params, lock = "x:{token}" }, lines "lock: {token} is a secret and can not be part of a key")
+    lu.assertEquals(problems { params = params, lock = "x:{apy}" },
+        lines "lock: {apy} is no parameter; did you mean api?")
+    lu.assertEquals(problems { params = params, lock = "x:{token}" },
+        lines "lock: {token} is a secret and can not be part of a key")
     lu.assertEquals(problems { params = params, lock = "x:{api" }, lines 'lock: a { or } stands alone in "x:{api"')
 end
 
 function TestHeader.test_allow()
     lu.assertEquals((header.capture { allow = {} }).allow, {})
-    lu.assertEquals(problems { allow = { exec = "git" } }, lines 'allow.exec: got "git", expected a list of programs: { "…" }')
-    lu.assertEquals(problems { allow = { exec = { "git status" } } }, lines 'allow.exec: got "git status", expected a list of programs')
+    lu.assertEquals(problems { allow = { exec = "git" } },
+        lines 'allow.exec: got "git", expected a list of programs: { "…" }')
+    lu.assertEquals(problems { allow = { exec = { "git status" } } },
+        lines 'allow.exec: got "git status", expected a list of programs')
     lu.assertEquals(problems { allow = { exce = {} } }, lines "allow.exce: unknown key; did you mean exec?")
 end
 
 TestPattern = {}
 
 function TestPattern.test_well_formed()
-    for _, p in ipairs { "", "^v%d+%.%d+%.%d+$", "[]]", "[^]]", "[%]x]", "%b()", "%f[%w]", "()x%1", "(a)(b)%2", "a-", "[a-z%d_]*" } do
+    for _, p in ipairs { "", "^v%d+%.%d+%.%d+$", "[]]", "[^]]", "[%]x]", "%b()", "%f[%w]", "()x%1", "(a)(b)%2",
+        "a-", "[a-z%d_]*" } do
         lu.assertNil(pattern.problem(p))
     end
 end
 
 function TestPattern.test_malformed()
-    local bad = { "(", ")", "[", "[]", "[^]", "%", "a%", "%b", "%b(", "%f", "%fa", "%1", "(%1)", "[%", ("()"):rep(33) }
+    local bad = { "(", ")", "[", "[]", "[^]", "%", "a%", "%b", "%b(", "%f", "%fa", "%1", "(%1)", "[%",
+        ("()"):rep(33) }
     for _, p in ipairs(bad) do
         lu.assertIsString(pattern.problem(p), p)
     end
@@ -197,102 +216,6 @@ function TestPattern.test_agrees_with_Lua_where_Lua_looks()
             end
         end
     end
-end
-
-TestReader = {}
-
-local ONLY = "a header is read alone, before the run: only require may precede runbook{…}"
-
-local function read(text)
-    local data, message = reader.header(text, "dir/up.lua")
-    return data or message
-end
-
-function TestReader.test_no_header()
-    for _, text in ipairs { "", "print(1)", "-- runbook{}", "exec({'ls'}) error('x')", "local runbook = print runbook{}", "return 'runbook'" } do
-        lu.assertEquals(read(text), { name = "up", params = {}, has_header = false })
-    end
-end
-
-function TestReader.test_a_header_and_nothing_of_the_body()
-    lu.assertEquals(read "local r = require 'rollout'\nlocal p = runbook{ name = 'x' }\nerror('the body ran')",
-        { name = "x", params = {}, has_header = true })
-    lu.assertEquals(read "#!/usr/bin/env rbhost\nreturn runbook{}", { name = "up", params = {}, has_header = true })
-    lu.assertEquals(read "\xEF\xBB\xBFrunbook{}", { name = "up", params = {}, has_header = true })
-    lu.assertEquals(read "local v = '^v' .. '%d+$'\nrunbook{ params = { v = { 'string', match = v } } }",
-        { name = "up", params = { { name = "v", type = "string", match = "^v%d+$" } }, has_header = true })
-end
-
-function TestReader.test_only_require_may_precede()
-    lu.assertEquals(read "local a = 1\nprint(a)\nrunbook{}", "dir/up.lua:2: print is not there yet; " .. ONLY)
-    lu.assertEquals(read "x = 5\nrunbook{}", "dir/up.lua:1: x can not be assigned; " .. ONLY)
-    lu.assertEquals(read "local r = require 'r'\nr.go()\nrunbook{}", 'dir/up.lua:2: module "r" can not be used before runbook{…}')
-    lu.assertEquals(read "local r = require 'r'\nr{}\nrunbook{}", 'dir/up.lua:2: module "r" can not be used before runbook{…}')
-    lu.assertEquals(read "\nif false then runbook{} end",
-        "dir/up.lua:2: runbook{…} was not reached: it stands at the top of the file; " .. ONLY)
-    lu.assertEquals(read "require()\nrunbook{}", "dir/up.lua:1: require takes a module's name, got nothing")
-end
-
-function TestReader.test_a_header_that_raises()
-    lu.assertEquals(read "\nrunbook{ name = nil .. 'x' }", "dir/up.lua:2: attempt to concatenate a nil value")
-    lu.assertEquals(read "runbook{ name = f() }", "dir/up.lua:1: f is not there yet; " .. ONLY)
-end
-
-function TestReader.test_wrong_headers_name_lines()
-    lu.assertEquals(read "\nrunbook {\n  nam = 'x',\n  params = {\n    a = { 'strng' },\n    b = { 'list',\n      of = 'x' },\n  },\n}",
-        table.concat({
-            "dir/up.lua:2: wrong header:",
-            "  line 3: nam: unknown key; did you mean name?",
-            '  line 5: params.a: unknown type "strng"; did you mean string?',
-            '  line 7: params.b.of: got "x", expected a type of element; known: boolean duration host integer number string url',
-        }, "\n"))
-    lu.assertEquals(read "runbook()", 'dir/up.lua:1: wrong header:\n  line 1: got nothing, expected a table: runbook { name = "…", params = { … } }')
-end
-
-function TestReader.test_syntax_errors_have_the_line_and_a_caret()
-    lu.assertEquals(read "local x = )", "dir/up.lua:1: unexpected symbol near ')'\n    local x = )\n              ^")
-    lu.assertEquals(read "\n\tlocal ä = }", "dir/up.lua:2: <name> expected near '<\\195>'\n     local ä = }")
-    lu.assertEquals(read "x = = 3", "dir/up.lua:1: unexpected symbol near '='\n    x = = 3")
-    lu.assertEquals(read "print(", "dir/up.lua:1: unexpected symbol near <eof>\n    print(")
-end
-
-function TestReader.test_requires()
-    lu.assertEquals(reader.requires([==[
-        local a = require "a"
-        local b, c = require('b.c'), require [[c]]
-        require(x) require "a"
-        do local require = print; require "no" end
-        local function f() return require "late".x end
-    ]==], "f.lua"), { "a", "b.c", "c", "late" })
-    lu.assertEquals(reader.requires("print(1)", "f.lua"), {})
-    lu.assertEquals({ reader.requires("= 1", "f.lua") }, { nil, "f.lua:1: unexpected symbol near '='\n    = 1\n    ^" })
-end
-
-TestConfig = {}
-
-local function refused(text)
-    local value, why = config.read(text, "c.lua")
-    lu.assertNil(value)
-    return why
-end
-
-function TestConfig.test_plain_data()
-    lu.assertEquals(config.read("return { roots = { 'a', 'b' }, limits = { x = 1.5, y = true } }", "c.lua"),
-        { roots = { "a", "b" }, limits = { x = 1.5, y = true } })
-    lu.assertEquals(config.read("-- alone\n{ roots = {} }", "c.lua"), { roots = {} })
-    lu.assertEquals(config.read("local ops = { 'x' } return { channels = { a = ops, b = ops } }", "c.lua"),
-        { channels = { a = { "x" }, b = { "x" } } })
-end
-
-function TestConfig.test_refused()
-    local EMPTY = " is not there: a configuration is plain data, read in an empty environment"
-    lu.assertEquals(refused "", "c.lua:1: the file returns nothing, expected a table: return { … }")
-    lu.assertEquals(refused "return 5", "c.lua:1: the file returns 5, expected a table: return { … }")
-    lu.assertEquals(refused "\nx = 1", "c.lua:2: x" .. EMPTY)
-    lu.assertEquals(refused "return { a = os.getenv('X') }", "c.lua:1: os" .. EMPTY)
-    lu.assertEquals(refused "return {\n a = {\n  b = function() end } }", "c.lua:3: a.b is a function; a configuration is plain data")
-    lu.assertEquals(refused "local t = {} t.t = t return t", "c.lua:1: t is a table that contains itself; a configuration is plain data")
-    lu.assertStrContains(refused "return {", "c.lua:1: unexpected symbol near <eof>")
 end
 
 os.exit(lu.LuaUnit.run())
