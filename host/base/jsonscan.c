@@ -1,0 +1,116 @@
+/* Owns the quick look at a member of a JSON object. The text is the host's own, so it is well-formed unless damaged: then a look-up
+ * finds nothing, and never reads past the end. */
+#include "base/jsonscan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *skip_string(const char *p, const char *end) /* p at the opening quote; returns behind the closing one */
+{
+    for (p++; p < end; p++) {
+        if (*p == '\\')
+            p++;
+        else if (*p == '"')
+            return p + 1;
+    }
+    return end;
+}
+
+static const char *skip_value(const char *p, const char *end)
+{
+    int depth = 0;
+    while (p < end) {
+        switch (*p) {
+        case '"':
+            p = skip_string(p, end);
+            if (!depth)
+                return p;
+            continue;
+        case '{':
+        case '[': depth++; break;
+        case '}':
+        case ']':
+            if (!depth)
+                return p;
+            if (--depth == 0)
+                return p + 1;
+            break;
+        case ',':
+            if (!depth)
+                return p;
+            break;
+        default: break;
+        }
+        p++;
+    }
+    return end;
+}
+
+struct rb_slice rb_json_member(const char *json, size_t n, const char *key)
+{
+    const char *p = json, *end = json + n;
+    size_t key_len = strlen(key);
+    if (p < end && *p == '{')
+        p++;
+    while (p < end && *p == '"') {
+        const char *name = p + 1;
+        p = skip_string(p, end);
+        size_t name_len = p > name ? (size_t)(p - name - 1) : 0;
+        if (p >= end || *p != ':')
+            break;
+        const char *value = ++p;
+        p = skip_value(p, end);
+        if (name_len == key_len && memcmp(name, key, key_len) == 0)
+            return (struct rb_slice){value, (size_t)(p - value)};
+        if (p < end && *p == ',')
+            p++;
+    }
+    return (struct rb_slice){NULL, 0};
+}
+
+int64_t rb_json_member_int(const char *json, size_t n, const char *key, int64_t otherwise)
+{
+    struct rb_slice s = rb_json_member(json, n, key);
+    if (!s.p || !s.n || s.n > 20 || (*s.p != '-' && (*s.p < '0' || *s.p > '9')))
+        return otherwise;
+    char text[24];
+    memcpy(text, s.p, s.n);
+    text[s.n] = '\0';
+    return strtoll(text, NULL, 10);
+}
+
+bool rb_json_member_true(const char *json, size_t n, const char *key)
+{
+    struct rb_slice s = rb_json_member(json, n, key);
+    return s.n == 4 && memcmp(s.p, "true", 4) == 0;
+}
+
+bool rb_json_member_is(const char *json, size_t n, const char *key, const char *want)
+{
+    struct rb_slice s = rb_json_member(json, n, key);
+    size_t len = strlen(want);
+    return s.n == len + 2 && *s.p == '"' && memcmp(s.p + 1, want, len) == 0;
+}
+
+bool rb_json_member_text(const char *json, size_t n, const char *key, char *out, size_t n_out)
+{
+    struct rb_slice s = rb_json_member(json, n, key);
+    if (n_out)
+        *out = '\0';
+    if (s.n < 2 || *s.p != '"')
+        return false;
+    size_t len = 0;
+    for (size_t i = 1; i + 1 < s.n && len + 1 < n_out; i++) {
+        char c = s.p[i];
+        if (c == '\\' && i + 2 < s.n) {
+            c = s.p[++i];
+            c = c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c == 'u' ? '?' : c;
+            if (s.p[i] == 'u')
+                i += 4;
+        }
+        out[len++] = c;
+    }
+    if (n_out)
+        out[len] = '\0';
+    return true;
+}

@@ -1,0 +1,363 @@
+/* Owns `exec`: a command on this machine as an op. Knows what a command is; how its process lives is io/proc.c's. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "bind/bind.h"
+#include "engine/effect.h"
+#include "engine/error.h"
+#include "engine/run.h"
+#include "io/proc.h"
+
+#define ARG_COUNT_MAX 100000
+#define STDIN_MAX ((size_t)256 << 20)
+#define GRACE_MS 5000
+#define DRAIN_MS 2000
+
+struct exec_op {
+    struct rb_effect effect;
+    char **argv, **env;
+    char *cwd;
+    char *input;
+    size_t input_len;
+    bool has_input, check;
+    size_t max_output;
+    uint64_t timeout_ms, grace_ms;
+    struct rb_proc *proc;  /* while it runs */
+    bool orphan;           /* the op has been dropped: the last callback frees it */
+    bool cancelled;
+    struct rb_proc_result result; /* its captures are owned here once it has ended */
+    bool ended;
+};
+
+static struct exec_op *exec_of(struct rb_effect *e)
+{
+    return RB_CONTAINER(e, struct exec_op, effect);
+}
+
+static void free_strings(char **list)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        free(list[i]);
+    free(list);
+}
+
+static void destroy(struct exec_op *op)
+{
+    if (op->ended) {
+        rb_buf_release(&op->result.out.buf);
+        rb_buf_release(&op->result.err.buf);
+    }
+    free_strings(op->argv);
+    free_strings(op->env);
+    free(op->cwd);
+    free(op->input);
+    free(op);
+}
+
+static void release(struct rb_effect *e)
+{
+    struct exec_op *op = exec_of(e);
+    if (op->proc) {
+        op->orphan = true;
+        rb_proc_kill_now(op->proc);
+        return;
+    }
+    destroy(op);
+}
+
+/* "git verify-tag v1" for messages, cut. */
+static void command_text(const struct exec_op *op, struct rb_buf *out)
+{
+    for (size_t i = 0; op->argv[i] && out->len < 160; i++)
+        rb_buf_addf(out, "%s%.100s%s", i ? " " : "", op->argv[i], strlen(op->argv[i]) > 100 ? "…" : "");
+}
+
+/* The last line of the error output (or of the output): what came back. */
+static void last_line(const struct exec_op *op, char *out, size_t n)
+{
+    const struct rb_buf *b = op->result.err.buf.len ? &op->result.err.buf : &op->result.out.buf;
+    const char *text = rb_buf_text(b), *end = text + b->len;
+    while (end > text && (end[-1] == '\n' || end[-1] == '\r' || end[-1] == ' '))
+        end--;
+    const char *p = end;
+    while (p > text && p[-1] != '\n')
+        p--;
+    size_t len = (size_t)(end - p) < n - 1 ? (size_t)(end - p) : n - 1;
+    memcpy(out, p, len);
+    out[len] = '\0';
+    if (!rb_utf8_valid(out, len))
+        snprintf(out, n, "(its last line is not text)");
+}
+
+static void on_output(void *arg, int stream, const char *data, size_t len)
+{
+    struct exec_op *op = arg;
+    if (!op->orphan)
+        rb_effect_output(&op->effect, stream, data, len);
+}
+
+static void on_done(void *arg, struct rb_proc_result *r)
+{
+    struct exec_op *op = arg;
+    op->proc = NULL;
+    if (op->orphan) {
+        destroy(op);
+        return;
+    }
+    op->result = *r;
+    /* The captures become ours: the driver's are left empty. */
+    rb_buf_init(&r->out.buf, 0);
+    rb_buf_init(&r->err.buf, 0);
+    op->ended = true;
+    struct rb_effect *e = &op->effect;
+    struct rb_buf cmd;
+    char line[300];
+    rb_buf_init(&cmd, 400);
+    command_text(op, &cmd);
+    last_line(op, line, sizeof(line));
+    const char *colon = line[0] ? ": " : "";
+    if (r->end == RB_PROC_TIMED_OUT)
+        rb_effect_failed(e, "exec.timeout", RB_OUTCOME_UNKNOWN, true, "`%s` did not end within %.3gs and was stopped%s%s", rb_buf_text(&cmd),
+                         (double)op->timeout_ms / 1000, colon, line);
+    else if (r->end == RB_PROC_KILLED)
+        rb_effect_failed(e, "cancelled", RB_OUTCOME_UNKNOWN, true, "`%s` was stopped before it ended", rb_buf_text(&cmd));
+    else if (r->signal && op->check)
+        rb_effect_failed(e, "exec.signal", RB_OUTCOME_UNKNOWN, true, "`%s` was ended by signal %d (%s)%s%s", rb_buf_text(&cmd), r->signal, strsignal(r->signal), colon, line);
+    else if (r->code && op->check)
+        rb_effect_failed(e, "exec.exit", RB_OUTCOME_FAILED, true, "`%s` exited with %d%s%s", rb_buf_text(&cmd), r->code, colon, line);
+    else
+        rb_effect_done(e);
+    rb_buf_release(&cmd);
+}
+
+static int start(struct rb_effect *e, struct rb_err *err)
+{
+    struct exec_op *op = exec_of(e);
+    if (op->ended) { /* a doubt was settled as retry: the earlier result is void */
+        rb_buf_release(&op->result.out.buf);
+        rb_buf_release(&op->result.err.buf);
+        op->ended = false;
+    }
+    struct rb_proc_options opt = {
+        .argv = (const char *const *)op->argv, .envp = (const char *const *)op->env, .cwd = op->cwd, .stdin_data = op->has_input ? op->input : NULL,
+        .stdin_len = op->input_len, .max_output = op->max_output, .timeout_ms = op->timeout_ms, .grace_ms = op->grace_ms, .drain_ms = DRAIN_MS,
+        .on_output = rb_effect_watched(e) ? on_output : NULL, .on_done = on_done, .arg = op};
+    int rc = rb_proc_start(rb_effect_loop(e), &opt, &op->proc, err);
+    if (rc)
+        snprintf(e->error_kind, sizeof(e->error_kind), "%s", rc == RB_ENOENT ? "exec.not_found" : rc == RB_EDENIED ? "exec.denied" : "exec.start");
+    return rc;
+}
+
+static void cancel(struct rb_effect *e, bool now)
+{
+    struct exec_op *op = exec_of(e);
+    if (!op->proc)
+        return;
+    if (now)
+        rb_proc_kill_now(op->proc);
+    else
+        rb_proc_kill(op->proc);
+}
+
+/* -- the result ------------------------------------------------------------------------------------------------------------------------------ */
+
+static void set_stream(lua_State *L, const char *name, const struct rb_capture *c)
+{
+    char field[32], hex[RB_SHA_HEX];
+    lua_pushlstring(L, rb_buf_text(&c->buf), c->buf.len);
+    lua_setfield(L, -2, name);
+    if (c->total <= c->buf.len)
+        return;
+    snprintf(field, sizeof(field), "%s_cut", name); /* how many bytes came in all, and the digest of them */
+    rb_sha_hex(c->digest, hex);
+    lua_createtable(L, 0, 2);
+    lua_pushinteger(L, (lua_Integer)c->total);
+    lua_setfield(L, -2, "total");
+    lua_pushstring(L, hex);
+    lua_setfield(L, -2, "sha256");
+    lua_setfield(L, -2, field);
+}
+
+static void push(struct rb_effect *e, lua_State *L)
+{
+    struct exec_op *op = exec_of(e);
+    const struct rb_proc_result *r = &op->result;
+    lua_createtable(L, 0, 8);
+    if (!op->ended)
+        return;
+    if (r->signal) {
+        lua_pushinteger(L, r->signal);
+        lua_setfield(L, -2, "signal");
+    } else {
+        lua_pushinteger(L, r->code);
+        lua_setfield(L, -2, "code");
+    }
+    set_stream(L, "stdout", &r->out);
+    set_stream(L, "stderr", &r->err);
+    lua_pushnumber(L, (lua_Number)(r->ended - r->started) / 1e6);
+    lua_setfield(L, -2, "time");
+    if (r->held_open) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, "held_open");
+    }
+}
+
+static void assume(struct rb_effect *e, lua_State *L)
+{
+    lua_createtable(L, 0, 5);
+    lua_pushinteger(L, 0);
+    lua_setfield(L, -2, "code");
+    lua_pushliteral(L, "");
+    lua_setfield(L, -2, "stdout");
+    lua_pushliteral(L, "");
+    lua_setfield(L, -2, "stderr");
+    lua_pushnumber(L, 0);
+    lua_setfield(L, -2, "time");
+    lua_pushstring(L, e->as);
+    lua_setfield(L, -2, "assumed");
+}
+
+static const struct rb_effect_type exec_type = {.kind = "exec", .slots = true, .start = start, .cancel = cancel, .push = push, .assume = assume, .free = release};
+
+/* -- the call -------------------------------------------------------------------------------------------------------------------------------- */
+
+/* A string of the table at index, without NUL bytes; raises. NULL when absent. Allocated. */
+static char *text_field(lua_State *L, int index, const char *field)
+{
+    size_t n;
+    int type = lua_getfield(L, index, field);
+    if (type == LUA_TNIL) {
+        lua_pop(L, 1);
+        return NULL;
+    }
+    if (type != LUA_TSTRING)
+        rb_error_raise(L, "usage", "not_started", "exec: %s must be a string, not a %s", field, lua_typename(L, type));
+    const char *s = lua_tolstring(L, -1, &n);
+    if (memchr(s, '\0', n))
+        rb_error_raise(L, "usage", "not_started", "exec: %s contains a NUL byte, which no command can be given", field);
+    char *copy = rb_strndup(s, n);
+    lua_pop(L, 1);
+    return copy;
+}
+
+static void read_argv(lua_State *L, struct exec_op *op)
+{
+    if (lua_getfield(L, 1, "argv") != LUA_TTABLE)
+        rb_error_raise(L, "usage", "not_started", "exec: the command must be a list: exec({ \"git\", \"status\" }); exec.sh takes a text for the shell");
+    size_t n = lua_rawlen(L, -1);
+    if (!n)
+        rb_error_raise(L, "usage", "not_started", "exec: the command is an empty list");
+    if (n > ARG_COUNT_MAX)
+        rb_error_raise(L, "usage", "not_started", "exec: %d arguments are more than %d", (int)n, ARG_COUNT_MAX);
+    op->argv = rb_alloc((n + 1) * sizeof(*op->argv));
+    for (size_t i = 0; i < n; i++) {
+        size_t len;
+        int type = lua_rawgeti(L, -1, (lua_Integer)i + 1);
+        if (type != LUA_TSTRING && type != LUA_TNUMBER)
+            rb_error_raise(L, "usage", "not_started", "exec: argument %d must be a string or a number, not a %s", (int)i, lua_typename(L, type));
+        const char *s = lua_tolstring(L, -1, &len);
+        if (memchr(s, '\0', len))
+            rb_error_raise(L, "usage", "not_started", "exec: argument %d contains a NUL byte, which no command can be given", (int)i);
+        op->argv[i] = rb_strndup(s, len);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    if (!op->argv[0][0])
+        rb_error_raise(L, "usage", "not_started", "exec: the name of the command is empty");
+}
+
+/* envp: a list of "NAME=value", complete. */
+static void read_env(lua_State *L, struct exec_op *op)
+{
+    lua_getfield(L, 1, "envp");
+    size_t n = lua_rawlen(L, -1);
+    op->env = rb_alloc((n + 1) * sizeof(*op->env));
+    for (size_t i = 0; i < n; i++) {
+        lua_rawgeti(L, -1, (lua_Integer)i + 1);
+        op->env[i] = rb_strdup(lua_tostring(L, -1));
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+static int64_t int_field(lua_State *L, const char *field, int64_t otherwise)
+{
+    int64_t v = lua_getfield(L, 1, field) == LUA_TNIL ? otherwise : (int64_t)luaL_checkinteger(L, -1);
+    lua_pop(L, 1);
+    return v;
+}
+
+static void write_args(lua_State *L, struct exec_op *op)
+{
+    struct rb_effect *e = &op->effect;
+    struct rb_json j;
+    rb_json_init(&j, &e->args);
+    rb_json_object(&j);
+    rb_json_key(&j, "argv");
+    rb_json_array(&j);
+    for (size_t i = 0; op->argv[i]; i++)
+        rb_json_string(&j, op->argv[i], strlen(op->argv[i]));
+    rb_json_end_array(&j);
+    if (op->cwd) {
+        rb_json_key(&j, "cwd");
+        rb_json_string(&j, op->cwd, strlen(op->cwd));
+    }
+    if (lua_getfield(L, 1, "env_shown") == LUA_TTABLE && lua_rawlen(L, -1)) { /* what the call adds, not what every child gets */
+        rb_json_key(&j, "env");
+        rb_json_array(&j);
+        for (lua_Integer i = 1; lua_rawgeti(L, -1, i) == LUA_TSTRING; i++) {
+            size_t n;
+            const char *s = lua_tolstring(L, -1, &n);
+            rb_json_string(&j, s, n);
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+        rb_json_end_array(&j);
+    }
+    lua_pop(L, 1);
+    if (op->has_input) {
+        char hex[RB_SHA_HEX];
+        rb_sha_of_hex(op->input, op->input_len, hex);
+        rb_json_key(&j, "stdin");
+        rb_json_object(&j);
+        rb_json_kint(&j, "size", (int64_t)op->input_len);
+        rb_json_ktext(&j, "sha256", hex);
+        rb_json_end_object(&j);
+    }
+    if (e->cls == RB_CLASS_READ)
+        rb_json_kbool(&j, "read", true);
+    rb_json_end_object(&j);
+}
+
+int rb_bind_exec(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    struct exec_op *op = rb_effect_new(L, sizeof(*op), &exec_type, RB_CLASS_EFFECT);
+    struct rb_effect *e = &op->effect;
+    rb_effect_options(L, 1, e);
+    read_argv(L, op);
+    read_env(L, op);
+    op->cwd = text_field(L, 1, "cwd");
+    int type = lua_getfield(L, 1, "stdin");
+    if (type == LUA_TSTRING) {
+        const char *s = lua_tolstring(L, -1, &op->input_len);
+        if (op->input_len > STDIN_MAX)
+            rb_error_raise(L, "usage", "not_started", "exec: stdin is larger than %d MiB", (int)(STDIN_MAX >> 20));
+        op->input = rb_strndup(s, op->input_len);
+        op->has_input = true;
+    } else if (type != LUA_TNIL) {
+        rb_error_raise(L, "usage", "not_started", "exec: stdin must be a string, not a %s", lua_typename(L, type));
+    }
+    lua_pop(L, 1);
+    op->check = !(lua_getfield(L, 1, "check") == LUA_TBOOLEAN && !lua_toboolean(L, -1));
+    lua_pop(L, 1);
+    op->timeout_ms = (uint64_t)int_field(L, "timeout_ms", 0);
+    op->grace_ms = (uint64_t)int_field(L, "grace_ms", GRACE_MS);
+    op->max_output = (size_t)int_field(L, "max_output", (int64_t)rb_effect_limits(e)->max_output);
+    write_args(L, op);
+    return rb_effect_call(L, e);
+}

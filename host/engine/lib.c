@@ -1,0 +1,584 @@
+/* Owns the functions of the engine that stdlib/rt calls (the table `host`), and the registration of the verbs. The verbs themselves are
+ * Lua: stdlib/rt/verbs.lua and what it requires. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/sha.h"
+#include "engine/bindings.h"
+#include "engine/core.h"
+#include "engine/error.h"
+#include "engine/value.h"
+
+#define DATA_MAX ((size_t)16 << 20)
+
+static struct rb_run *run_of(lua_State *L)
+{
+    return RB_CONTAINER(rb_vm_of(L), struct rb_run, vm);
+}
+
+/* [-0, +1, m] a buffer that Lua frees, whatever is raised meanwhile. */
+static int l_buf_gc(lua_State *L)
+{
+    rb_buf_release(lua_touserdata(L, 1));
+    return 0;
+}
+
+static struct rb_buf *push_buf(lua_State *L, size_t max)
+{
+    struct rb_buf *b = lua_newuserdatauv(L, sizeof(*b), 0);
+    rb_buf_init(b, max);
+    if (luaL_newmetatable(L, "rbhost.buf")) {
+        lua_pushcfunction(L, l_buf_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    return b;
+}
+
+/* -- tasks and scopes ------------------------------------------------------------------------------------------------------------------------ */
+
+static int l_spawn(lua_State *L) /* title, fn, … → id */
+{
+    size_t len;
+    const char *title = luaL_checklstring(L, 1, &len);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    struct rb_task *parent = rb_task_current(L);
+    struct rb_task *t = rb_task_spawn(L, run_of(L), parent, rb_scope_child(parent->scope, title, len), lua_gettop(L) - 2);
+    lua_pushinteger(L, t->id);
+    return 1;
+}
+
+static int l_cancel_children(lua_State *L) /* why [, all but this id] */
+{
+    struct rb_task *task = rb_task_current(L);
+    const char *why = luaL_checkstring(L, 1);
+    lua_Integer except = luaL_optinteger(L, 2, 0);
+    RB_LIST_EACH_SAFE (it, next, &task->children) {
+        struct rb_task *child = RB_CONTAINER(it, struct rb_task, sibling);
+        if (child->id != except)
+            rb_task_cancel(child, why);
+    }
+    return 0;
+}
+
+static int l_scope_push(lua_State *L) /* title → path */
+{
+    size_t len;
+    const char *title = luaL_checklstring(L, 1, &len);
+    struct rb_task *task = rb_task_current(L);
+    struct rb_scope *s = rb_scope_child(task->scope, title, len);
+    rb_scope_unref(task->scope); /* its child holds it */
+    task->scope = s;
+    lua_pushlstring(L, s->path, s->path_len);
+    return 1;
+}
+
+static int l_scope_pop(lua_State *L)
+{
+    struct rb_task *task = rb_task_current(L);
+    struct rb_scope *s = task->scope;
+    if (!s->parent)
+        return luaL_error(L, "the outermost scope can not be left");
+    task->scope = rb_scope_ref(s->parent);
+    rb_scope_unref(s);
+    return 0;
+}
+
+static int l_flag(lua_State *L) /* name, +1 | -1 → the new count */
+{
+    struct rb_task *task = rb_task_current(L);
+    const char *name = luaL_checkstring(L, 1);
+    int by = (int)luaL_checkinteger(L, 2);
+    int *flag = strcmp(name, "shield") == 0 ? &task->shield : strcmp(name, "reads_only") == 0 ? &task->reads_only : &task->no_wait;
+    *flag += by;
+    lua_pushinteger(L, *flag);
+    return 1;
+}
+
+static int l_set_flag(lua_State *L) /* "reads_only", value → the old value */
+{
+    struct rb_task *task = rb_task_current(L);
+    lua_pushinteger(L, task->reads_only);
+    task->reads_only = (int)luaL_checkinteger(L, 2);
+    return 1;
+}
+
+/* -- events ------------------------------------------------------------------------------------------------------------------------------------ */
+
+/* kind, table [, place] → number of the event. Written at once; claimed at the same place by a replay. place: true, its key is the scope's
+ * path; a string, that is its key; else it gets the scope's next one. */
+static int l_event(lua_State *L)
+{
+    struct rb_run *run = run_of(L);
+    struct rb_task *task = rb_task_current(L);
+    const char *kind = luaL_checkstring(L, 1);
+    struct rb_buf *data = push_buf(L, DATA_MAX);
+    struct rb_err err;
+    if (rb_value_encode(L, 2, "value", &run->codec, data, &err))
+        return rb_error_raise(L, "usage", "not_started", "%s", err.msg);
+    if (lua_type(L, 3) == LUA_TSTRING) {
+        lua_pushvalue(L, 3);
+    } else {
+        char *made = lua_toboolean(L, 3) ? NULL : rb_scope_next_key(task->scope);
+        lua_pushstring(L, made ? made : task->scope->path);
+        free(made);
+    }
+    lua_pushinteger(L, rb_record_event(L, run, lua_tostring(L, -1), kind, rb_buf_text(data), data->len));
+    return 1;
+}
+
+/* op, fn, … → value. The function makes the value now; a replay gets the same one from the journal and does not call it. */
+static int l_pin(lua_State *L)
+{
+    struct rb_run *run = run_of(L);
+    const char *op = luaL_checkstring(L, 1);
+    struct rb_err err;
+    char *made = rb_scope_next_key(rb_task_current(L)->scope);
+    const char *key = lua_pushstring(L, made);
+    free(made);
+    lua_insert(L, 1); /* below, where the call leaves it alone */
+    struct rb_recorded *ev = rb_record_pinned(L, run, key, op);
+    if (ev) {
+        struct rb_slice v = rb_json_member(ev->data, ev->data_len, "value");
+        if (!v.p)
+            lua_pushnil(L);
+        else if (rb_value_decode(L, v.p, v.n, &run->codec, &err))
+            return rb_error_raise(L, "journal", NULL, "event %lld can not be read back: %s", (long long)ev->seq, err.msg);
+        return 1;
+    }
+    lua_call(L, lua_gettop(L) - 3, 1);
+    struct rb_buf *data = push_buf(L, DATA_MAX);
+    rb_buf_addf(data, "{\"op\":\"%s\"", op);
+    if (!lua_isnil(L, -2)) {
+        rb_buf_adds(data, ",\"value\":");
+        if (rb_value_encode(L, -2, "value", &run->codec, data, &err))
+            return rb_error_raise(L, "usage", "not_started", "%s", err.msg);
+    }
+    rb_buf_addc(data, '}');
+    rb_record_event(L, run, key, "record", data->data, data->len);
+    lua_pop(L, 1);
+    return 1;
+}
+
+static const struct rb_effect_type memo_type = {.kind = "memo"};
+
+static int l_memo(lua_State *L) /* → true, value when the journal holds it; else the key under which it is to be kept */
+{
+    struct rb_run *run = run_of(L);
+    rb_task_check_waitable(L, "memo");
+    char *made = rb_scope_next_key(rb_task_current(L)->scope);
+    const char *key = lua_pushstring(L, made);
+    free(made);
+    struct rb_keyed *k = run->mode == RB_RUN_REPLAY ? rb_replay_key(&run->replay, key) : NULL;
+    if (!k || !k->result)
+        return 1;
+    lua_pushboolean(L, 1);
+    rb_effect_new(L, sizeof(struct rb_effect), &memo_type, RB_CLASS_READ);
+    struct rb_effect *e = *(struct rb_effect **)lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return rb_effect_call_at(L, e, key);
+}
+
+static int l_plain(lua_State *L) /* value, what: raises when it is not plain data */
+{
+    struct rb_buf *out = push_buf(L, DATA_MAX);
+    struct rb_err err;
+    if (rb_value_encode(L, 1, luaL_checkstring(L, 2), NULL, out, &err))
+        return rb_error_raise(L, "usage", NULL, "%s", err.msg);
+    return 0;
+}
+
+static int l_digest(lua_State *L) /* value → hex */
+{
+    struct rb_buf *out = push_buf(L, DATA_MAX);
+    struct rb_err err;
+    char hex[RB_SHA_HEX];
+    if (rb_value_encode(L, 1, "value", NULL, out, &err))
+        return rb_error_raise(L, "usage", "not_started", "%s", err.msg);
+    rb_sha_of_hex(rb_buf_text(out), out->len, hex);
+    lua_pushstring(L, hex);
+    return 1;
+}
+
+/* -- the host's surroundings ---------------------------------------------------------------------------------------------------------------- */
+
+static int l_task_id(lua_State *L)
+{
+    lua_pushinteger(L, rb_task_current(L)->id);
+    return 1;
+}
+
+static int l_set_on_doubt(lua_State *L) /* word → the word before, or nil */
+{
+    static const char *const words[] = {"default", "ask", "retry", "fail", NULL};
+    struct rb_task *task = rb_task_current(L);
+    int before = task->on_doubt;
+    task->on_doubt = luaL_checkoption(L, 1, "default", words);
+    lua_pushstring(L, words[before]);
+    return 1;
+}
+
+static int l_global(lua_State *L) /* name → what runbooks see under that name */
+{
+    luaL_checkstring(L, 1);
+    rb_vm_push_env(L);
+    lua_pushvalue(L, 1);
+    lua_rawget(L, -2);
+    return 1;
+}
+
+static int l_parse_time(lua_State *L) /* "2026-11-22T03:00:00Z" → seconds, or nil (RFC 3339) */
+{
+    struct tm tm = {0};
+    const char *rest = strptime(luaL_checkstring(L, 1), "%Y-%m-%dT%H:%M:%S", &tm);
+    long offset = 0;
+    int hours, minutes;
+    if (rest && *rest == '.')
+        rest += 1 + strspn(rest + 1, "0123456789");
+    if (!rest)
+        return 0;
+    if ((*rest == '+' || *rest == '-') && sscanf(rest + 1, "%2d:%2d", &hours, &minutes) == 2 && strlen(rest) == 6)
+        offset = (*rest == '-' ? -60L : 60L) * (hours * 60 + minutes);
+    else if (strcmp(rest, "Z") != 0)
+        return 0;
+    lua_pushinteger(L, (lua_Integer)timegm(&tm) - offset);
+    return 1;
+}
+
+static const char *const small_environment[] = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TERM", "TMPDIR", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR", NULL};
+
+static bool passes(const struct rb_run *run, const char *name, size_t len)
+{
+    if (len >= 3 && strncmp(name, "LC_", 3) == 0)
+        return true;
+    for (const char *const *p = small_environment; *p; p++)
+        if (strlen(*p) == len && memcmp(*p, name, len) == 0)
+            return true;
+    for (const char *const *p = run->host->env_pass; p && *p; p++)
+        if (strlen(*p) == len && memcmp(*p, name, len) == 0)
+            return true;
+    return false;
+}
+
+/* Is the name of "NAME=value" at entry among the strings of the list at index (as "NAME" or "NAME=…")? */
+static bool listed(lua_State *L, int index, const char *entry, size_t len)
+{
+    bool found = false;
+    for (lua_Integer i = 1; !found && lua_rawgeti(L, index, i) == LUA_TSTRING; i++) {
+        const char *s = lua_tostring(L, -1);
+        found = strncmp(s, entry, len) == 0 && (s[len] == '=' || s[len] == '\0');
+        lua_pop(L, 1);
+        if (found)
+            return true;
+    }
+    lua_pop(L, 1);
+    return false;
+}
+
+extern char **environ;
+
+static int l_environ(lua_State *L) /* names let through, own "NAME=value" … → the whole environment of a child */
+{
+    struct rb_run *run = run_of(L);
+    lua_Integer n = 0;
+    lua_settop(L, 2);
+    lua_newtable(L);
+    for (char **e = environ; *e; e++) {
+        const char *eq = strchr(*e, '=');
+        size_t len = eq ? (size_t)(eq - *e) : 0;
+        if (!len || (!passes(run, *e, len) && !listed(L, 1, *e, len)) || listed(L, 2, *e, len))
+            continue;
+        lua_pushstring(L, *e);
+        lua_rawseti(L, 3, ++n);
+    }
+    for (lua_Integer i = 1; lua_rawgeti(L, 2, i) == LUA_TSTRING; i++)
+        lua_rawseti(L, 3, ++n);
+    lua_settop(L, 3);
+    return 1;
+}
+
+/* -- undo ---------------------------------------------------------------------------------------------------------------------------------------- */
+
+static int l_undo(lua_State *L) /* title, fn → n */
+{
+    size_t len;
+    const char *title = luaL_checklstring(L, 1, &len);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    rb_task_current(L);
+    lua_pushinteger(L, rb_undo_register(L, run_of(L), title, len));
+    return 1;
+}
+
+static int l_settled(lua_State *L)
+{
+    struct rb_run *run = run_of(L);
+    run->undo_cleared = (int64_t)run->undo_count;
+    return 0;
+}
+
+static int l_undo_next(lua_State *L) /* → n, title, fn of the next to run; nothing when all are done */
+{
+    struct rb_undo *u = rb_undo_next(run_of(L));
+    if (!u)
+        return 0;
+    lua_pushinteger(L, u->n);
+    lua_pushstring(L, u->title);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, u->fn_ref);
+    return 3;
+}
+
+static int l_undo_done(lua_State *L) /* n */
+{
+    struct rb_undo *u = rb_undo_at(run_of(L), luaL_checkinteger(L, 1));
+    if (u)
+        u->done = true;
+    return 0;
+}
+
+/* -- records ---------------------------------------------------------------------------------------------------------------------------------------- */
+
+static int l_wall_us(lua_State *L)
+{
+    lua_pushinteger(L, rb_clock_wall());
+    return 1;
+}
+
+static int l_random_bytes(lua_State *L) /* n → bytes */
+{
+    char bytes[64];
+    lua_Integer n = luaL_checkinteger(L, 1);
+    luaL_argcheck(L, n >= 0 && n <= 64, 1, "0 to 64");
+    if (getrandom(bytes, (size_t)n, 0) != (ssize_t)n)
+        return luaL_error(L, "the system gives no random bytes");
+    lua_pushlstring(L, bytes, (size_t)n);
+    return 1;
+}
+
+static int l_getenv(lua_State *L) /* name → value or nil, allowed?: allowed by the configuration or the header */
+{
+    struct rb_run *run = run_of(L);
+    const char *name = luaL_checkstring(L, 1);
+    bool ok = passes(run, name, strlen(name));
+    const char *value = getenv(name);
+    lua_pushstring(L, value);
+    lua_pushboolean(L, ok);
+    return 2;
+}
+
+static int pinned_call(lua_State *L, const char *op, lua_CFunction fn) /* the arguments of the call go to fn */
+{
+    if (!run_of(L)->current)
+        return rb_error_raise(L, "usage", "not_started", "%s can only be used while the run's tasks are running", op);
+    lua_pushcfunction(L, l_pin);
+    lua_insert(L, 1);
+    lua_pushstring(L, op);
+    lua_insert(L, 2);
+    lua_pushcfunction(L, fn);
+    lua_insert(L, 3);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    return 1;
+}
+
+static int now_seconds(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)time(NULL));
+    return 1;
+}
+
+static int cpu_seconds(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)rb_clock_thread_cpu() / 1e6);
+    return 1;
+}
+
+int rb_lib_os_time(lua_State *L)
+{
+    lua_settop(L, 0);
+    return pinned_call(L, "now", now_seconds);
+}
+
+int rb_lib_os_clock(lua_State *L)
+{
+    lua_settop(L, 0);
+    return pinned_call(L, "clock", cpu_seconds);
+}
+
+static int date_text(lua_State *L) /* format, time: local time depends on the host, so its text is the record */
+{
+    char out[512];
+    const char *format = luaL_optstring(L, 1, "%c");
+    time_t t = lua_isnoneornil(L, 2) ? time(NULL) : (time_t)luaL_checkinteger(L, 2);
+    struct tm tm;
+    bool utc = *format == '!';
+    if (!(utc ? gmtime_r(&t, &tm) : localtime_r(&t, &tm)))
+        return luaL_error(L, "the time can not be represented in this installation");
+    format += utc;
+    if (strcmp(format, "*t") == 0) {
+        static const char *const names[] = {"year", "month", "day", "hour", "min", "sec", "yday", "wday"};
+        int values[] = {tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, tm.tm_yday + 1, tm.tm_wday + 1};
+        lua_createtable(L, 0, 9);
+        for (size_t i = 0; i < RB_COUNT(names); i++) {
+            lua_pushinteger(L, values[i]);
+            lua_setfield(L, -2, names[i]);
+        }
+        lua_pushboolean(L, tm.tm_isdst > 0);
+        lua_setfield(L, -2, "isdst");
+        return 1;
+    }
+    size_t n = *format ? strftime(out, sizeof(out), format, &tm) : 0;
+    if (!n && *format)
+        return luaL_error(L, "the format of os.date gives more than %d bytes", (int)sizeof(out));
+    lua_pushlstring(L, out, n);
+    return 1;
+}
+
+int rb_lib_os_date(lua_State *L)
+{
+    return pinned_call(L, "date", date_text);
+}
+
+int rb_lib_random_seed(lua_State *L) /* two integers from the run's seed and the task's place: the same on replay, no record needed */
+{
+    struct rb_run *run = run_of(L);
+    const char *path = run->current ? run->current->scope->path : "";
+    uint8_t sum[RB_SHA_LEN];
+    struct sha256_ctx ctx;
+    sha256_init(&ctx);
+    sha256_update(&ctx, sizeof(run->seed), (const uint8_t *)&run->seed);
+    sha256_update(&ctx, strlen(path), (const uint8_t *)path);
+    sha256_digest(&ctx, RB_SHA_LEN, sum);
+    lua_Integer two[2];
+    memcpy(two, sum, sizeof(two));
+    lua_pushinteger(L, two[0]);
+    lua_pushinteger(L, two[1]);
+    return 2;
+}
+
+/* -- the rest ------------------------------------------------------------------------------------------------------------------------------------------ */
+
+static int l_info(lua_State *L) /* → { run, runbook, dry, step, file } */
+{
+    struct rb_run *run = run_of(L);
+    lua_createtable(L, 0, 6);
+    lua_pushstring(L, run->id);
+    lua_setfield(L, -2, "run");
+    lua_pushstring(L, run->runbook);
+    lua_setfield(L, -2, "runbook");
+    lua_pushstring(L, run->file);
+    lua_setfield(L, -2, "file");
+    lua_pushboolean(L, run->dry);
+    lua_setfield(L, -2, "dry");
+    lua_pushboolean(L, run->confirm_steps);
+    lua_setfield(L, -2, "step");
+    lua_pushstring(L, run->actor.name);
+    lua_setfield(L, -2, "actor");
+    return 1;
+}
+
+static int l_params(lua_State *L) /* → the checked parameters */
+{
+    struct rb_run *run = run_of(L);
+    struct rb_err err;
+    if (rb_value_decode(L, run->params_json, strlen(run->params_json), &run->codec, &err))
+        return luaL_error(L, "the parameters can not be read: %s", err.msg);
+    return 1;
+}
+
+static int l_header(lua_State *L) /* → the header as data */
+{
+    struct rb_run *run = run_of(L);
+    struct rb_err err;
+    if (rb_value_decode(L, run->header_json, strlen(run->header_json), NULL, &err))
+        return luaL_error(L, "the header can not be read: %s", err.msg);
+    return 1;
+}
+
+static int l_error(lua_State *L) /* kind, outcome | nil, message, fields | nil: → a new error */
+{
+    rb_error_push(L, luaL_checkstring(L, 1), lua_tostring(L, 2), "%s", luaL_checkstring(L, 3));
+    if (lua_istable(L, 4)) {
+        lua_pushnil(L);
+        while (lua_next(L, 4)) {
+            lua_pushvalue(L, -2);
+            lua_insert(L, -2);
+            lua_settable(L, -4);
+        }
+    }
+    return 1;
+}
+
+static int l_normalize(lua_State *L) /* anything that was raised → one of our errors */
+{
+    lua_settop(L, 1);
+    rb_error_normalize(L, 1);
+    return 1;
+}
+
+static int l_error_text(lua_State *L)
+{
+    struct rb_buf *out = push_buf(L, 8192);
+    rb_vm_error_text(L, 1, out);
+    lua_pushlstring(L, rb_buf_text(out), out->len);
+    return 1;
+}
+
+static int l_check_cancel(lua_State *L)
+{
+    rb_task_check_cancel(L, rb_task_current(L));
+    return 0;
+}
+
+static const struct rb_binding own[] = {
+    {"spawn", l_spawn}, {"wait_child", rb_task_wait_child}, {"cancel_children", l_cancel_children}, {"scope_push", l_scope_push},
+    {"scope_pop", l_scope_pop}, {"flag", l_flag}, {"set_reads_only", l_set_flag}, {"event", l_event}, {"pin", l_pin}, {"plain", l_plain},
+    {"digest", l_digest}, {"undo", l_undo}, {"settled", l_settled}, {"undo_next", l_undo_next}, {"undo_done", l_undo_done},
+    {"wall_us", l_wall_us}, {"random_bytes", l_random_bytes}, {"getenv", l_getenv}, {"info", l_info}, {"params", l_params}, {"header", l_header},
+    {"error", l_error}, {"normalize", l_normalize}, {"error_text", l_error_text}, {"check_cancel", l_check_cancel},
+    {"memo", l_memo}, {"on_error", rb_task_on_error}, {"task_id", l_task_id}, {"set_on_doubt", l_set_on_doubt}, {"global", l_global}, {"parse_time", l_parse_time}, {"environ", l_environ}, {NULL, NULL},
+};
+
+static const struct rb_binding *primitives;
+
+void rb_lib_bindings(const struct rb_binding *table)
+{
+    primitives = table;
+}
+
+/* [-0, +0, e] every verb that rt/verbs returns becomes a global of the runbook. */
+static int l_register(lua_State *L)
+{
+    struct rb_err err;
+    if (rb_vm_rt(L, "verbs", &err))
+        return luaL_error(L, "%s", err.msg);
+    rb_vm_push_env(L);
+    lua_pushnil(L);
+    while (lua_next(L, -3)) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -4);
+    }
+    return 0;
+}
+
+int rb_lib_register(struct rb_run *run, struct rb_err *err)
+{
+    lua_State *L = run->vm.L;
+    for (const struct rb_binding *b = own; b->name; b++)
+        rb_vm_host_function(&run->vm, b->name, b->fn);
+    for (const struct rb_binding *b = primitives; b && b->name; b++)
+        rb_vm_host_function(&run->vm, b->name, b->fn);
+    lua_pushcfunction(L, l_register);
+    if (lua_pcall(L, 0, 0, 0)) {
+        rb_err_set(err, RB_EINVAL, "%s", lua_tostring(L, -1));
+        lua_pop(L, 1);
+        return RB_EINVAL;
+    }
+    rb_vm_seal(&run->vm);
+    return RB_OK;
+}

@@ -1,0 +1,85 @@
+/* Owns the status that others see while a run is alive: does it work, does it wait for a person, is it in doubt? */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "engine/core.h"
+
+/* What the run waits for, in one line, and the earliest of its timers. */
+static void look(struct rb_run *run, int *persons, int *doubts, int *busy, int64_t *wake, struct rb_buf *line)
+{
+    RB_LIST_EACH (it, &run->ops) {
+        struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, link);
+        if (e->doubt_task) {
+            ++*busy;
+        } else if (e->state == RB_EFFECT_DOUBT) {
+            ++*doubts;
+            if (line->len < 200)
+                rb_buf_addf(line, "%s#%lld %s in doubt", line->len ? ", " : "", (long long)e->n, e->type->kind);
+        } else if (e->type->person && e->state == RB_EFFECT_RUNNING) {
+            ++*persons;
+            if (line->len < 200)
+                rb_buf_addf(line, "%s#%lld %s%s%.80s", line->len ? ", " : "", (long long)e->n, e->type->kind, e->title ? " " : "", e->title ? e->title : "");
+        } else {
+            ++*busy;
+            if (e->cls == RB_CLASS_WAIT && e->until && (!*wake || e->until < *wake))
+                *wake = e->until;
+        }
+    }
+}
+
+static void on_wait_over(struct rb_timer *t)
+{
+    struct rb_run *run = RB_CONTAINER(t, struct rb_run, wait_timer);
+    run->wait_ms = 0;
+    rb_run_wake(run);
+}
+
+void rb_run_update_state(struct rb_run *run)
+{
+    int persons = 0, doubts = 0, busy = 0;
+    int64_t wake = 0;
+    struct rb_buf line;
+    if (run->mode == RB_RUN_PARKING) {
+        if (!rb_run_ops_busy(run))
+            rb_run_park_now(run);
+        return;
+    }
+    rb_buf_init(&line, 400);
+    look(run, &persons, &doubts, &busy, &wake, &line);
+    const char *status = run->phase == RB_PHASE_UNDO ? "undoing" : "running";
+    if (!busy && doubts)
+        status = "in_doubt";
+    else if (!busy && persons)
+        status = "waiting";
+    if (strcmp(status, run->status) != 0) {
+        struct rb_buf data;
+        struct rb_json j;
+        rb_buf_init(&data, 2048);
+        rb_json_init(&j, &data);
+        rb_json_object(&j);
+        rb_json_ktext(&j, "status", status);
+        if (line.len)
+            rb_json_ktext(&j, "waiting", rb_buf_text(&line));
+        rb_json_end_object(&j);
+        snprintf(run->status, sizeof(run->status), "%s", status);
+        rb_journal_row(run->journal, status, rb_buf_text(&line), NULL, -1, wake);
+        rb_journal_append(run->journal, "", "run.state", data.data, data.len);
+        rb_buf_release(&data);
+    }
+    rb_buf_release(&line);
+    bool person = !busy && (doubts || persons);
+    if (!person) {
+        rb_timer_disarm(&run->wait_timer);
+    } else if (run->wait_ms == 0) {
+        rb_run_stop(run, run->status, NULL);
+    } else if (run->wait_ms > 0 && !rb_timer_armed(&run->wait_timer)) {
+        rb_timer_arm_ms(&run->wait_timer, (uint64_t)run->wait_ms);
+    }
+}
+
+void rb_run_state_init(struct rb_run *run)
+{
+    rb_timer_init(&run->wait_timer, run->host->loop, on_wait_over);
+}

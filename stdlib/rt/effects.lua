@@ -1,0 +1,153 @@
+-- exec, sleep and the small records: how their options become the engine's.
+local base = require "rt.base"
+local tasks = require "rt.tasks"
+
+local M = {}
+
+local global = host.global
+local names -- of the environment that the header lets through
+
+local function let_through()
+    names = names or host.header().env or {}
+    return names
+end
+
+--- NAME=value of the call's own env, sorted.
+local function own_env(env)
+    local out = {}
+    for k, v in pairs(env) do
+        if type(k) ~= "string" or k == "" or k:find("[=%z]") then
+            base.usage("exec: %s is no name of an environment variable", tostring(k))
+        end
+        if (type(v) ~= "string" and type(v) ~= "number") or tostring(v):find("%z") then
+            base.usage("exec: env.%s must be a string without NUL bytes", k)
+        end
+        out[#out + 1] = k .. "=" .. tostring(v)
+    end
+    table.sort(out)
+    return out
+end
+
+local function run(argv, opts)
+    local own = own_env(opts.env or {})
+    return host.exec {
+        argv = argv,
+        cwd = opts.cwd,
+        stdin = opts.stdin,
+        envp = host.environ(let_through(), own),
+        env_shown = own,
+        check = opts.check,
+        read = opts.read,
+        idempotent = opts.idempotent,
+        on_doubt = opts.on_doubt,
+        title = opts.title,
+        timeout_ms = opts.timeout and math.max(1, math.floor(base.seconds(opts.timeout, "exec: timeout") * 1000)) or nil,
+        max_output = opts.max_output,
+    }
+end
+
+local function exec(argv, opts)
+    if type(argv) ~= "table" then
+        base.usage("exec: the command must be a list: exec({ \"git\", \"status\" }); exec.sh takes a text for the shell")
+    end
+    opts = base.options("exec", opts)
+    if opts.max_output and (math.type(opts.max_output) ~= "integer" or opts.max_output < 0) then
+        base.usage("exec: max_output is a number of bytes")
+    end
+    if not opts.retry then
+        return run(argv, opts)
+    end
+    return tasks.retry(opts.retry, function()
+        return run(argv, opts)
+    end)
+end
+
+M.exec = setmetatable({
+    --- A text for the shell. What it pipes together fails as a whole only as the shell says.
+    sh = function(text, opts)
+        base.expect("exec.sh", "the text", text, "string")
+        return exec({ "/bin/sh", "-c", text }, opts)
+    end,
+}, {
+    __call = function(_, argv, opts)
+        return exec(argv, opts)
+    end,
+    __metatable = "exec",
+    __newindex = function()
+        base.usage("exec is a function of the host and can not be changed")
+    end,
+})
+
+--- Durable: a resumed run sleeps the rest only.
+---@param duration string|number
+---@param opts { title: string? }?
+function M.sleep(duration, opts)
+    local seconds = base.seconds(duration, "sleep")
+    opts = base.options("sleep", opts)
+    host.sleep { ["until"] = base.deadline(seconds), text = tostring(duration), title = opts.title }
+end
+
+--- Until a time: seconds since 1970, or "2026-11-22T03:00:00Z" (RFC 3339, UTC).
+---@param time number|string
+---@param opts { title: string? }?
+function M.sleep_until(time, opts)
+    opts = base.options("sleep_until", opts)
+    local at = type(time) == "number" and time or type(time) == "string" and host.parse_time(time)
+    if not at then
+        base.usage("sleep_until: expected seconds since 1970 or a time such as \"2026-11-22T03:00:00Z\", got %s", tostring(time))
+    end
+    host.sleep { ["until"] = math.floor(at * 1e6), text = "until " .. tostring(time), title = opts.title }
+end
+
+--- Seconds since 1970, with microseconds; the same on replay.
+---@return number
+function M.now()
+    return host.pin("now", function()
+        return host.wall_us() / 1e6
+    end)
+end
+
+--- A random UUID (version 4); the same on replay.
+---@return string
+function M.uuid()
+    return host.pin("uuid", function()
+        local b = { host.random_bytes(16):byte(1, 16) }
+        b[7], b[9] = b[7] & 0x0f | 0x40, b[9] & 0x3f | 0x80
+        return string.format("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", table.unpack(b))
+    end)
+end
+
+--- A variable of the host's environment that the header or the configuration lets through; the same on replay.
+---@param name string
+---@return string?
+function M.env(name)
+    base.expect("env", "the name", name, "string")
+    local value, allowed = host.getenv(name)
+    for _, n in ipairs(let_through()) do
+        allowed = allowed or n == name
+    end
+    if not allowed then
+        base.raise("policy", string.format("env: %s is not let through; name it in the header (env = { \"%s\" }) or in the configuration", name, name))
+    end
+    return host.pin("env", function()
+        return value
+    end)
+end
+
+local function line(level, ...)
+    local parts = table.pack(...)
+    for i = 1, parts.n do
+        parts[i] = global "tostring"(parts[i])
+    end
+    host.event("log", { level = level, text = table.concat(parts, "\t", 1, parts.n) })
+end
+
+function M.print(...)
+    line("print", ...)
+end
+
+function M.warn(...)
+    line("warn", ...)
+end
+
+return M

@@ -1,0 +1,49 @@
+-- The verbs that a runbook sees, collected from the modules that make them.
+local base = require "rt.base"
+local tasks = require "rt.tasks"
+local steps = require "rt.steps"
+local gates = require "rt.gates"
+local effects = require "rt.effects"
+
+local verbs = {}
+for _, module in ipairs { tasks, effects } do
+    for name, fn in pairs(module) do
+        verbs[name] = fn
+    end
+end
+for _, name in ipairs { "step", "check", "checklist", "evidence", "note", "fail", "skip", "undo", "settled", "memo" } do
+    verbs[name] = steps[name]
+end
+for name, fn in pairs(gates) do
+    verbs[name] = fn
+end
+
+local called = false
+
+--- The header: its values were checked before the run began; here it gives the parameters.
+---@return table params
+function verbs.runbook()
+    if called then
+        base.usage("runbook{…} is called once, at the top of the file")
+    end
+    called = true
+    return host.params()
+end
+
+--- Ends this run and starts its successor with these parameters.
+---@param params table
+function verbs.restart_with(params)
+    base.expect("restart_with", "the parameters", params, "table")
+    host.plain(params, "restart_with")
+    error(host.error("restart", nil, "the run goes on in its successor", { params = params }), 0)
+end
+
+if base.info.step then -- run --step: a person confirms each step before it begins
+    steps.before_step = function(kind, title)
+        if kind == "step" then
+            gates.approve { "Begin \"" .. title .. "\"?" }
+        end
+    end
+end
+
+return verbs
