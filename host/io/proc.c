@@ -32,7 +32,7 @@
 #define CHUNKS_AT_THE_END 16 /* 1 MiB, the largest pipe that an ordinary user can make */
 #define LOOK_FIRST_MS 5      /* nothing wakes us when a group's last member ends: look, less and less often */
 #define LOOK_LAST_MS 250
-#define LOOK_CHILD_MS 20     /* at a child that no descriptor could be had for */
+#define LOOK_CHILD_MS 20 /* at a child that no descriptor could be had for */
 
 /* Our end of one pipe. fd is -1 when it is closed or was never there. */
 struct stream {
@@ -51,9 +51,9 @@ struct rb_proc {
     bool unowned;  /* and has returned: only the handles keep it */
 
     pid_t pid;
-    bool ended;  /* reaped */
-    bool told;   /* TERM or KILL was sent to the group because somebody wanted it to end */
-    bool killed; /* KILL was sent */
+    bool ended;            /* reaped */
+    bool told;             /* TERM or KILL was sent to the group because somebody wanted it to end */
+    bool killed;           /* KILL was sent */
     struct rb_timer limit; /* the time-out; once told, the grace */
     struct rb_timer drain; /* end of file has to come until then */
     struct rb_timer look;  /* settle() again, from the loop */

@@ -13,8 +13,8 @@ struct rb_proc;
 
 /* One captured stream. */
 struct rb_capture {
-    struct rb_buf buf;          /* the first max_output bytes */
-    uint64_t total;             /* bytes that came in all; more than buf.len means cut */
+    struct rb_buf buf; /* the first max_output bytes */
+    uint64_t total;    /* bytes that came in all; more than buf.len means cut */
     struct sha256_ctx sha;
     uint8_t digest[RB_SHA_LEN]; /* of all that came, also of what was cut */
 };
@@ -43,10 +43,10 @@ struct rb_proc_options {
     const char *cwd;         /* NULL: the host's */
     const void *stdin_data;  /* NULL: /dev/null. Copied. */
     size_t stdin_len;
-    size_t max_output;       /* for each of stdout and stderr */
-    uint64_t timeout_ms;     /* 0: none */
-    uint64_t grace_ms;       /* between TERM and KILL of the group */
-    uint64_t drain_ms;       /* how long to wait for end of file after the child has ended */
+    size_t max_output;   /* for each of stdout and stderr */
+    uint64_t timeout_ms; /* 0: none */
+    uint64_t grace_ms;   /* between TERM and KILL of the group */
+    uint64_t drain_ms;   /* how long to wait for end of file after the child has ended */
     /* Live output, on the loop, before the end; may be NULL. stream is 1 or 2. It may call rb_proc_kill(). */
     void (*on_output)(void *arg, int stream, const char *data, size_t len);
     /* Once, on the loop, never from within rb_proc_start(): everything is collected and reaped. `result` is borrowed

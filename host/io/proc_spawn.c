@@ -49,10 +49,8 @@ static int find_by_path(int dir, const struct rb_proc_options *opt, struct rb_bu
 {
     const char *name = opt->argv[0];
     switch (look_at(dir, name)) {
-    case LOOK_OK:
-        return rb_buf_adds(path, name);
-    case LOOK_DIRECTORY:
-        return rb_err_set(err, RB_EDENIED, "%s is a directory, not a command", name);
+    case LOOK_OK: return rb_buf_adds(path, name);
+    case LOOK_DIRECTORY: return rb_err_set(err, RB_EDENIED, "%s is a directory, not a command", name);
     case LOOK_NOT_EXECUTABLE:
         return rb_err_set(err, RB_EDENIED, "%s is not executable (chmod +x would make it so)", name);
     case LOOK_MISSING:
@@ -121,10 +119,14 @@ static int too_big(const struct rb_proc_options *opt, struct rb_err *err)
         }
     }
     if (longest > ONE_ARG_MAX)
-        return rb_err_set(err, RB_EIO, "argument list too long: one argument or variable has %zu bytes and the system"
-                          " takes %d; give it on standard input or in a file", longest - 1, ONE_ARG_MAX - 1);
-    return rb_err_set(err, RB_EIO, "argument list too long: arguments and environment need %zu bytes, more than the"
-                      " system takes (a quarter of ulimit -s)", total);
+        return rb_err_set(err, RB_EIO,
+                          "argument list too long: one argument or variable has %zu bytes and the system"
+                          " takes %d; give it on standard input or in a file",
+                          longest - 1, ONE_ARG_MAX - 1);
+    return rb_err_set(err, RB_EIO,
+                      "argument list too long: arguments and environment need %zu bytes, more than the"
+                      " system takes (a quarter of ulimit -s)",
+                      total);
 }
 
 /* The first line of a file, for "#!"; false when it can not be read. NUL bytes are kept. */
@@ -163,8 +165,10 @@ static int explain(int errnum, int dir, const char *path, const struct rb_proc_o
     if (errnum == E2BIG)
         return too_big(opt, err);
     if (errnum == EAGAIN)
-        return rb_err_sys(err, RB_EIO, errnum, "can not start %s: too many processes (ulimit -u, or the pids limit of"
-                          " the control group)", path);
+        return rb_err_sys(err, RB_EIO, errnum,
+                          "can not start %s: too many processes (ulimit -u, or the pids limit of"
+                          " the control group)",
+                          path);
     if (errnum == ENOMEM)
         return rb_err_sys(err, RB_EIO, errnum, "can not start %s", path);
     if (errnum == ETXTBSY)
@@ -178,8 +182,10 @@ static int explain(int errnum, int dir, const char *path, const struct rb_proc_o
         size_t n = strlen(interpreter);
         if (n && interpreter[n - 1] == '\r') {
             interpreter[n - 1] = '\0';
-            return rb_err_set(err, RB_ENOENT, "the interpreter \"%s\\r\" that %s names does not exist: the file's lines"
-                              " end as on Windows", interpreter, path);
+            return rb_err_set(err, RB_ENOENT,
+                              "the interpreter \"%s\\r\" that %s names does not exist: the file's lines"
+                              " end as on Windows",
+                              interpreter, path);
         }
         return rb_err_set(err, RB_ENOENT, "the interpreter \"%s\" that %s names does not exist", interpreter, path);
     }
@@ -187,8 +193,7 @@ static int explain(int errnum, int dir, const char *path, const struct rb_proc_o
         return rb_err_set(err, RB_EDENIED, "the interpreter \"%s\" that %s names can not be executed", interpreter,
                           path);
     if (errnum == ENOENT && look_at(dir, path) == LOOK_OK)
-        return rb_err_set(err, RB_ENOENT, "%s was made for a system whose program loader is not installed here",
-                          path);
+        return rb_err_set(err, RB_ENOENT, "%s was made for a system whose program loader is not installed here", path);
     if (errnum == ENOENT)
         return rb_err_set(err, RB_ENOENT, "%s has just gone away", path);
     if (errnum == EACCES)

@@ -28,7 +28,7 @@ struct child {
     size_t out_len, err_len;
     uint64_t live[3];
     enum { NEVER, KILL, KILL_NOW, BOTH } on_first; /* what the first output makes us do */
-    uint64_t kill_at;                             /* after so many bytes */
+    uint64_t kill_at;                              /* after so many bytes */
 };
 
 static struct rb_loop loop;

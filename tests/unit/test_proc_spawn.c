@@ -145,7 +145,10 @@ static void test_words_for_each_refusal(void **state)
     make_file("lost", "#! /no/such/interpreter -x\n", 27, 0755);
     make_file("windows", "#!/bin/sh\r\necho\r\n", 17, 0755);
     make_file("weak", "#!/etc/passwd\n", 14, 0755);
-    make_file("foreign", "\x7f" "ELF\0\0\0\0", 8, 0755);
+    make_file("foreign",
+              "\x7f"
+              "ELF\0\0\0\0",
+              8, 0755);
     char sub[128];
     snprintf(sub, sizeof(sub), "%s/sub", dir);
     assert_int_equal(mkdir(sub, 0755), 0);
@@ -307,7 +310,7 @@ static int group_setup(void **state)
 static int group_teardown(void **state)
 {
     (void)state;
-    static const char *const names[] = {"plain", "lost",  "windows", "weak",     "foreign",
+    static const char *const names[] = {"plain",  "lost",  "windows", "weak",     "foreign",
                                         "noline", "-dash", "empty",   "withline", "true"};
     for (size_t i = 0; i < RB_COUNT(names); i++) {
         char path[128];
@@ -320,15 +323,9 @@ static int group_teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_no_descriptor_but_three),
-        T(test_streams_are_null_and_pipes),
-        T(test_signals_at_their_default),
-        T(test_session_and_group_of_its_own),
-        T(test_environment_is_all_it_gets),
-        T(test_words_for_each_refusal),
-        T(test_argument_list_too_long),
-        T(test_descriptors_run_out),
-        T(test_where_commands_are_found),
+        T(test_no_descriptor_but_three),      T(test_streams_are_null_and_pipes), T(test_signals_at_their_default),
+        T(test_session_and_group_of_its_own), T(test_environment_is_all_it_gets), T(test_words_for_each_refusal),
+        T(test_argument_list_too_long),       T(test_descriptors_run_out),        T(test_where_commands_are_found),
         T(test_folder_is_the_childs),
     };
     return cmocka_run_group_tests_name("proc_spawn", tests, group_setup, group_teardown);

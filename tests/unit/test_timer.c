@@ -255,9 +255,14 @@ static int group_setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_order_is_by_time_then_by_arming), T(test_past_times_fire_but_not_at_once), T(test_endless_span_never_fires),
-        T(test_freed_in_its_own_call),           T(test_disarmed_by_another_that_is_due), T(test_armed_again_lets_others_through),
-        T(test_many),                            T(test_released_while_armed),
+        T(test_order_is_by_time_then_by_arming),
+        T(test_past_times_fire_but_not_at_once),
+        T(test_endless_span_never_fires),
+        T(test_freed_in_its_own_call),
+        T(test_disarmed_by_another_that_is_due),
+        T(test_armed_again_lets_others_through),
+        T(test_many),
+        T(test_released_while_armed),
     };
     alarm(300); /* a hang is a failure */
     return cmocka_run_group_tests_name("timer", tests, group_setup, NULL);
