@@ -1,0 +1,74 @@
+/* rbhost check: what can be known to be wrong with runbooks without running them. */
+#include <string.h>
+
+#include "base/json.h"
+#include "engine/run.h"
+#include "front/cmds.h"
+#include "front/text.h"
+
+static void add(struct rb_cli *cli, struct rb_buf *out, const char *file, const struct rb_buf *findings, int errors, int warnings)
+{
+    const char *p = rb_buf_text(findings);
+    struct rb_json j;
+    if (cli->json <= 0) {
+        rb_text_block(out, p, findings->len, "");
+        if (findings->len)
+            rb_buf_addc(out, '\n');
+        return;
+    }
+    rb_json_init(&j, out);
+    rb_json_object(&j);
+    rb_json_ktext(&j, "file", file);
+    rb_json_kint(&j, "errors", errors);
+    rb_json_kint(&j, "warnings", warnings);
+    rb_json_key(&j, "findings");
+    rb_json_array(&j);
+    for (; *p; p += strcspn(p, "\n") + (p[strcspn(p, "\n")] == '\n'))
+        rb_json_string(&j, p, strcspn(p, "\n"));
+    rb_json_end_array(&j);
+    rb_json_end_object(&j);
+    rb_buf_addc(out, '\n');
+}
+
+static int run(struct rb_cli *cli, void *values, int argc, char **argv)
+{
+    struct rb_buf out, findings;
+    int errors = 0, warnings = 0, bad = 0;
+    (void)values;
+    rb_buf_init(&out, 64u << 20);
+    rb_buf_init(&findings, 16 << 20);
+    for (int i = 0; i < argc; i++) {
+        struct rb_err err;
+        int w = 0;
+        rb_buf_reset(&findings);
+        int n = rb_runbook_check(argv[i], &findings, &w, &err);
+        if (n < 0) {
+            rb_cli_fail(cli, 0, "%s", err.msg);
+            bad++;
+            continue;
+        }
+        errors += n;
+        warnings += w;
+        add(cli, &out, argv[i], &findings, n, w);
+    }
+    if (cli->json <= 0 && cli->quiet <= 0 && !bad)
+        rb_buf_addf(&out, "%d file%s, %d error%s, %d warning%s\n", argc, argc == 1 ? "" : "s", errors, errors == 1 ? "" : "s", warnings,
+                    warnings == 1 ? "" : "s");
+    int code = rb_cli_put(&out, errors || bad ? RB_EXIT_USAGE : RB_EXIT_OK);
+    rb_buf_release(&out);
+    rb_buf_release(&findings);
+    return code;
+}
+
+const struct rb_cmd rb_cmd_check = {
+    .name = "check",
+    .group = "Runbooks",
+    .operands = "FILE ...",
+    .summary = "find syntax errors, unknown names and options, bad headers",
+    .example = "rbhost check *.lua",
+    .text = "Exit code 2 when there is an error; warnings alone are 0.",
+    .min = 1,
+    .max = -1,
+    .operand = RB_ARG_FILE,
+    .run = run,
+};

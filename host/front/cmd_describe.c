@@ -1,0 +1,124 @@
+/* rbhost describe: what a runbook is, takes and may reach, from its header. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/run.h"
+#include "front/cmds.h"
+#include "front/text.h"
+
+static void add_names(struct rb_buf *out, const json_t *v)
+{
+    size_t i;
+    json_t *e;
+    if (!json_is_array(v)) {
+        rb_text_value(out, v);
+        return;
+    }
+    json_array_foreach((json_t *)v, i, e) {
+        rb_buf_adds(out, i ? ", " : "");
+        rb_text_value(out, e);
+    }
+}
+
+static void field(struct rb_buf *out, const char *name, const json_t *v)
+{
+    if (!v || json_is_null(v))
+        return;
+    rb_buf_addf(out, "%-11s ", name);
+    add_names(out, v);
+    rb_buf_addc(out, '\n');
+}
+
+static void add_param(struct rb_buf *out, const json_t *p)
+{
+    static const char *const shown[] = {"default", "choices", "min", "max", "match", "of"};
+    const char *name = json_string_value(json_object_get(p, "name")), *type = json_string_value(json_object_get(p, "type"));
+    const char *help = json_string_value(json_object_get(p, "help"));
+    rb_buf_addf(out, "  %-12s %-9s", name ? name : "?", type ? type : "string");
+    if (json_is_true(json_object_get(p, "required")))
+        rb_buf_adds(out, " required");
+    for (size_t i = 0; i < RB_COUNT(shown); i++) {
+        const json_t *v = json_object_get(p, shown[i]);
+        if (!v || json_is_null(v))
+            continue;
+        rb_buf_addf(out, " %s ", shown[i]);
+        add_names(out, v);
+    }
+    if (help && *help) {
+        rb_buf_adds(out, "  ");
+        rb_text_line(out, help, strlen(help));
+    }
+    rb_buf_addc(out, '\n');
+}
+
+static void print(struct rb_buf *out, const json_t *header, const char *file)
+{
+    static const char *const handled[] = {"name", "title", "params", "allow"};
+    const char *name;
+    size_t i;
+    json_t *v;
+    field(out, "runbook", json_object_get(header, "name"));
+    field(out, "title", json_object_get(header, "title"));
+    rb_buf_addf(out, "%-11s ", "file");
+    rb_text_line(out, file, strlen(file));
+    rb_buf_addc(out, '\n');
+    json_object_foreach((json_t *)header, name, v) {
+        size_t k = 0;
+        while (k < RB_COUNT(handled) && strcmp(handled[k], name) != 0)
+            k++;
+        if (k == RB_COUNT(handled) && !json_is_false(v) && !(json_is_array(v) && !json_array_size(v)))
+            field(out, name, v);
+    }
+    const json_t *allow = json_object_get(header, "allow"), *params = json_object_get(header, "params");
+    if (json_is_object(allow)) {
+        rb_buf_adds(out, "may reach\n");
+        json_object_foreach((json_t *)allow, name, v) {
+            rb_buf_addf(out, "  %-9s ", name);
+            add_names(out, v);
+            rb_buf_addc(out, '\n');
+        }
+    }
+    rb_buf_adds(out, json_array_size(params) ? "parameters\n" : "no parameters\n");
+    json_array_foreach((json_t *)params, i, v)
+        add_param(out, v);
+}
+
+static int run(struct rb_cli *cli, void *values, int argc, char **argv)
+{
+    char path[4096];
+    struct rb_buf text, out;
+    struct rb_err err;
+    (void)values;
+    (void)argc;
+    int code = rb_cmd_runbook_file(cli, argv[0], path, sizeof(path));
+    if (code)
+        return code;
+    rb_buf_init(&text, 16 << 20);
+    rb_buf_init(&out, 64u << 20);
+    if (rb_runbook_describe(path, &text, &err) < 0)
+        code = rb_cli_fail(cli, RB_EXIT_USAGE, "%s", err.msg);
+    else if (cli->json > 0) {
+        rb_buf_add(&out, rb_buf_text(&text), text.len);
+        rb_buf_addc(&out, '\n');
+    } else {
+        json_t *header = json_loadb(rb_buf_text(&text), text.len, JSON_ALLOW_NUL, NULL);
+        print(&out, header, path);
+        json_decref(header);
+    }
+    code = rb_cli_put(&out, code);
+    rb_buf_release(&text);
+    rb_buf_release(&out);
+    return code;
+}
+
+const struct rb_cmd rb_cmd_describe = {
+    .name = "describe",
+    .group = "Runbooks",
+    .operands = "FILE|NAME",
+    .summary = "what a runbook takes and may reach",
+    .example = "rbhost describe promote.lua",
+    .min = 1,
+    .max = 1,
+    .operand = RB_ARG_RUNBOOK,
+    .run = run,
+};

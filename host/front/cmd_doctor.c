@@ -1,0 +1,277 @@
+/* rbhost doctor: everything a run relies on, one line each, with what to do. */
+#include <errno.h>
+#include <langinfo.h>
+#include <pwd.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/timex.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "front/cmds.h"
+#include "front/config.h"
+#include "front/text.h"
+
+enum verdict { OK, WARN, FAIL };
+
+struct doctor {
+    struct rb_cli *cli;
+    struct rb_buf out;
+    int warnings, failures;
+};
+
+static void say(struct doctor *d, enum verdict v, const char *what, const char *fmt, ...) RB_PRINTF(4, 5);
+
+static void say(struct doctor *d, enum verdict v, const char *what, const char *fmt, ...)
+{
+    static const char *const words[] = {"ok", "warn", "fail"};
+    struct rb_buf text, clean;
+    struct rb_json j;
+    va_list ap;
+    rb_buf_init(&text, 8192);
+    rb_buf_init(&clean, 32 << 10);
+    va_start(ap, fmt);
+    rb_buf_addfv(&text, fmt, ap);
+    va_end(ap);
+    d->warnings += v == WARN;
+    d->failures += v == FAIL;
+    if (d->cli->json > 0) {
+        rb_json_init(&j, &d->out);
+        rb_json_object(&j);
+        rb_json_ktext(&j, "check", what);
+        rb_json_ktext(&j, "verdict", words[v]);
+        rb_json_key(&j, "text");
+        rb_json_string(&j, rb_buf_text(&text), text.len);
+        rb_json_end_object(&j);
+        rb_buf_addc(&d->out, '\n');
+    } else if (v != OK || d->cli->quiet <= 0) {
+        rb_text_line(&clean, rb_buf_text(&text), text.len);
+        rb_buf_addf(&d->out, "%-4s  %-13s  %s\n", words[v], what, rb_buf_text(&clean));
+    }
+    rb_buf_release(&text);
+    rb_buf_release(&clean);
+}
+
+static void check_config(struct doctor *d)
+{
+    if (rb_cli_config(d->cli) != 0) {
+        say(d, FAIL, "configuration", "does not load (see above); correct it, or name another with --config");
+        d->cli->config = json_object();
+        return;
+    }
+    if (d->cli->config_found)
+        say(d, OK, "configuration", "%s", d->cli->config_found);
+    else
+        say(d, OK, "configuration", "none (no --config, ~/.config/rbhost/config.lua or /etc/rbhost/config.lua)");
+    const json_t *roots = json_object_get(d->cli->config, "roots");
+    for (size_t i = 0; i < json_array_size(roots); i++) {
+        const char *root = json_string_value(json_array_get(roots, i));
+        struct stat st;
+        if (stat(root, &st) < 0)
+            say(d, FAIL, "root", "%s: %s; make it, or take it out of roots", root, strerror(errno));
+        else if (!S_ISDIR(st.st_mode))
+            say(d, FAIL, "root", "%s is not a folder", root);
+        else if (st.st_mode & S_IWOTH)
+            say(d, WARN, "root", "%s can be changed by every user, and so can what your runs do: chmod o-w it", root);
+        else
+            say(d, OK, "root", "%s", root);
+    }
+}
+
+static const char *network_fs(long type)
+{
+    static const struct {
+        long type;
+        const char *name;
+    } known[] = {{0x6969, "NFS"},       {0x517B, "SMB"},           {0xFF534D42L, "CIFS"}, {0xFE534D42L, "SMB2"},
+                 {0x01021997, "9p"},    {0x5346414F, "AFS"},       {0x0BD00BD0, "Lustre"}, {0x00C36400, "Ceph"}};
+    for (size_t i = 0; i < RB_COUNT(known); i++)
+        if (known[i].type == type)
+            return known[i].name;
+    return NULL;
+}
+
+static void check_place(struct doctor *d)
+{
+    char dir[4096];
+    struct stat st;
+    struct statfs fs;
+    struct statvfs space;
+    if (rb_cli_journal(d->cli) != 0) {
+        say(d, FAIL, "journal", "has no place (see above)");
+        return;
+    }
+    snprintf(dir, sizeof(dir), "%s", d->cli->journal_path);
+    char *slash = strrchr(dir, '/');
+    if (slash)
+        *(slash == dir ? slash + 1 : slash) = '\0';
+    else
+        memcpy(dir, ".", 2);
+    if (stat(dir, &st) < 0) {
+        if (errno == ENOENT)
+            say(d, OK, "folder", "%s does not exist yet; the first run makes it (0700)", dir);
+        else
+            say(d, FAIL, "folder", "%s: %s", dir, strerror(errno));
+        return;
+    }
+    if (access(dir, W_OK | X_OK) != 0)
+        say(d, FAIL, "folder", "%s can not be written by you: %s", dir, strerror(errno));
+    else if (st.st_uid != geteuid())
+        say(d, WARN, "folder", "%s belongs to user %u, not to you", dir, (unsigned)st.st_uid);
+    else if (st.st_mode & 077)
+        say(d, WARN, "folder", "%s can be read by others (mode %03o): chmod 700 %s", dir, (unsigned)st.st_mode & 0777, dir);
+    else
+        say(d, OK, "folder", "%s", dir);
+    if (statfs(dir, &fs) == 0) {
+        const char *net = network_fs((long)fs.f_type);
+        if (net)
+            say(d, FAIL, "file system", "%s: locks and memory maps can not be relied on; name a local file with --journal", net);
+        else
+            say(d, OK, "file system", "local (type 0x%lx)", (long)fs.f_type);
+    }
+    if (statvfs(dir, &space) == 0) {
+        uint64_t mb = (uint64_t)space.f_bavail * space.f_frsize >> 20;
+        uint64_t inodes = space.f_files ? (uint64_t)space.f_favail : 1000000;
+        if (mb < 64 || inodes < 100)
+            say(d, FAIL, "disk space", "%llu MB and %llu inodes are free: make room, a run stops when the journal can not grow",
+                (unsigned long long)mb, (unsigned long long)inodes);
+        else if (mb < 1024)
+            say(d, WARN, "disk space", "%llu MB are free; `rbhost journal prune` deletes old runs", (unsigned long long)mb);
+        else
+            say(d, OK, "disk space", "%llu MB free", (unsigned long long)mb);
+    }
+}
+
+static void check_journal(struct doctor *d)
+{
+    struct rb_err err;
+    struct rb_store_options opt = {.path = d->cli->journal_path};
+    struct rb_store_stats stats;
+    struct stat st;
+    if (!*d->cli->journal_path)
+        return;
+    if (stat(d->cli->journal_path, &st) == 0 && st.st_mode & 077)
+        say(d, WARN, "journal", "can be read by others (mode %03o): chmod 600 %s", (unsigned)st.st_mode & 0777, d->cli->journal_path);
+    int rc = rb_store_open(NULL, &opt, &d->cli->store, &err);
+    if (rc == RB_ENOENT) {
+        say(d, OK, "journal", "%s does not exist yet", d->cli->journal_path);
+        return;
+    }
+    if (rc < 0) {
+        say(d, FAIL, "journal", "%s", err.msg);
+        return;
+    }
+    if (rb_store_check(d->cli->store, &err) < 0)
+        say(d, FAIL, "quick check", "%s; restore a backup, or `rbhost verify --all` names what is sound", err.msg);
+    else
+        say(d, OK, "quick check", "the file is sound");
+    if (rb_store_stats(d->cli->store, &stats, &err) < 0)
+        say(d, FAIL, "journal", "%s", err.msg);
+    else if (stats.wal_bytes > (int64_t)256 << 20)
+        say(d, WARN, "journal", "its write-ahead log has %lld MB: a reader may be holding it open", (long long)stats.wal_bytes >> 20);
+    else
+        say(d, OK, "journal", "%s: schema %d, %lld runs, %lld events, %lld KB", rb_store_path(d->cli->store), stats.schema,
+            (long long)stats.runs, (long long)stats.events, (long long)stats.file_bytes >> 10);
+}
+
+static void check_sqlite(struct doctor *d)
+{
+    if (sqlite3_libversion_number() < 3037000)
+        say(d, FAIL, "sqlite", "%s is older than 3.37", sqlite3_libversion());
+    else if (!sqlite3_threadsafe())
+        say(d, FAIL, "sqlite", "%s was built without threads", sqlite3_libversion());
+    else
+        say(d, OK, "sqlite", "%s; commits and checkpoints run under one lock file, so its WAL-reset bug can not strike", sqlite3_libversion());
+}
+
+static void check_clock(struct doctor *d)
+{
+    struct timex tx = {0};
+    time_t now = time(NULL);
+    if (now < 1735689600) /* 2025 */
+        say(d, FAIL, "clock", "says a year before this program was made; set it: deadlines of sleeping runs depend on it");
+    else if (adjtimex(&tx) < 0 || tx.status & STA_UNSYNC)
+        say(d, WARN, "clock", "is not synchronised; install chrony or systemd-timesyncd, or deadlines may be early or late");
+    else
+        say(d, OK, "clock", "synchronised");
+}
+
+static void check_limit(struct doctor *d, const char *name, int which, rlim_t least, const char *help)
+{
+    struct rlimit r;
+    if (getrlimit(which, &r) < 0)
+        return;
+    if (r.rlim_cur != RLIM_INFINITY && r.rlim_cur < least)
+        say(d, WARN, name, "%llu is little: %s", (unsigned long long)r.rlim_cur, help);
+    else if (r.rlim_cur == RLIM_INFINITY)
+        say(d, OK, name, "no limit");
+    else
+        say(d, OK, name, "%llu", (unsigned long long)r.rlim_cur);
+}
+
+static void check_terminal(struct doctor *d)
+{
+    const char *term = getenv("TERM"), *lang = "nothing";
+    bool utf8 = rb_text_locale();
+    for (const char *const *v = (const char *const[]){"LC_ALL", "LC_CTYPE", "LANG", NULL}; *v; v++)
+        if (getenv(*v) && *getenv(*v)) {
+            lang = getenv(*v);
+            break;
+        }
+    if (!isatty(STDOUT_FILENO))
+        say(d, OK, "terminal", "none: one line for each event, no questions");
+    else if (!rb_cli_live(d->cli))
+        say(d, OK, "terminal", "TERM is %s: plain lines", term && *term ? term : "not set");
+    else
+        say(d, OK, "terminal", "%s, colours %s", term, rb_cli_color(d->cli, STDOUT_FILENO) ? "on" : "off");
+    if (utf8)
+        say(d, OK, "locale", "UTF-8 (%s)", lang);
+    else
+        say(d, WARN, "locale", "%s is not UTF-8, signs are drawn in ASCII; export LANG=C.UTF-8", lang);
+}
+
+static int run(struct rb_cli *cli, void *values, int argc, char **argv)
+{
+    struct doctor d = {.cli = cli};
+    struct passwd *pw = getpwuid(getuid());
+    (void)values;
+    (void)argc;
+    (void)argv;
+    rb_buf_init(&d.out, 1 << 20);
+    say(&d, OK, "version", "rbhost %s, replay version %d", RB_VERSION, RB_REPLAY_VERSION);
+    if (pw)
+        say(&d, OK, "user", "%s (%u)", pw->pw_name, (unsigned)getuid());
+    else
+        say(&d, WARN, "user", "uid %u has no name; runs record the number", (unsigned)getuid());
+    check_config(&d);
+    check_place(&d);
+    check_journal(&d);
+    check_sqlite(&d);
+    check_clock(&d);
+    check_limit(&d, "open files", RLIMIT_NOFILE, 1024, "each running command takes four; ulimit -n 4096");
+    check_limit(&d, "processes", RLIMIT_NPROC, 256, "commands may fail to start; ulimit -u 1024");
+    check_terminal(&d);
+    if (cli->json <= 0 && cli->quiet <= 0)
+        rb_buf_addf(&d.out, "%d failed, %d warning%s\n", d.failures, d.warnings, d.warnings == 1 ? "" : "s");
+    int code = rb_cli_put(&d.out, d.failures ? RB_EXIT_STORE : RB_EXIT_OK);
+    rb_buf_release(&d.out);
+    return code;
+}
+
+const struct rb_cmd rb_cmd_doctor = {
+    .name = "doctor",
+    .group = "Help",
+    .operands = "",
+    .summary = "check everything a run relies on, with what to do",
+    .example = "rbhost doctor",
+    .text = "Exit code 5 when a line says fail.",
+    .run = run,
+};

@@ -1,0 +1,118 @@
+/* rbhost resume, retry, undo: three ways to go on with a run that exists. What they do is drive.c's and the engine's. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "front/cmds.h"
+#include "front/drive.h"
+
+struct values {
+    struct rb_go_options go;
+    int64_t op, skip;
+    int take_back;
+};
+
+static const struct rb_opt resume_options[] = {
+    {"take-back", 0, RB_OPT_BOOL, offsetof(struct values, take_back), NULL, "also a run that was exported from here", 0},
+    RB_GO_OPTIONS(struct values, go),
+    {0},
+};
+
+static const struct rb_opt retry_options[] = {
+    {"op", 0, RB_OPT_NUMBER, offsetof(struct values, op), "N", "do operation N again instead of what failed", 0},
+    {"skip", 0, RB_OPT_NUMBER, offsetof(struct values, skip), "N", "count operation N as done; needs --reason", 0},
+    RB_GO_OPTIONS(struct values, go),
+    {0},
+};
+
+static const struct rb_opt undo_options[] = {
+    {"skip", 0, RB_OPT_NUMBER, offsetof(struct values, skip), "N", "leave compensation N out; needs --reason", 0},
+    RB_GO_OPTIONS(struct values, go),
+    {0},
+};
+
+static int go_on(struct rb_cli *cli, const struct values *v, const char *which, struct rb_drive_options *o)
+{
+    struct rb_run_row row = {0};
+    if (o->skip && (!v->go.reason || !*v->go.reason))
+        return rb_cli_fail(cli, RB_EXIT_USAGE, "--skip %lld needs --reason: why is it right to leave it out?", (long long)o->skip);
+    int code = rb_cli_run(cli, RB_CLI_READ, which, &row);
+    if (code)
+        return code;
+    rb_drive_take(o, &v->go);
+    char *id = rb_strdup(row.id);
+    o->id = id;
+    rb_run_row_release(&row);
+    code = rb_drive(cli, o);
+    free(id);
+    return code;
+}
+
+static int resume(struct rb_cli *cli, void *values, int argc, char **argv)
+{
+    struct values *v = values;
+    struct rb_drive_options o = {.how = RB_DRIVE_RESUME, .take_back = v->take_back > 0};
+    return go_on(cli, v, argc ? argv[0] : NULL, &o);
+}
+
+static int retry(struct rb_cli *cli, void *values, int argc, char **argv)
+{
+    struct values *v = values;
+    struct rb_drive_options o = {.how = RB_DRIVE_RETRY, .op = v->op, .skip = v->skip};
+    (void)argc;
+    return go_on(cli, v, argv[0], &o);
+}
+
+static int undo(struct rb_cli *cli, void *values, int argc, char **argv)
+{
+    struct values *v = values;
+    struct rb_drive_options o = {.how = RB_DRIVE_UNDO, .skip = v->skip};
+    (void)argc;
+    return go_on(cli, v, argv[0], &o);
+}
+
+const struct rb_cmd rb_cmd_resume = {
+    .name = "resume",
+    .group = "Run",
+    .operands = "[RUN]",
+    .summary = "go on with a parked, waiting or in-doubt run",
+    .example = "rbhost resume             # the latest run\n"
+               "rbhost resume 7h2mc       # one run, by the end of its id",
+    .text = "What was recorded is not done again. A run that has failed goes on with `rbhost retry`.",
+    .options = resume_options,
+    .values = sizeof(struct values),
+    .max = 1,
+    .operand = RB_ARG_RUN,
+    .run = resume,
+};
+
+const struct rb_cmd rb_cmd_retry = {
+    .name = "retry",
+    .group = "Run",
+    .operands = "RUN",
+    .summary = "go on with a failed run from where it failed",
+    .example = "rbhost retry 7h2mc\n"
+               "rbhost retry 7h2mc --skip 14 --reason \"restarted by hand\"",
+    .text = "Voids the failing outcome and what it cancelled; everything that succeeded is kept.",
+    .options = retry_options,
+    .values = sizeof(struct values),
+    .min = 1,
+    .max = 1,
+    .operand = RB_ARG_RUN,
+    .run = retry,
+};
+
+const struct rb_cmd rb_cmd_undo = {
+    .name = "undo",
+    .group = "Run",
+    .operands = "RUN",
+    .summary = "run the registered compensations, the last one first",
+    .example = "rbhost undo 7h2mc\n"
+               "rbhost undo 7h2mc --skip 2 --reason \"the host is gone\"",
+    .text = "`rbhost show RUN` lists them with their numbers. One that fails keeps those that are left.",
+    .options = undo_options,
+    .values = sizeof(struct values),
+    .min = 1,
+    .max = 1,
+    .operand = RB_ARG_RUN,
+    .run = undo,
+};

@@ -1,0 +1,376 @@
+/* Owns where things are: the configuration file with its known keys, the state folder, the runbook roots. Knows no command and
+ * opens no journal. */
+#include "front/config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/nearest.h"
+#include "front/opt.h"
+
+#define MAX_DEPTH 8      /* folders below a root */
+#define MAX_RUNBOOKS 4096
+
+enum key_type { KEY_TEXT, KEY_NAMES, KEY_TABLE, KEY_LIMITS };
+
+static const struct {
+    const char *name;
+    enum key_type type;
+} keys[] = {
+    {"roots", KEY_NAMES}, {"journal", KEY_TEXT}, {"env", KEY_NAMES}, {"limits", KEY_LIMITS}, {"people", KEY_TABLE},
+};
+
+enum limit_unit { UNIT_COUNT, UNIT_BYTES, UNIT_US, UNIT_MS };
+
+static const struct {
+    const char *name;
+    enum limit_unit unit;
+    size_t offset;
+    size_t size;
+} limits[] = {
+#define LIMIT(name, unit, member) {name, unit, offsetof(struct rb_limits, member), sizeof(((struct rb_limits *)0)->member)}
+    LIMIT("lua_memory", UNIT_BYTES, lua_memory),
+    LIMIT("slice_warn", UNIT_US, slice_warn_us),
+    LIMIT("slice_max", UNIT_US, slice_max_us),
+    LIMIT("max_output", UNIT_BYTES, max_output),
+    LIMIT("max_exec", UNIT_COUNT, max_exec),
+    LIMIT("max_tasks", UNIT_COUNT, max_tasks),
+    LIMIT("park_grace", UNIT_MS, park_grace_ms),
+    LIMIT("cancel_grace", UNIT_MS, cancel_grace_ms),
+#undef LIMIT
+};
+
+static const char *home(void)
+{
+    const char *h = getenv("HOME");
+    if (h && *h == '/')
+        return h;
+    struct passwd *pw = getpwuid(getuid());
+    return pw && pw->pw_dir && *pw->pw_dir == '/' ? pw->pw_dir : NULL;
+}
+
+/* An XDG variable counts only when it is an absolute path (basedir-spec). */
+static bool xdg(const char *variable, const char *fallback, char *out, size_t n)
+{
+    const char *dir = getenv(variable);
+    if (dir && *dir == '/')
+        return (size_t)snprintf(out, n, "%s/rbhost", dir) < n;
+    const char *h = home();
+    return h && (size_t)snprintf(out, n, "%s/%s/rbhost", h, fallback) < n;
+}
+
+bool rb_config_find(const char *given, char *path, size_t n)
+{
+    if (given) {
+        snprintf(path, n, "%s", given);
+        return true;
+    }
+    char dir[4000];
+    if (xdg("XDG_CONFIG_HOME", ".config", dir, sizeof(dir))) {
+        snprintf(path, n, "%s/config.lua", dir);
+        if (access(path, F_OK) == 0)
+            return true;
+    }
+    snprintf(path, n, "/etc/rbhost/config.lua");
+    return access(path, F_OK) == 0;
+}
+
+int rb_config_state(char *path, size_t n, struct rb_err *err)
+{
+    if (!xdg("XDG_STATE_HOME", ".local/state", path, n))
+        return rb_err_set(err, RB_ENOENT, "there is no place for the journal: neither XDG_STATE_HOME nor HOME is an absolute path; "
+                                          "set one of them, or give --journal FILE");
+    return RB_OK;
+}
+
+static bool is_names(const json_t *v)
+{
+    size_t i;
+    json_t *e;
+    if (!json_is_array(v))
+        return false;
+    json_array_foreach((json_t *)v, i, e) {
+        if (!json_is_string(e) || !*json_string_value(e))
+            return false;
+    }
+    return true;
+}
+
+static int unknown_key(const char *path, const char *what, const char *name, const char *const *known, size_t n, struct rb_err *err)
+{
+    const char *near = rb_nearest(name, known, n);
+    if (near)
+        return rb_err_set(err, RB_EINVAL, "%s: unknown %s '%s'; did you mean '%s'?", path, what, name, near);
+    struct rb_buf all;
+    rb_buf_init(&all, 512);
+    for (size_t i = 0; i < n; i++)
+        rb_buf_addf(&all, "%s%s", i ? ", " : "", known[i]);
+    rb_err_set(err, RB_EINVAL, "%s: unknown %s '%s'; known are %s", path, what, name, rb_buf_text(&all));
+    rb_buf_release(&all);
+    return RB_EINVAL;
+}
+
+/* The value of one limit in its unit; negative when it is not one. */
+static int64_t limit_value(const json_t *v, enum limit_unit unit)
+{
+    int64_t ms;
+    if (json_is_integer(v)) {
+        int64_t n = json_integer_value(v);
+        if (n <= 0)
+            return -1;
+        if (unit == UNIT_US || unit == UNIT_MS) /* a plain number is seconds, as everywhere */
+            return n > INT32_MAX ? -1 : n * (unit == UNIT_US ? 1000000 : 1000);
+        return unit == UNIT_COUNT && n > 1000000 ? -1 : n;
+    }
+    if (json_is_string(v) && (unit == UNIT_US || unit == UNIT_MS) && rb_opt_span(json_string_value(v), &ms) == 0 && ms > 0)
+        return unit == UNIT_US ? ms * 1000 : ms;
+    return -1;
+}
+
+static int check_limits(const char *path, const json_t *table, struct rb_err *err)
+{
+    const char *known[RB_COUNT(limits)], *name;
+    json_t *v;
+    for (size_t i = 0; i < RB_COUNT(limits); i++)
+        known[i] = limits[i].name;
+    json_object_foreach((json_t *)table, name, v) {
+        size_t i = 0;
+        while (i < RB_COUNT(limits) && strcmp(limits[i].name, name) != 0)
+            i++;
+        if (i == RB_COUNT(limits))
+            return unknown_key(path, "limit", name, known, RB_COUNT(limits), err);
+        if (limit_value(v, limits[i].unit) < 0)
+            return rb_err_set(err, RB_EINVAL, "%s: limits.%s must be %s", path, name,
+                              limits[i].unit == UNIT_COUNT   ? "a whole number from 1 to 1000000"
+                              : limits[i].unit == UNIT_BYTES ? "a number of bytes"
+                                                             : "a duration such as \"10s\"");
+    }
+    return RB_OK;
+}
+
+static int check_key(const char *path, const char *name, const json_t *v, enum key_type type, struct rb_err *err)
+{
+    /* An empty Lua table says neither list nor object: JSON shows it as a list. */
+    bool table = json_is_object(v) || (json_is_array(v) && json_array_size(v) == 0);
+    switch (type) {
+    case KEY_TEXT:
+        if (!json_is_string(v) || !*json_string_value(v))
+            return rb_err_set(err, RB_EINVAL, "%s: '%s' must be a string", path, name);
+        return RB_OK;
+    case KEY_NAMES:
+        if (!is_names(v))
+            return rb_err_set(err, RB_EINVAL, "%s: '%s' must be a list of strings, such as { \"a\", \"b\" }", path, name);
+        return RB_OK;
+    case KEY_TABLE:
+    case KEY_LIMITS:
+        if (!table)
+            return rb_err_set(err, RB_EINVAL, "%s: '%s' must be a table with names", path, name);
+        return type == KEY_LIMITS && json_is_object(v) ? check_limits(path, v, err) : RB_OK;
+    }
+    return RB_OK;
+}
+
+json_t *rb_config_read(const char *path, struct rb_err *err)
+{
+    struct rb_buf text;
+    rb_buf_init(&text, 16 << 20);
+    json_error_t je;
+    json_t *config = NULL;
+    if (rb_config_load(path, &text, err) < 0)
+        goto fail;
+    config = json_loadb(rb_buf_text(&text), text.len, JSON_ALLOW_NUL, &je);
+    if (!config) {
+        rb_err_set(err, RB_EINVAL, "%s: %s", path, je.text);
+        goto fail;
+    }
+    if (json_is_array(config) && json_array_size(config) == 0) {
+        json_decref(config);
+        config = json_object();
+    }
+    if (!json_is_object(config)) {
+        rb_err_set(err, RB_EINVAL, "%s: the configuration must be a table with names: return { roots = { … } }", path);
+        goto fail;
+    }
+    const char *known[RB_COUNT(keys)], *name;
+    json_t *v;
+    for (size_t i = 0; i < RB_COUNT(keys); i++)
+        known[i] = keys[i].name;
+    json_object_foreach(config, name, v) {
+        size_t i = 0;
+        while (i < RB_COUNT(keys) && strcmp(keys[i].name, name) != 0)
+            i++;
+        int rc = i < RB_COUNT(keys) ? check_key(path, name, v, keys[i].type, err)
+                                    : unknown_key(path, "key", name, known, RB_COUNT(keys), err);
+        if (rc < 0)
+            goto fail;
+    }
+    rb_buf_release(&text);
+    return config;
+fail:
+    json_decref(config);
+    rb_buf_release(&text);
+    return NULL;
+}
+
+void rb_config_limits(const json_t *config, struct rb_limits *out)
+{
+    *out = (struct rb_limits){0};
+    const json_t *table = json_object_get(config, "limits");
+    for (size_t i = 0; i < RB_COUNT(limits); i++) {
+        const json_t *v = json_object_get(table, limits[i].name);
+        int64_t n = v ? limit_value(v, limits[i].unit) : 0;
+        char *slot = (char *)out + limits[i].offset;
+        if (n > 0 && limits[i].size == sizeof(int))
+            *(int *)slot = (int)n;
+        else if (n > 0)
+            *(int64_t *)slot = n;
+    }
+}
+
+/* -- runbooks below the roots ------------------------------------------------------------------------------------------------ */
+
+struct found {
+    char *name, *path;
+};
+
+struct finder {
+    struct found *list;
+    size_t n;
+    size_t base; /* length of the root in `path` with its slash */
+};
+
+static bool is_name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("_.-/", c));
+}
+
+/* Words joined by "/", none of them "", "." or "..". */
+static bool is_runbook_name(const char *name)
+{
+    for (const char *p = name;; p++) {
+        size_t n = strcspn(p, "/");
+        if (n == 0 || (n == 1 && *p == '.') || (n == 2 && p[0] == '.' && p[1] == '.'))
+            return false;
+        for (size_t i = 0; i < n; i++)
+            if (!is_name_char(p[i]))
+                return false;
+        p += n;
+        if (!*p)
+            return true;
+    }
+}
+
+static void collect(struct finder *f, const char *dir, int depth)
+{
+    DIR *d = depth < MAX_DEPTH ? opendir(dir) : NULL;
+    struct dirent *e;
+    while (d && (e = readdir(d)) != NULL) {
+        char path[4096];
+        struct stat st;
+        size_t n = strlen(e->d_name);
+        if (e->d_name[0] == '.' || (size_t)snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >= sizeof(path) ||
+            lstat(path, &st) < 0)
+            continue;
+        if (S_ISDIR(st.st_mode))
+            collect(f, path, depth + 1);
+        else if (S_ISREG(st.st_mode) && n > 4 && strcmp(e->d_name + n - 4, ".lua") == 0 && f->n < MAX_RUNBOOKS) {
+            char *name = rb_strdup(path + f->base);
+            name[strlen(name) - 4] = '\0';
+            f->list = rb_realloc(f->list, (f->n + 1) * sizeof(*f->list));
+            f->list[f->n++] = (struct found){name, rb_strdup(path)};
+        }
+    }
+    if (d)
+        closedir(d);
+}
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(((const struct found *)a)->name, ((const struct found *)b)->name);
+}
+
+int rb_config_each(const json_t *config, void (*each)(void *arg, const char *name, const char *path), void *arg, struct rb_err *err)
+{
+    struct finder f = {0};
+    const json_t *roots = json_object_get(config, "roots");
+    if (json_array_size(roots) == 0)
+        return rb_err_set(err, RB_ENOENT, "no runbook roots are configured; write return { roots = { \"/path/to/runbooks\" } } "
+                                          "into ~/.config/rbhost/config.lua");
+    for (size_t i = 0; i < json_array_size(roots); i++) {
+        const char *root = json_string_value(json_array_get(roots, i));
+        size_t before = f.n;
+        f.base = strlen(root) + 1;
+        collect(&f, root, 0);
+        if (f.n > before)
+            qsort(f.list + before, f.n - before, sizeof(*f.list), compare);
+    }
+    /* Names of an earlier root hide the same ones of a later root; then all are sorted. */
+    size_t kept = 0;
+    for (size_t i = 0; i < f.n; i++) {
+        size_t k = 0;
+        while (k < kept && strcmp(f.list[k].name, f.list[i].name) != 0)
+            k++;
+        if (k == kept) {
+            f.list[kept++] = f.list[i];
+        } else {
+            free(f.list[i].name);
+            free(f.list[i].path);
+        }
+    }
+    if (kept)
+        qsort(f.list, kept, sizeof(*f.list), compare);
+    for (size_t i = 0; i < kept; i++) {
+        each(arg, f.list[i].name, f.list[i].path);
+        free(f.list[i].name);
+        free(f.list[i].path);
+    }
+    free(f.list);
+    return (int)kept;
+}
+
+struct names {
+    char *list[MAX_RUNBOOKS];
+    size_t n;
+};
+
+static void on_name(void *arg, const char *name, const char *path)
+{
+    struct names *names = arg;
+    (void)path;
+    if (names->n < MAX_RUNBOOKS)
+        names->list[names->n++] = rb_strdup(name);
+}
+
+int rb_config_runbook(const json_t *config, const char *name, char *path, size_t n, struct rb_err *err)
+{
+    if (!is_runbook_name(name))
+        return rb_err_set(err, RB_EINVAL, "'%s' is neither a file nor the name of a runbook (letters, digits, _ . - and /)", name);
+    const json_t *roots = json_object_get(config, "roots");
+    for (size_t i = 0; i < json_array_size(roots); i++) {
+        struct stat st;
+        int len = snprintf(path, n, "%s/%s.lua", json_string_value(json_array_get(roots, i)), name);
+        if (len > 0 && (size_t)len < n && stat(path, &st) == 0 && S_ISREG(st.st_mode))
+            return RB_OK;
+    }
+    if (json_array_size(roots) == 0)
+        return rb_err_set(err, RB_ENOENT, "there is no file '%s', and no runbook roots are configured where a runbook of that name "
+                                          "could be", name);
+    struct names *names = rb_alloc(sizeof(*names));
+    rb_config_each(config, on_name, names, NULL);
+    const char *near = rb_nearest(name, (const char *const *)names->list, names->n);
+    if (near)
+        rb_err_set(err, RB_ENOENT, "there is no runbook '%s'; did you mean '%s'?", name, near);
+    else
+        rb_err_set(err, RB_ENOENT, "there is no file and no runbook '%s'; `rbhost list` shows the runbooks", name);
+    for (size_t i = 0; i < names->n; i++)
+        free(names->list[i]);
+    free(names);
+    return RB_ENOENT;
+}

@@ -1,0 +1,47 @@
+/* A run that this process owns, from the first signal handler to the exit code: what run, resume, retry and undo share. */
+#ifndef RB_DRIVE_H
+#define RB_DRIVE_H
+
+#include "engine/run.h"
+#include "front/cli.h"
+
+enum rb_drive_how { RB_DRIVE_START, RB_DRIVE_RESUME, RB_DRIVE_RETRY, RB_DRIVE_UNDO };
+
+struct rb_drive_options {
+    enum rb_drive_how how;
+    const char *file;        /* START: the runbook */
+    const char *id;          /* else: the whole id of the run */
+    const char *params_json; /* START; NULL: {} */
+    const char *actor;       /* --actor; NULL */
+    const char *reason, *key, *confirm;
+    bool dry, step, yes, take_back;
+    int64_t wait_ms;         /* 0 leave when only a person can go on, -1 stay; a terminal that may be asked always stays */
+    int64_t op, skip;        /* RETRY, UNDO */
+    bool detach;             /* go on in the background; prints the id */
+};
+
+/* The options that run, resume, retry, undo and the deciding commands have in common, as members of their structs. */
+struct rb_go_options {
+    const char *actor, *reason, *confirm;
+    int yes, step, detach;
+    int64_t wait;
+};
+#define RB_GO_OPTIONS(type, member) \
+    {"actor", 0, RB_OPT_TEXT, offsetof(type, member.actor), "NAME", "who asks for it, recorded as claimed; satisfies no gate", 0}, \
+    {"reason", 0, RB_OPT_TEXT, offsetof(type, member.reason), "TEXT", "why, or a ticket; recorded", 0}, \
+    {"step", 0, RB_OPT_BOOL, offsetof(type, member.step), NULL, "confirm each step", 0}, \
+    {"wait", 'w', RB_OPT_SPAN, offsetof(type, member.wait), "TIME", "off a terminal: stay while only a person can go on (exit 3)", \
+     RB_OPT_OPTIONAL}, \
+    {"yes", 'y', RB_OPT_BOOL, offsetof(type, member.yes), NULL, "answer confirmations; not approvals that name somebody", 0}, \
+    {"confirm", 0, RB_OPT_TEXT, offsetof(type, member.confirm), "NAME", "the runbook's name: agrees to a destructive one", 0}, \
+    {"detach", 'd', RB_OPT_BOOL, offsetof(type, member.detach), NULL, "go on in the background; prints the run's id", 0}
+
+void rb_drive_take(struct rb_drive_options *out, const struct rb_go_options *go);
+
+/* Does it and shows it. Returns the exit code. cli->store must be closed or read-only; it is closed. */
+int rb_drive(struct rb_cli *cli, const struct rb_drive_options *opt);
+
+/* Exit code of a status; `parked` is the code for parked (by which signal). */
+int rb_exit_of_status(const char *status, int parked);
+
+#endif

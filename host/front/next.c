@@ -1,0 +1,99 @@
+/* Owns the knowledge of which command helps in which state. Knows no terminal and runs nothing. */
+#include "front/next.h"
+
+#include <string.h>
+
+#include "front/text.h"
+
+static bool is(const struct rb_view *v, const char *status)
+{
+    return strcmp(v->status, status) == 0;
+}
+
+/* The commands that settle one open node. */
+static void decide_commands(const struct rb_cli *cli, const struct rb_view *v, const struct rb_node *p, bool owned, const char *indent,
+                            struct rb_buf *out)
+{
+    const char *self = rb_cli_self(cli), *what = rb_node_decision(p), *go = owned ? "" : " --resume";
+    long long n = (long long)p->n;
+    if (!what)
+        return;
+    if (strcmp(what, "approve") == 0) {
+        rb_buf_addf(out, "%s%s approve %s %lld%s\n", indent, self, v->id, n, go);
+        rb_buf_addf(out, "%s%s deny %s %lld%s\n", indent, self, v->id, n, go);
+    } else if (strcmp(what, "answer") == 0) {
+        rb_buf_addf(out, "%s%s answer %s %lld done%s\n", indent, self, v->id, n, go);
+        rb_buf_addf(out, "%s%s answer %s %lld failed%s\n", indent, self, v->id, n, go);
+    } else if (strcmp(what, "resolve") == 0) {
+        static const char *const as[] = {"done", "retry", "fail"};
+        for (size_t i = 0; i < RB_COUNT(as); i++)
+            rb_buf_addf(out, "%s%s resolve %s %lld %s%s\n", indent, self, v->id, n, as[i], go);
+    } else {
+        const char *name = json_string_value(json_is_string(p->args) ? p->args : json_object_get(p->args, "name"));
+        rb_buf_addf(out, "%s%s signal %s ", indent, self, v->id);
+        rb_text_shell(out, name ? name : "NAME");
+        rb_buf_addf(out, "%s\n", go);
+    }
+}
+
+void rb_next_commands(const struct rb_cli *cli, const struct rb_view *v, bool owned, struct rb_buf *out)
+{
+    const char *self = rb_cli_self(cli);
+    RB_LIST_EACH(it, &v->open)
+        decide_commands(cli, v, RB_CONTAINER(it, struct rb_node, open), owned, "", out);
+    if (owned)
+        rb_buf_addf(out, "%s attach %s\n", self, v->id);
+    else if (is(v, "running") || is(v, "waiting") || is(v, "in_doubt") || is(v, "parked") || is(v, "undoing"))
+        rb_buf_addf(out, "%s resume %s\n", self, v->id);
+    else if (is(v, "moved"))
+        rb_buf_addf(out, "%s resume %s --take-back\n", self, v->id);
+    else if (is(v, "failed"))
+        rb_buf_addf(out, "%s retry %s\n", self, v->id);
+    if (!owned && !rb_list_empty(&v->undos) && (is(v, "failed") || is(v, "cancelled") || is(v, "denied") || is(v, "timed_out")))
+        rb_buf_addf(out, "%s undo %s\n", self, v->id);
+    if (!owned && (is(v, "succeeded") || is(v, "failed") || is(v, "cancelled") || is(v, "denied") || is(v, "timed_out") || is(v, "undone")))
+        rb_buf_addf(out, "%s show %s\n", self, v->id);
+}
+
+void rb_next_open(const struct rb_cli *cli, const struct rb_view *v, bool owned, struct rb_buf *out)
+{
+    RB_LIST_EACH(it, &v->open) {
+        const struct rb_node *p = RB_CONTAINER(it, struct rb_node, open);
+        if (p->state == RB_NODE_DOUBT)
+            rb_buf_addf(out, "  #%lld in doubt: %s: did it happen?\n", (long long)p->n, p->title);
+        else if (p->until && !rb_node_decision(p)) {
+            char at[24];
+            rb_text_time(p->until, at);
+            rb_buf_addf(out, "  #%lld %s, until %s\n", (long long)p->n, p->title, at);
+        } else
+            rb_buf_addf(out, "  #%lld %s: %s\n", (long long)p->n, p->op ? p->op : "waits", rb_node_text(p));
+        decide_commands(cli, v, p, owned, "      ", out);
+    }
+}
+
+void rb_next_running(const struct rb_view *v, struct rb_buf *out)
+{
+    size_t i;
+    json_t *e;
+    json_array_foreach(v->running, i, e) {
+        const char *title = json_string_value(json_object_get(e, "title")), *kind = json_string_value(json_object_get(e, "kind"));
+        const json_t *op = json_object_get(e, "op");
+        rb_buf_adds(out, "  runs on: ");
+        if (json_is_integer(op))
+            rb_buf_addf(out, "#%lld ", (long long)json_integer_value(op));
+        if (!title)
+            title = kind ? kind : json_string_value(json_object_get(e, "key"));
+        if (title)
+            rb_text_line(out, title, strlen(title));
+        rb_buf_addc(out, '\n');
+    }
+}
+
+void rb_next_first(const struct rb_cli *cli, const struct rb_view *v, bool owned, struct rb_buf *out)
+{
+    struct rb_buf all;
+    rb_buf_init(&all, 64 << 10);
+    rb_next_commands(cli, v, owned, &all);
+    rb_buf_add(out, rb_buf_text(&all), strcspn(rb_buf_text(&all), "\n"));
+    rb_buf_release(&all);
+}

@@ -1,0 +1,20 @@
+/* What a person can do next with a run: exact commands, the same in summaries, `show`, bare `rbhost` and JSON. */
+#ifndef RB_NEXT_H
+#define RB_NEXT_H
+
+#include "front/view.h"
+
+/* Adds the commands that fit the run's status and what is open in it, one a line, the likeliest first. owned: a living process
+ * holds it. */
+void rb_next_commands(const struct rb_cli *cli, const struct rb_view *v, bool owned, struct rb_buf *out);
+
+/* What is open, for people, each with its commands, indented: "  #14 approve: Promote v2?" … */
+void rb_next_open(const struct rb_cli *cli, const struct rb_view *v, bool owned, struct rb_buf *out);
+
+/* What runs on after a park, one line each. */
+void rb_next_running(const struct rb_view *v, struct rb_buf *out);
+
+/* The first command only, on one line. */
+void rb_next_first(const struct rb_cli *cli, const struct rb_view *v, bool owned, struct rb_buf *out);
+
+#endif

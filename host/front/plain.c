@@ -1,0 +1,214 @@
+/* Owns the display off a terminal: one line for each event, no colour, no prompt. Knows nothing of the engine. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "front/display.h"
+#include "front/text.h"
+
+#define LINE_MAX_BYTES 2000
+
+static const char *get(const json_t *data, const char *name)
+{
+    return json_string_value(json_object_get(data, name));
+}
+
+/* "Roll out / web1 / health": the titles from the top. */
+static void add_path(struct rb_buf *out, const struct rb_node *p)
+{
+    if (!p || !p->parent)
+        return;
+    if (p->parent->parent) {
+        add_path(out, p->parent);
+        rb_buf_adds(out, " / ");
+    }
+    if (p->stage && *p->stage)
+        rb_buf_addf(out, "%s: ", p->stage);
+    rb_buf_adds(out, p->title);
+}
+
+static void add_word(struct rb_buf *out, const char *word)
+{
+    rb_buf_addf(out, "%-9s ", word);
+}
+
+static void add_span(struct rb_buf *out, const struct rb_node *p)
+{
+    char span[16];
+    if (!p->ended || !p->started)
+        return;
+    rb_clock_span(p->ended - p->started, span);
+    rb_buf_addf(out, "  (%s)", span);
+}
+
+static void add_text(struct rb_buf *out, const char *before, const char *text)
+{
+    if (text && *text) {
+        rb_buf_adds(out, before);
+        rb_text_line(out, text, strlen(text));
+    }
+}
+
+static const char *actor_of(const json_t *data)
+{
+    const json_t *a = json_object_get(data, "actor");
+    const char *claimed = get(a, "claimed");
+    return json_is_string(a) ? json_string_value(a) : claimed && *claimed ? claimed : get(a, "name");
+}
+
+static void run_line(struct rb_buf *out, const struct rb_event *ev, const json_t *data)
+{
+    const json_t *error = json_object_get(data, "error");
+    const char *status = get(data, "status"), *kind = strchr(ev->kind, '.') + 1;
+    add_word(out, strncmp(ev->kind, "undo.", 5) == 0 ? "undo" : "run");
+    if (strcmp(kind, "start") == 0 && get(data, "runbook")) {
+        add_text(out, "", get(data, "runbook"));
+        rb_buf_adds(out, json_is_true(json_object_get(data, "dry")) ? " started as a dry run" : " started");
+    } else if (strcmp(kind, "state") == 0 || strcmp(kind, "end") == 0) {
+        rb_buf_adds(out, status ? status : kind);
+        add_text(out, ": ", get(data, "waiting"));
+        add_text(out, ": ", json_is_string(error) ? json_string_value(error) : get(error, "message"));
+    } else if (strcmp(kind, "park") == 0) {
+        rb_buf_adds(out, "parked");
+        add_text(out, ": ", get(data, "why"));
+    } else {
+        rb_buf_adds(out, kind);
+    }
+    add_text(out, " by ", actor_of(data));
+    add_text(out, ": ", get(data, "reason"));
+}
+
+static void step_line(struct rb_buf *out, const struct rb_event *ev, const struct rb_node *p, const json_t *data)
+{
+    if (strcmp(ev->kind, "step.start") == 0) {
+        const char *type = get(data, "type");
+        add_word(out, type ? type : "step");
+        add_path(out, p);
+        return;
+    }
+    const char *verdict = get(data, "verdict");
+    add_word(out, verdict && strcmp(verdict, "fail") == 0 ? "FAIL" : verdict ? verdict : "end");
+    add_path(out, p);
+    add_text(out, ": ", p ? p->error : NULL);
+    if (p)
+        add_span(out, p);
+}
+
+static void op_line(struct rb_buf *out, const struct rb_event *ev, const struct rb_node *p, const json_t *data)
+{
+    bool result = strcmp(ev->kind, "result") == 0, wait = strcmp(ev->kind, "wait") == 0;
+    bool failed = result && p && p->state == RB_NODE_FAIL;
+    add_word(out, failed ? "failed" : result ? "done" : wait ? "waits" : "start");
+    rb_buf_addf(out, "#%lld ", (long long)(p ? p->n : ev->seq));
+    add_path(out, p);
+    if (wait && p && p->until) {
+        char at[24];
+        rb_text_time(p->until, at);
+        rb_buf_addf(out, "  until %s", at);
+    }
+    if (!result || !p)
+        return;
+    add_text(out, ": ", failed ? p->error : p->last);
+    add_text(out, "  by ", actor_of(data));
+    add_span(out, p);
+}
+
+static void text_line(struct rb_buf *out, const struct rb_event *ev, const struct rb_node *p, const json_t *data)
+{
+    bool evidence = strcmp(ev->kind, "evidence") == 0;
+    const json_t *value = json_object_get(data, evidence ? "value" : "text");
+    const char *level = get(data, "level"), *text = rb_text_of(value);
+    add_word(out, level ? level : ev->kind);
+    if (evidence) {
+        add_path(out, p);
+        add_text(out, p && p->parent ? ": " : "", get(data, "name"));
+        rb_buf_adds(out, " = ");
+    }
+    if (text)
+        rb_text_line(out, text, strlen(text));
+    else
+        rb_text_value(out, value);
+}
+
+static void other_line(struct rb_buf *out, const struct rb_event *ev, const struct rb_node *p, const json_t *data)
+{
+    static const char *const shown[] = {"op", "title", "name", "ask", "as", "why", "reason", "comment", "n", "value"};
+    add_word(out, ev->kind);
+    if (p && p->parent)
+        add_path(out, p);
+    for (size_t i = 0; i < RB_COUNT(shown); i++) {
+        const json_t *x = json_object_get(data, shown[i]);
+        if (!x || json_is_null(x))
+            continue;
+        rb_buf_addf(out, "%s%s ", out->data[out->len - 1] == ' ' ? "" : "  ", shown[i]);
+        rb_text_value(out, x);
+    }
+    add_text(out, "  by ", actor_of(data));
+}
+
+void rb_plain_event(struct rb_buf *out, const struct rb_event *ev, const struct rb_node *node, const json_t *data)
+{
+    static const char *const texts[] = {"log", "note", "evidence"}, *const ops[] = {"intent", "wait", "result"};
+    char at[12];
+    rb_text_clock(ev->at, at);
+    rb_buf_addf(out, "%s  ", at);
+    for (size_t i = 0; i < RB_COUNT(texts); i++) {
+        if (strcmp(ev->kind, texts[i]) == 0) {
+            text_line(out, ev, node, data);
+            return;
+        }
+        if (strcmp(ev->kind, ops[i]) == 0) {
+            op_line(out, ev, node, data);
+            return;
+        }
+    }
+    if (strncmp(ev->kind, "run.", 4) == 0 || strcmp(ev->kind, "undo.start") == 0 || strcmp(ev->kind, "undo.end") == 0)
+        run_line(out, ev, data);
+    else if (strncmp(ev->kind, "step.", 5) == 0)
+        step_line(out, ev, node, data);
+    else
+        other_line(out, ev, node, data);
+}
+
+static void on_event(struct rb_display *d, const struct rb_event *ev, struct rb_node *node, const json_t *data)
+{
+    struct rb_buf line, out;
+    if (d->cli->quiet > 0)
+        return;
+    rb_buf_init(&line, 64 << 10);
+    rb_buf_init(&out, 64 << 10);
+    rb_plain_event(&line, ev, node, data);
+    if (line.len > LINE_MAX_BYTES)
+        rb_text_fit(&out, rb_buf_text(&line), line.len, LINE_MAX_BYTES);
+    else
+        rb_buf_add(&out, rb_buf_text(&line), line.len);
+    rb_buf_addc(&out, '\n');
+    rb_cli_write(STDOUT_FILENO, rb_buf_text(&out), out.len);
+    rb_buf_release(&line);
+    rb_buf_release(&out);
+}
+
+static void on_free(struct rb_display *d)
+{
+    free(d);
+}
+
+struct rb_display *rb_plain_new(struct rb_cli *cli, struct rb_view *view)
+{
+    struct rb_display *d = rb_alloc(sizeof(*d));
+    d->cli = cli;
+    d->view = view;
+    d->event = on_event;
+    d->free = on_free;
+    return d;
+}
+
+struct rb_display *rb_display_new(struct rb_cli *cli, struct rb_view *view, struct rb_loop *loop)
+{
+    if (cli->json > 0)
+        return rb_jsonout_new(cli, view);
+    if (loop && cli->quiet <= 0 && rb_cli_live(cli))
+        return rb_tty_new(cli, view, loop);
+    return rb_plain_new(cli, view);
+}
