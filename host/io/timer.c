@@ -191,6 +191,8 @@ void rb_timer_arm_ms(struct rb_timer *t, uint64_t ms)
 
 void rb_timer_disarm(struct rb_timer *t)
 {
+    if (!t->loop)
+        return;
     rb_list_remove(&t->link);
     struct timers *ts = timers_of(t->loop);
     if (t->place && ts)
@@ -200,5 +202,5 @@ void rb_timer_disarm(struct rb_timer *t)
 
 bool rb_timer_armed(const struct rb_timer *t)
 {
-    return t->place || !rb_list_empty(&t->link);
+    return t->loop && (t->place || !rb_list_empty(&t->link));
 }

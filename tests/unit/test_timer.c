@@ -146,6 +146,15 @@ static void test_endless_span_never_fires(void **state)
     assert_false(rb_timer_armed(&a.timer));
 }
 
+static void test_never_initialised(void **state)
+{
+    (void)state;
+    struct rb_timer t = {0};
+    assert_false(rb_timer_armed(&t));
+    rb_timer_disarm(&t);
+    assert_false(rb_timer_armed(&t));
+}
+
 static void test_freed_in_its_own_call(void **state)
 {
     (void)state;
@@ -261,6 +270,7 @@ int main(void)
         T(test_freed_in_its_own_call),
         T(test_disarmed_by_another_that_is_due),
         T(test_armed_again_lets_others_through),
+        T(test_never_initialised),
         T(test_many),
         T(test_released_while_armed),
     };
