@@ -32,6 +32,7 @@ M.options = {
     signal = { arg = 2, keys = set "timeout title" },
     each = { arg = 2, keys = set "limit" },
     retry = { arg = 1, keys = set "times delay backoff max jitter on title" },
+    shield = { arg = 2, keys = set "timeout" },
     wait_until = { arg = 1, keys = set "title every timeout" },
 }
 -- Globals that wait: a function that Lua's C code calls back can not use them.
@@ -49,15 +50,16 @@ M.notify = set "waiting in_doubt failed parked succeeded denied cancelled"
 -- Globals. `true` is a function or a value, a table is a library with these fields.
 M.globals = set [[
     runbook step check checklist manual approve evidence note fail skip undo settled signal memo restart_with
-    now uuid env print warn sleep sleep_until all settle each race timeout retry wait_until shield secret duration null
+    now uuid env print warn sleep sleep_until all settle each race timeout retry wait_until shield secret null
     assert error getmetatable setmetatable ipairs load next pairs pcall xpcall rawequal rawget rawlen rawset require
     select     tonumber tostring type collectgarbage _VERSION _G]]
 M.globals.exec = set "sh"
 M.globals.secret = set "equal"
-M.globals.json = set "encode decode null"
-M.globals.base64 = set "encode decode"
+M.globals.json = set "encode decode object"
+M.globals.base64 = set "encode decode encode_url decode_url"
 M.globals.hash = set "sha256 sha512 sha1 md5"
-M.globals.hmac = set "sha256 sha512 sha1"
+M.globals.hmac = set "sha256 sha512 sha1 md5"
+M.globals.duration = set "parse format"
 M.globals.string =
     set "byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper"
 M.globals.table = set "concat insert move pack remove sort unpack"
