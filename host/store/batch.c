@@ -1,4 +1,5 @@
-/* Owns batches: events, blobs and new values of a run's row on their way to a store. Knows no database and no thread. */
+/* Owns batches: events, blobs and new values of a run's row on their way to a store. Knows no database and no
+ * thread. */
 #include "store/batch.h"
 
 #include <stdio.h>
@@ -65,7 +66,8 @@ static void replace_text(char **slot, const char *text)
     *slot = rb_strdup(text);
 }
 
-void rb_batch_row(struct rb_batch *b, const char *status, const char *waiting, const char *error, int64_t ended, int64_t wake)
+void rb_batch_row(struct rb_batch *b, const char *status, const char *waiting, const char *error, int64_t ended,
+                  int64_t wake)
 {
     if (!b->row) {
         b->row = true;

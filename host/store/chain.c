@@ -1,5 +1,5 @@
-/* Owns the hash chain and its verification. Reads through store.h only; knows no SQL. docs/journal.md is the description from which
- * tests/verify2 was written; the two must agree on every journal. */
+/* Owns the hash chain and its verification. Reads through store.h only; knows no SQL. docs/journal.md is the
+ * description from which tests/verify2 was written; the two must agree on every journal. */
 #include "store/chain.h"
 
 #include <inttypes.h>
@@ -40,7 +40,7 @@ void rb_chain_hash(const uint8_t previous[RB_SHA_LEN], const char *run, struct r
     sha256_digest(&ctx, RB_SHA_LEN, ev->hash);
 }
 
-/* -- verification ------------------------------------------------------------------------------------------------------- */
+/* -- verification -------------------------------------------------------------------------------------------------- */
 
 /* What the events say, gathered on the way. */
 struct walk {
@@ -51,10 +51,10 @@ struct walk {
     const uint8_t *head;
     int64_t head_seq;
     struct rb_verdict *out;
-    char *status;     /* of the last event that has one */
+    char *status; /* of the last event that has one */
     char *runbook, *title;
-    json_t *sources;  /* name → digest, as events name them; that of the runbook itself under "" */
-    bool aside;       /* something that is not an event is wrong: said only if all events are sound */
+    json_t *sources; /* name → digest, as events name them; that of the runbook itself under "" */
+    bool aside;      /* something that is not an event is wrong: said only if all events are sound */
 };
 
 /* Something else than the chain is wrong. The first such thing is kept. */
@@ -111,11 +111,9 @@ static void check_blobs(struct walk *w, int64_t seq, json_t *value)
         json_t *digest = json_object_get(value, "$blob");
         if (json_is_string(digest))
             check_blob(w, seq, json_string_value(digest));
-        json_object_foreach(value, key, member)
-            check_blobs(w, seq, member);
+        json_object_foreach(value, key, member) check_blobs(w, seq, member);
     } else if (json_is_array(value)) {
-        json_array_foreach(value, i, member)
-            check_blobs(w, seq, member);
+        json_array_foreach(value, i, member) check_blobs(w, seq, member);
     }
 }
 
@@ -131,18 +129,23 @@ static int on_event(void *arg, const struct rb_event *ev)
     struct walk *w = arg;
     struct rb_event own = *ev;
     if (ev->seq != w->seq + 1)
-        return bad_event(w, w->seq + 1, "event %" PRId64 " is missing: event %" PRId64 " follows event %" PRId64, w->seq + 1, ev->seq, w->seq);
+        return bad_event(w, w->seq + 1, "event %" PRId64 " is missing: event %" PRId64 " follows event %" PRId64,
+                         w->seq + 1, ev->seq, w->seq);
     rb_chain_hash(w->previous, w->run, &own);
     if (memcmp(own.hash, ev->hash, RB_SHA_LEN) != 0)
-        return bad_event(w, ev->seq, "event %" PRId64 " (%s %s) does not have its hash: it, or the order of the events, was changed", ev->seq,
-                         ev->kind, ev->key);
+        return bad_event(
+            w, ev->seq, "event %" PRId64 " (%s %s) does not have its hash: it, or the order of the events, was changed",
+            ev->seq, ev->kind, ev->key);
     json_t *data = json_loadb(ev->data, ev->data_len, JSON_ALLOW_NUL, NULL);
     if (!json_is_object(data)) {
         json_decref(data);
         return bad_event(w, ev->seq, "event %" PRId64 " (%s %s) is not a JSON object", ev->seq, ev->kind, ev->key);
     }
     if (w->head && ev->seq == w->head_seq && memcmp(ev->hash, w->head, RB_SHA_LEN) != 0)
-        put_aside(w, "event %" PRId64 " is sound in itself, but is not the one whose head was given: the journal was rewritten", ev->seq);
+        put_aside(w,
+                  "event %" PRId64
+                  " is sound in itself, but is not the one whose head was given: the journal was rewritten",
+                  ev->seq);
     keep(&w->status, json_object_get(data, "status"));
     if (strcmp(ev->kind, "run.start") == 0) {
         keep(&w->runbook, json_object_get(data, "runbook"));
@@ -153,8 +156,7 @@ static int on_event(void *arg, const struct rb_event *ev)
             check_blob(w, ev->seq, json_string_value(source));
             json_object_set(w->sources, "", source);
         }
-        json_array_foreach(sources, i, entry)
-            name_source(w, entry);
+        json_array_foreach(sources, i, entry) name_source(w, entry);
     } else if (strcmp(ev->kind, "source") == 0) {
         name_source(w, data);
     }
@@ -189,9 +191,8 @@ static void check_sources(struct walk *w)
         put_aside(w, "%s", err.msg);
         return;
     }
-    json_object_foreach(w->sources, name, digest)
-        if (*name)
-            put_aside(w, "the source %s, which an event names, is missing", name);
+    json_object_foreach(w->sources, name, digest) if (*name)
+        put_aside(w, "the source %s, which an event names, is missing", name);
 }
 
 static bool differs(const char *said, const char *row)
@@ -208,7 +209,8 @@ static void check_row(struct walk *w, const struct rb_run_row *row)
     if (differs(w->status, row->status))
         put_aside(w, "the run's row says %s, and its events say %s", row->status ? row->status : "nothing", w->status);
     if (differs(w->runbook, row->runbook))
-        put_aside(w, "the run's row names the runbook %s, and its first event %s", row->runbook ? row->runbook : "", w->runbook);
+        put_aside(w, "the run's row names the runbook %s, and its first event %s", row->runbook ? row->runbook : "",
+                  w->runbook);
     if (differs(w->title, row->title))
         put_aside(w, "the run's row has another title than its first event");
 }
@@ -234,10 +236,14 @@ int rb_chain_verify(struct rb_store *s, const char *run, int64_t head_seq, const
         rc = err ? rb_err_set(err, walked, "%s", read_err.msg) : walked;
         goto end;
     } else if (walked == 0 && head && w.seq < head_seq) {
-        bad_event(&w, w.seq + 1, "the journal ends with event %" PRId64 ", but a head of event %" PRId64 " was given: its tail was cut off", w.seq,
-                  head_seq);
+        bad_event(&w, w.seq + 1,
+                  "the journal ends with event %" PRId64 ", but a head of event %" PRId64
+                  " was given: its tail was cut off",
+                  w.seq, head_seq);
     } else if (walked == 0 && w.seq < row.seq) {
-        bad_event(&w, w.seq + 1, "the journal ends with event %" PRId64 ", but the run's row says %" PRId64 ": its tail was cut off", w.seq, row.seq);
+        bad_event(&w, w.seq + 1,
+                  "the journal ends with event %" PRId64 ", but the run's row says %" PRId64 ": its tail was cut off",
+                  w.seq, row.seq);
     } else if (walked == 0) {
         check_sources(&w);
         check_row(&w, &row);

@@ -1,41 +1,42 @@
-/* Owns the journal of one run: numbers, hashes and hands over its events, and tells who waits when they are durable. Knows nothing
- * of what events mean, of Lua, or of which store is behind.
+/* Owns the journal of one run: numbers, hashes and hands over its events, and tells who waits when they are durable.
+ * Knows nothing of what events mean, of Lua, or of which store is behind.
  *
  * Invariants. Tests cite them by number.
  *
  *   1. No effect starts before its intent is durable.
- *   2. After any crashes and resumes an effect has run at most once, plus its recorded retries (explicit, or allowed by its class and
- *      marked).
+ *   2. After any crashes and resumes an effect has run at most once, plus its recorded retries (explicit, or allowed by
+ *      its class and marked).
  *   3. Nothing reported outside is lost.
- *   4. Resuming from any prefix of a journal ends as the uninterrupted run does, given the same outcomes from outside, shared
- *      variables included.
+ *   4. Resuming from any prefix of a journal ends as the uninterrupted run does, given the same outcomes from outside,
+ *      shared variables included.
  *   5. A run that says "running" without a live owner is found at once and never blocks the next run.
- *   6. Any change to an event, a parameter, a source or a blob is found by verification, which names the first bad event; a cut tail is
- *      found against an exported or signed head.
+ *   6. Any change to an event, a parameter, a source or a blob is found by verification, which names the first bad
+ *      event; a cut tail is found against an exported or signed head.
  *
  * An op's way, with who makes each step, and what a crash in the gap before the next one means:
  *
  *   absent
- *     │  engine: rb_journal_append("intent")                 crash: nothing was; the resume starts it
+ *     │  engine: rb_journal_append("intent")            crash: nothing was; the resume starts it
  *   intent appended
- *     │  writer: COMMIT, store → on_batch()                  crash: as above, or as below if the commit got through
+ *     │  writer: COMMIT, store → on_batch()             crash: as above, or as below if the commit got through
  *   intent durable
- *     │  engine: rb_durable.fn starts the effect   [1]       crash: in doubt, unless a receipt says that it never started
+ *     │  engine: rb_durable.fn starts the effect        crash: in doubt, unless a receipt says it never started  [1]
  *   started
- *     │  driver: op->done; engine: rb_journal_append("result")
- *     │                                                      crash: in doubt, or collected from its receipt  [2]
+ *     │  driver: op->done
+ *     │  engine: rb_journal_append("result")            crash: in doubt, or collected from its receipt           [2]
  *   outcome appended
- *     │  writer: COMMIT, store → on_batch()                  crash: as above: nobody outside has seen it     [3]
+ *     │  writer: COMMIT, store → on_batch()             crash: as above: nobody outside has seen it              [3]
  *   outcome durable
- *     │  on_event(): shown; the task goes on                 crash: replay returns the recorded outcome      [4]
+ *     │  on_event(): shown; the task goes on            crash: replay returns the recorded outcome               [4]
  *   delivered
  *
- * A read has no intent: its way is absent → started → outcome appended → …, and a crash before the outcome is durable runs it again.
- * A task may go on with an outcome that is appended and not yet durable: the store commits the events of a run in their order, so the
- * next intent of that run becomes durable with it or after it, never before [1], and what is shown outside waits for on_event [3].
+ * A read has no intent: its way is absent → started → outcome appended → …, and a crash before the outcome is durable
+ * runs it again. A task may go on with an outcome that is appended and not yet durable: the store commits the events of
+ * a run in their order, so the next intent of that run becomes durable with it or after it, never before [1], and what
+ * is shown outside waits for on_event [3].
  *
- * Group commit: an append goes to the store at once, as a batch that may wait up to 20 ms. rb_journal_when_durable() makes the
- * store commit now, and that commit takes every batch that waits, of all runs. */
+ * Group commit: an append goes to the store at once, as a batch that may wait up to 20 ms. rb_journal_when_durable()
+ * makes the store commit now, and that commit takes every batch that waits, of all runs. */
 #include "store/journal.h"
 
 #include <stdlib.h>
@@ -51,7 +52,7 @@ struct rb_journal {
     int64_t epoch;
     int64_t seq, durable;
     uint8_t head[RB_SHA_LEN];
-    bool created;           /* false: events are kept in `next` until the run's row is made with them */
+    bool created; /* false: events are kept in `next` until the run's row is made with them */
     bool closed, failed;
     int busy;               /* callbacks of this journal that are on the stack */
     struct rb_batch *next;  /* begun by a blob, a source or a row; goes with the next append */
@@ -103,7 +104,7 @@ void rb_journal_close(struct rb_journal *j)
     free_if_done(j);
 }
 
-/* -- appending ------------------------------------------------------------------------------------------------------- */
+/* -- appending ----------------------------------------------------------------------------------------------------- */
 
 static struct rb_batch *next_batch(struct rb_journal *j)
 {
@@ -153,7 +154,8 @@ static void hand_over(struct rb_journal *j, struct rb_batch *b, bool now)
 
 int64_t rb_journal_append(struct rb_journal *j, const char *key, const char *kind, const char *data, size_t len)
 {
-    struct rb_event ev = {.seq = ++j->seq, .at = rb_clock_wall(), .key = key, .kind = kind, .data = data, .data_len = len};
+    struct rb_event ev = {
+        .seq = ++j->seq, .at = rb_clock_wall(), .key = key, .kind = kind, .data = data, .data_len = len};
     if (j->failed)
         return ev.seq; /* the run is lost to this process; its tasks learn it from on_failed */
     rb_chain_hash(j->head, j->run, &ev);
@@ -179,12 +181,13 @@ void rb_journal_source(struct rb_journal *j, const char *name, const void *data,
     rb_batch_source(next_batch(j), name, digest, data, len);
 }
 
-void rb_journal_row(struct rb_journal *j, const char *status, const char *waiting, const char *error, int64_t ended, int64_t wake)
+void rb_journal_row(struct rb_journal *j, const char *status, const char *waiting, const char *error, int64_t ended,
+                    int64_t wake)
 {
     rb_batch_row(next_batch(j), status, waiting, error, ended, wake);
 }
 
-/* -- creation ---------------------------------------------------------------------------------------------------------- */
+/* -- creation ------------------------------------------------------------------------------------------------------ */
 
 /* What rb_journal_row() said before there was a row. */
 static void fill_row(struct rb_run_row *row, const struct rb_batch *b)
@@ -215,7 +218,8 @@ int rb_journal_create(struct rb_journal *j, struct rb_run_row *row, struct rb_er
     for (int tries = 0;; tries++) {
         memcpy(row->id, j->run, sizeof(row->id));
         rc = rb_store_create_sync(j->store, row, b, err);
-        /* The id is taken (not the key: then row->id is another's): two runs in one millisecond drew the same number. */
+        /* The id is taken (not the key: then row->id is another's): two runs in one millisecond drew the same
+         * number. */
         if (rc != RB_EEXIST || strcmp(row->id, j->run) != 0 || tries == 20)
             break;
         rb_run_id_new(j->run);
@@ -232,7 +236,7 @@ int rb_journal_create(struct rb_journal *j, struct rb_run_row *row, struct rb_er
     return RB_OK;
 }
 
-/* -- durability ---------------------------------------------------------------------------------------------------------- */
+/* -- durability ---------------------------------------------------------------------------------------------------- */
 
 int64_t rb_journal_seq(const struct rb_journal *j)
 {

@@ -1,5 +1,5 @@
-/* The journal of one run, held by its owner. Loop thread only. Encodes and hashes each event once and hands the same bytes to the
- * store. The invariants are numbered at the top of journal.c. */
+/* The journal of one run, held by its owner. Loop thread only. Encodes and hashes each event once and hands the same
+ * bytes to the store. The invariants are numbered at the top of journal.c. */
 #ifndef RB_JOURNAL_H
 #define RB_JOURNAL_H
 
@@ -19,14 +19,16 @@ int64_t rb_journal_append(struct rb_journal *j, const char *key, const char *kin
 void rb_journal_blob(struct rb_journal *j, const void *data, size_t len, char digest[RB_SHA_HEX]);
 void rb_journal_source(struct rb_journal *j, const char *name, const void *data, size_t len, char digest[RB_SHA_HEX]);
 /* New values of the run's row, written with the next append (see rb_batch_row). */
-void rb_journal_row(struct rb_journal *j, const char *status, const char *waiting, const char *error, int64_t ended, int64_t wake);
+void rb_journal_row(struct rb_journal *j, const char *status, const char *waiting, const char *error, int64_t ended,
+                    int64_t wake);
 
 int64_t rb_journal_seq(const struct rb_journal *j);     /* last appended */
 int64_t rb_journal_durable(const struct rb_journal *j); /* last that is durable */
 void rb_journal_head(const struct rb_journal *j, uint8_t out[RB_SHA_LEN]);
 
-/* Calls `fn` on the loop, never from within, once everything up to seq is durable, and asks for a flush now. Waiters are called
- * in the order of seq, then of asking. The waiter is embedded by the caller, and may be cancelled until it is called. */
+/* Calls `fn` on the loop, never from within, once everything up to seq is durable, and asks for a flush now. Waiters
+ * are called in the order of seq, then of asking. The waiter is embedded by the caller, and may be cancelled until it
+ * is called. */
 struct rb_durable {
     struct rb_list link;
     int64_t seq;
@@ -35,8 +37,9 @@ struct rb_durable {
 void rb_journal_when_durable(struct rb_journal *j, int64_t seq, struct rb_durable *w);
 void rb_durable_cancel(struct rb_durable *w);
 
-/* Called on the loop for each event when it has become durable, in order (what may be shown outside); and once when the journal can not
- * go on (RB_ESTALE: another process took the run over; else the store's error). After that nothing is acknowledged. */
+/* Called on the loop for each event when it has become durable, in order (what may be shown outside); and once when the
+ * journal can not go on (RB_ESTALE: another process took the run over; else the store's error). After that nothing is
+ * acknowledged. */
 struct rb_journal_watch {
     void (*on_event)(void *arg, const struct rb_event *ev);
     void (*on_failed)(void *arg, int rc, const struct rb_err *err);

@@ -1,8 +1,8 @@
-/* The inside of the SQLite store, shared by its files (schema.c, store_sqlite.c, sqlite_*.c). Nobody else includes this, except
- * the store's own tests.
+/* The inside of the SQLite store, shared by its files (schema.c, store_sqlite.c, sqlite_*.c). Nobody else includes
+ * this, except the store's own tests.
  *
- * Threads: the loop thread (or the only thread of a short command) calls store.h; the writer thread owns `writer` and its
- * statements from the end of rb_store_open() until it is joined. What both touch is guarded by `mutex`. */
+ * Threads: the loop thread (or the only thread of a short command) calls store.h; the writer thread owns `writer` and
+ * its statements from the end of rb_store_open() until it is joined. What both touch is guarded by `mutex`. */
 #ifndef RB_STORE_SQLITE_H
 #define RB_STORE_SQLITE_H
 
@@ -61,8 +61,8 @@ struct rb_store {
     sqlite3 *reader; /* the caller's thread; opened at the first read */
     bool immutable;  /* the reader sees a file that nobody can write */
 
-    /* owner file (sqlite_owner.c), loop thread; the name does not change once it is made, and is made before the first job that
-     * needs it, so the writer may read it */
+    /* owner file (sqlite_owner.c), loop thread; the name does not change once it is made, and is made before the first
+     * job that needs it, so the writer may read it */
     char owner[RB_OWNER_MAX]; /* "" not made yet */
     int owner_fd;
 
@@ -70,8 +70,8 @@ struct rb_store {
     sqlite3 *writer;
     sqlite3_stmt *stmt[RB_STMT_COUNT];
     int lock_fd;
-    int wal_frames;  /* frames in the WAL after the last commit of this connection */
-    bool unchecked;  /* something was committed since the last checkpoint */
+    int wal_frames; /* frames in the WAL after the last commit of this connection */
+    bool unchecked; /* something was committed since the last checkpoint */
     pthread_t thread;
     bool started;
 
@@ -87,12 +87,14 @@ struct rb_store {
 
 /* -- schema.c ------------------------------------------------------------------------------------------------------ */
 
-/* Reads application_id and user_version. 0, RB_ECORRUPT (not a journal), RB_EVERSION (newer). *version is 0 for an empty file. */
+/* Reads application_id and user_version. 0, RB_ECORRUPT (not a journal), RB_EVERSION (newer). *version is 0 for an
+ * empty file. */
 int rb_schema_probe(sqlite3 *db, const char *path, int *version, struct rb_err *err);
-/* Brings the file from `version` to RB_SCHEMA_VERSION, each step in a transaction of its own. The caller holds the lock file. */
+/* Brings the file from `version` to RB_SCHEMA_VERSION, each step in a transaction of its own. The caller holds the lock
+ * file. */
 int rb_schema_migrate(sqlite3 *db, int version, struct rb_err *err);
 
-/* -- store_sqlite.c: connections and errors ---------------------------------------------------------------------------- */
+/* -- store_sqlite.c: connections and errors ------------------------------------------------------------------------ */
 
 /* RB_E… for an SQLite result code, with SQLite's words. db may be NULL. */
 int rb_sqlite_error(sqlite3 *db, int rc, struct rb_err *err, const char *what);
@@ -102,22 +104,25 @@ int rb_sqlite_connect(const char *path, int flags, bool immutable, sqlite3 **out
 int rb_sqlite_reader(struct rb_store *s, sqlite3 **db, struct rb_err *err);
 /* Prepares for one use; finalize it. */
 int rb_sqlite_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **st, struct rb_err *err);
-void rb_sqlite_bind_text(sqlite3_stmt *st, int i, const char *text); /* NULL binds NULL; the text must outlive the step */
+void rb_sqlite_bind_text(sqlite3_stmt *st, int i,
+                         const char *text); /* NULL binds NULL; the text must outlive the step */
 /* File systems on which several hosts may hold the same file, by statfs' f_type; NULL for others. */
 const char *rb_sqlite_network_fs(unsigned long type);
 
-/* -- sqlite_lock.c -------------------------------------------------------------------------------------------------------- */
+/* -- sqlite_lock.c ------------------------------------------------------------------------------------------------- */
 
-/* The lock file: one holder in all processes. Bounded wait; RB_EBUSY names the holder. Between lock and unlock Ctrl-Z is deferred. */
+/* The lock file: one holder in all processes. Bounded wait; RB_EBUSY names the holder. Between lock and unlock Ctrl-Z
+ * is deferred. */
 int rb_sqlite_lock(struct rb_store *s, struct rb_err *err);
 void rb_sqlite_unlock(struct rb_store *s);
 void rb_sqlite_defer_stop(void); /* installs the handling of SIGTSTP, once in a process */
 /* "pid 4711 (rbhost run promote.lua)" */
 void rb_sqlite_describe_pid(long pid, char *out, size_t n);
-/* Who holds SQLite's own write lock (a program that does not know our lock file), from /proc/locks; "" when nobody can be named. */
+/* Who holds SQLite's own write lock (a program that does not know our lock file), from /proc/locks; "" when nobody can
+ * be named. */
 void rb_sqlite_foreign_holder(struct rb_store *s, char *out, size_t n);
 
-/* -- sqlite_writer.c -------------------------------------------------------------------------------------------------------- */
+/* -- sqlite_writer.c ----------------------------------------------------------------------------------------------- */
 
 int rb_sqlite_writer_start(struct rb_store *s, struct rb_err *err);
 void rb_sqlite_writer_stop(struct rb_store *s); /* flushes and joins */
@@ -128,16 +133,18 @@ int rb_sqlite_wait(struct rb_store *s, struct rb_job *job, struct rb_err *err);
 void rb_sqlite_deliver(struct rb_store *s);
 /* On the writer thread. */
 sqlite3_stmt *rb_sqlite_stmt(struct rb_store *s, enum rb_stmt which); /* prepared, reset */
-int rb_sqlite_write_batch(struct rb_store *s, const struct rb_batch *b, struct rb_err *err); /* blobs, sources and events, no row */
+int rb_sqlite_write_batch(struct rb_store *s, const struct rb_batch *b,
+                          struct rb_err *err); /* blobs, sources and events, no row */
 
-/* -- sqlite_owner.c ------------------------------------------------------------------------------------------------------------ */
+/* -- sqlite_owner.c ------------------------------------------------------------------------------------------------ */
 
 void rb_sqlite_owner_release(struct rb_store *s);
 void rb_sqlite_owner_touch(struct rb_store *s, const char *owner);
-/* For tests and for a person who knows better: claims even from a living owner, which is then refused at its next append. */
+/* For tests and for a person who knows better: claims even from a living owner, which is then refused at its next
+ * append. */
 int rb_store_claim_forced_sync(struct rb_store *s, const char *id, struct rb_run_row *row, struct rb_err *err);
 
-/* -- sqlite_read.c ---------------------------------------------------------------------------------------------------------------- */
+/* -- sqlite_read.c ------------------------------------------------------------------------------------------------- */
 
 #define RB_RUN_COLUMNS \
     "id, runbook, title, status, actor, waiting, error, key, owner, epoch, seq, head, created, updated, ended, wake"

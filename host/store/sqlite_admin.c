@@ -1,4 +1,5 @@
-/* Owns upkeep: counts, backup, pruning, moving one run between files. Knows nothing of the loop; all of it is for short commands. */
+/* Owns upkeep: counts, backup, pruning, moving one run between files. Knows nothing of the loop; all of it is for short
+ * commands. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -86,11 +87,12 @@ int rb_store_check(struct rb_store *s, struct rb_err *err)
     if (rc == RB_OK)
         rc = number(s, "SELECT count(*) FROM (SELECT run FROM events EXCEPT SELECT id FROM runs)", &orphans, err);
     if (rc == RB_OK && orphans)
-        rc = rb_err_set(err, RB_ECORRUPT, "%s has events of %lld run(s) whose row is missing", s->path, (long long)orphans);
+        rc = rb_err_set(err, RB_ECORRUPT, "%s has events of %lld run(s) whose row is missing", s->path,
+                        (long long)orphans);
     return rc;
 }
 
-/* -- new files ---------------------------------------------------------------------------------------------------------- */
+/* -- new files ----------------------------------------------------------------------------------------------------- */
 
 /* A file that is being written beside its place, 0600; it gets its name only when it is whole. */
 struct new_file {
@@ -165,7 +167,7 @@ int rb_store_backup(struct rb_store *s, const char *to, struct rb_err *err)
     return new_file_close(&f, rc, err);
 }
 
-/* -- pruning ----------------------------------------------------------------------------------------------------------- */
+/* -- pruning ------------------------------------------------------------------------------------------------------- */
 
 struct prune_job {
     struct rb_job job;
@@ -192,7 +194,8 @@ static int change_for(sqlite3 *db, const char *sql, const char *run, struct rb_e
 static int forget(sqlite3 *db, const char *run, struct rb_err *err)
 {
     static const char *const orders[] = {
-        "DELETE FROM blobs WHERE digest IN (SELECT digest FROM run_blobs WHERE run = ?1 UNION SELECT digest FROM sources WHERE run = ?1)"
+        "DELETE FROM blobs WHERE digest IN (SELECT digest FROM run_blobs WHERE run = ?1 UNION SELECT digest FROM "
+        "sources WHERE run = ?1)"
         " AND NOT EXISTS (SELECT 1 FROM run_blobs r WHERE r.digest = blobs.digest AND r.run <> ?1)"
         " AND NOT EXISTS (SELECT 1 FROM sources o WHERE o.digest = blobs.digest AND o.run <> ?1)",
         "DELETE FROM run_blobs WHERE run = ?1",
@@ -216,10 +219,14 @@ static int prune_on(struct rb_store *s, sqlite3 *db, struct prune_job *j, struct
         char id[RB_RUN_ID_MAX], owner[RB_OWNER_MAX];
     } found[PRUNE_STEP];
     int n = 0;
-    int rc = rb_sqlite_prepare(db, j->all ? "SELECT id, owner FROM runs WHERE id > ?1 AND ended > 0 AND ended < ?2 AND status IN " ENDED_ALL
-                                            " ORDER BY id LIMIT ?3"
-                                          : "SELECT id, owner FROM runs WHERE id > ?1 AND ended > 0 AND ended < ?2 AND status IN "
-                                            ENDED_BY_THEMSELVES " ORDER BY id LIMIT ?3", &st, err);
+    int rc = rb_sqlite_prepare(
+        db,
+        j->all
+            ? "SELECT id, owner FROM runs WHERE id > ?1 AND ended > 0 AND ended < ?2 AND status IN " ENDED_ALL
+              " ORDER BY id LIMIT ?3"
+            : "SELECT id, owner FROM runs WHERE id > ?1 AND ended > 0 AND ended < ?2 AND status IN " ENDED_BY_THEMSELVES
+              " ORDER BY id LIMIT ?3",
+        &st, err);
     if (rc)
         return rc;
     sqlite3_bind_text(st, 1, j->last, -1, SQLITE_STATIC);
@@ -267,10 +274,11 @@ int rb_store_prune(struct rb_store *s, int64_t before, bool all, bool dry, int64
     return rc;
 }
 
-/* -- one run, there and back ------------------------------------------------------------------------------------------------- */
+/* -- one run, there and back --------------------------------------------------------------------------------------- */
 
 /* Copies the rows that `select` gives (?1 run, ?2 above this seq) with `insert`. */
-static int copy_rows(sqlite3 *from, sqlite3 *to, const char *select, const char *insert, const char *run, int64_t after, struct rb_err *err)
+static int copy_rows(sqlite3 *from, sqlite3 *to, const char *select, const char *insert, const char *run, int64_t after,
+                     struct rb_err *err)
 {
     sqlite3_stmt *in = NULL, *out = NULL;
     int rc = rb_sqlite_prepare(from, select, &in, err);
@@ -307,10 +315,13 @@ static int copy_run(sqlite3 *from, sqlite3 *to, const char *run, int64_t after, 
         {"SELECT digest, data FROM blobs WHERE digest IN (SELECT digest FROM run_blobs WHERE run = ?1"
          " UNION SELECT digest FROM sources WHERE run = ?1)",
          "INSERT OR IGNORE INTO blobs (digest, data) VALUES (?1, ?2)"},
-        {"SELECT run, digest FROM run_blobs WHERE run = ?1", "INSERT OR IGNORE INTO run_blobs (run, digest) VALUES (?1, ?2)"},
-        {"SELECT run, name, digest FROM sources WHERE run = ?1", "INSERT OR IGNORE INTO sources (run, name, digest) VALUES (?1, ?2, ?3)"},
+        {"SELECT run, digest FROM run_blobs WHERE run = ?1",
+         "INSERT OR IGNORE INTO run_blobs (run, digest) VALUES (?1, ?2)"},
+        {"SELECT run, name, digest FROM sources WHERE run = ?1",
+         "INSERT OR IGNORE INTO sources (run, name, digest) VALUES (?1, ?2, ?3)"},
         {"SELECT " RB_RUN_COLUMNS " FROM runs WHERE id = ?1",
-         "INSERT INTO runs (" RB_RUN_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"},
+         "INSERT INTO runs (" RB_RUN_COLUMNS
+         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"},
     };
     int rc = RB_OK;
     for (size_t i = 0; i < RB_COUNT(tables) && rc == RB_OK; i++)
@@ -351,8 +362,8 @@ struct import_job {
 };
 
 /* What is here of the run already, if its events are the beginning of those that come: *seq events, *epoch. */
-static int what_is_here(struct rb_store *s, const struct rb_run_row *theirs, struct rb_store *from, int64_t *seq, int64_t *epoch,
-                        struct rb_err *err)
+static int what_is_here(struct rb_store *s, const struct rb_run_row *theirs, struct rb_store *from, int64_t *seq,
+                        int64_t *epoch, struct rb_err *err)
 {
     sqlite3_stmt *st, *same = NULL;
     int rc = rb_sqlite_prepare(s->writer, "SELECT seq, head, epoch, owner FROM runs WHERE id = ?1", &st, err);
@@ -365,7 +376,8 @@ static int what_is_here(struct rb_store *s, const struct rb_run_row *theirs, str
         const char *owner = (const char *)sqlite3_column_text(st, 3);
         *seq = sqlite3_column_int64(st, 0);
         *epoch = sqlite3_column_int64(st, 2);
-        rc = rb_sqlite_prepare(from->reader, "SELECT 1 FROM events WHERE run = ?1 AND seq = ?2 AND hash = ?3", &same, err);
+        rc = rb_sqlite_prepare(from->reader, "SELECT 1 FROM events WHERE run = ?1 AND seq = ?2 AND hash = ?3", &same,
+                               err);
         if (rc == RB_OK) {
             sqlite3_bind_text(same, 1, theirs->id, -1, SQLITE_STATIC);
             sqlite3_bind_int64(same, 2, *seq);
@@ -375,7 +387,8 @@ static int what_is_here(struct rb_store *s, const struct rb_run_row *theirs, str
                 rb_store_owner_describe(s, owner, who, sizeof(who));
                 rc = rb_err_set(err, RB_EBUSY, "run %s is being run here by %s", theirs->id, who);
             } else if (sqlite3_step(same) != SQLITE_ROW) {
-                rc = rb_err_set(err, RB_EEXIST, "run %s is here already, and its %lld events are not the beginning of those that come",
+                rc = rb_err_set(err, RB_EEXIST,
+                                "run %s is here already, and its %lld events are not the beginning of those that come",
                                 theirs->id, (long long)*seq);
             }
         }
@@ -402,7 +415,8 @@ static int import(struct rb_store *s, struct rb_job *job, struct rb_err *err)
             return rc;
         sqlite3_bind_text(st, 1, j->theirs->key, -1, SQLITE_STATIC);
         if (sqlite3_step(st) == SQLITE_ROW)
-            rc = rb_err_set(err, RB_EEXIST, "run %s was started here with the same key", (const char *)sqlite3_column_text(st, 0));
+            rc = rb_err_set(err, RB_EEXIST, "run %s was started here with the same key",
+                            (const char *)sqlite3_column_text(st, 0));
         sqlite3_finalize(st);
     }
     if (rc == RB_OK)
@@ -410,7 +424,8 @@ static int import(struct rb_store *s, struct rb_job *job, struct rb_err *err)
     if (rc)
         return rc;
     sqlite3_stmt *st;
-    rc = rb_sqlite_prepare(s->writer, "UPDATE runs SET owner = NULL, epoch = max(epoch, ?2) + 1 WHERE id = ?1", &st, err);
+    rc = rb_sqlite_prepare(s->writer, "UPDATE runs SET owner = NULL, epoch = max(epoch, ?2) + 1 WHERE id = ?1", &st,
+                           err);
     if (rc)
         return rc;
     sqlite3_bind_text(st, 1, id, -1, SQLITE_STATIC);
@@ -434,7 +449,8 @@ int rb_store_import(struct rb_store *s, const char *from, struct rb_run_row *row
         return rc;
     rc = number(other, "SELECT count(*) FROM runs", &runs, err);
     if (rc == RB_OK && runs != 1)
-        rc = rb_err_set(err, RB_EINVAL, "%s holds %lld runs; an exported run is a file with one", from, (long long)runs);
+        rc =
+            rb_err_set(err, RB_EINVAL, "%s holds %lld runs; an exported run is a file with one", from, (long long)runs);
     if (rc == RB_OK)
         rc = rb_store_find(other, NULL, &theirs, err);
     if (rc == RB_OK)

@@ -1,16 +1,17 @@
-/* Owns the lock file, which admits one commit or checkpoint at a time among all processes, and the deferral of Ctrl-Z while it is held.
- * Knows nothing of what is committed.
+/* Owns the lock file, which admits one commit or checkpoint at a time among all processes, and the deferral of Ctrl-Z
+ * while it is held. Knows nothing of what is committed.
  *
- * Ctrl-Z. A process that is stopped while it holds the lock would block every other one. SIGTSTP goes to the process, so a mask of
- * the writer thread is no help; instead there is one word, `state`, that says how many commits are going on and whether the process is
- * about to stop:
+ * Ctrl-Z. A process that is stopped while it holds the lock would block every other one. SIGTSTP goes to the process,
+ * so a mask of the writer thread is no help; instead there is one word, `state`, that says how many commits are going
+ * on and whether the process is about to stop:
  *
  *   the handler:    free → STOPPING, stop as usual (default action), back to free when continued
  *                   busy → `wanted` is set; who ends the last commit stops the process
- *   a commit:       waits until STOPPING is gone, then counts itself in; so it never begins between the handler's look and the stop
+ *   a commit:       waits until STOPPING is gone, then counts itself in; so it never begins between the handler's
+ *                   look and the stop
  *
- * Only the default action is replaced: a program that ignores or handles SIGTSTP is left alone and may call rb_store_suspend().
- * SIGSTOP can not be deferred; whoever waits then names the holder. */
+ * Only the default action is replaced: a program that ignores or handles SIGTSTP is left alone and may call
+ * rb_store_suspend(). SIGSTOP can not be deferred; whoever waits then names the holder. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -20,7 +21,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -41,8 +41,8 @@ static void pause_for(long nanoseconds)
 
 static void on_tstp(int signum);
 
-/* The default action of SIGTSTP, so that a shell sees what it expects and an orphaned process group is not stopped for ever.
- * Async-signal-safe. */
+/* The default action of SIGTSTP, so that a shell sees what it expects and an orphaned process group is not stopped for
+ * ever. Async-signal-safe. */
 static void stop_now(void)
 {
     struct sigaction dfl, old;
@@ -137,8 +137,8 @@ void rb_sqlite_describe_pid(long pid, char *out, size_t n)
     snprintf(out, n, "pid %ld (%s)", pid, slash ? slash + 1 : line);
 }
 
-/* The lock file holds the pid of who took it last; it is written only when that changes, so that a lone writer does not make the
- * file system journal a second file with each commit. */
+/* The lock file holds the pid of who took it last; it is written only when that changes, so that a lone writer does not
+ * make the file system journal a second file with each commit. */
 static void sign(struct rb_store *s)
 {
     char have[24] = "", mine[24];
@@ -177,7 +177,8 @@ int rb_sqlite_lock(struct rb_store *s, struct rb_err *err)
         if (now >= until) {
             char holder[256];
             describe_holder(s, holder, sizeof(holder));
-            return rb_err_set(err, RB_EBUSY, "the journal %s is held by %s for more than %.3g s; is it stopped or hanging?", s->path,
+            return rb_err_set(err, RB_EBUSY,
+                              "the journal %s is held by %s for more than %.3g s; is it stopped or hanging?", s->path,
                               holder, (double)s->lock_wait_ms / 1000);
         }
         pause_for(nap);
@@ -195,8 +196,8 @@ void rb_sqlite_unlock(struct rb_store *s)
 
 void rb_sqlite_foreign_holder(struct rb_store *s, char *out, size_t n)
 {
-    /* SQLite's write lock in WAL mode is byte 120 of the -shm file (sqlite.org/walformat.html). The file must not be opened here:
-     * closing it again would drop SQLite's own locks in this process. */
+    /* SQLite's write lock in WAL mode is byte 120 of the -shm file (sqlite.org/walformat.html). The file must not be
+     * opened here: closing it again would drop SQLite's own locks in this process. */
     snprintf(out, n, "another program");
     char path[4096], line[256];
     struct stat st;
@@ -211,7 +212,8 @@ void rb_sqlite_foreign_holder(struct rb_store *s, char *out, size_t n)
         unsigned major_no, minor_no;
         unsigned long long inode, from;
         char to[24];
-        if (sscanf(line, "%*d: POSIX %*s WRITE %ld %x:%x:%llu %llu %23s", &pid, &major_no, &minor_no, &inode, &from, to) != 6)
+        if (sscanf(line, "%*d: POSIX %*s WRITE %ld %x:%x:%llu %llu %23s", &pid, &major_no, &minor_no, &inode, &from,
+                   to) != 6)
             continue;
         bool covers = from <= 120 && (strcmp(to, "EOF") == 0 || strtoull(to, NULL, 10) >= 120);
         if (inode == st.st_ino && covers && pid != getpid()) {

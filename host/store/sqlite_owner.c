@@ -1,7 +1,9 @@
-/* Owns who holds a run: owner files, claims, and the signals by which everybody else reaches an owner. Knows nothing of what a run does.
+/* Owns who holds a run: owner files, claims, and the signals by which everybody else reaches an owner. Knows nothing of
+ * what a run does.
  *
- * An owner file is made in journal.db.d/ and flocked for the life of the process; the kernel drops the lock at any death, so a dead owner
- * is seen at once and there is no heartbeat. A file that can be locked is dead and may be unlinked by anybody. */
+ * An owner file is made in journal.db.d/ and flocked for the life of the process; the kernel drops the lock at any
+ * death, so a dead owner is seen at once and there is no heartbeat. A file that can be locked is dead and may be
+ * unlinked by anybody. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +40,7 @@ void rb_run_id_new(char out[RB_RUN_ID_MAX])
     chance(out + 10, 5);
 }
 
-/* -- owner files ---------------------------------------------------------------------------------------------------- */
+/* -- owner files --------------------------------------------------------------------------------------------------- */
 
 static bool is_owner_name(const char *name)
 {
@@ -89,7 +91,8 @@ int rb_store_owner(struct rb_store *s, const char **name, struct rb_err *err)
         if (fd < 0 && errno == EEXIST)
             continue;
         if (fd < 0)
-            return rb_err_sys(err, errno == ENOSPC || errno == EDQUOT ? RB_EFULL : RB_EIO, errno, "cannot make %s", path);
+            return rb_err_sys(err, errno == ENOSPC || errno == EDQUOT ? RB_EFULL : RB_EIO, errno, "cannot make %s",
+                              path);
         if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && st.st_nlink > 0) {
             s->owner_fd = fd;
             memcpy(s->owner, file, sizeof(file));
@@ -143,7 +146,7 @@ void rb_sqlite_owner_touch(struct rb_store *s, const char *owner)
     utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
 }
 
-/* -- create, claim, disown -------------------------------------------------------------------------------------------- */
+/* -- create, claim, disown ----------------------------------------------------------------------------------------- */
 
 struct row_job {
     struct rb_job job;
@@ -213,12 +216,17 @@ static int create(struct rb_store *s, struct rb_job *job, struct rb_err *err)
     rb_fault_point("store.create.run");
     int rc = find_key(s, row, err);
     if (rc == RB_OK)
-        rc = rb_sqlite_prepare(s->writer, "INSERT INTO runs (" RB_RUN_COLUMNS ") VALUES"
-                               " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, ?11, ?12, ?13, ?14, ?15)", &st, err);
+        rc = rb_sqlite_prepare(s->writer,
+                               "INSERT INTO runs (" RB_RUN_COLUMNS ") VALUES"
+                               " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, ?11, ?12, ?13, ?14, ?15)",
+                               &st, err);
     if (rc)
         return rc;
-    const char *texts[] = {row->id, row->runbook ? row->runbook : "", row->title, row->status ? row->status : "running",
-                           row->actor, row->waiting, row->error, row->key, s->owner};
+    const char *texts[] = {row->id,    row->runbook ? row->runbook : "",
+                           row->title, row->status ? row->status : "running",
+                           row->actor, row->waiting,
+                           row->error, row->key,
+                           s->owner};
     for (size_t i = 0; i < RB_COUNT(texts); i++)
         rb_sqlite_bind_text(st, (int)i + 1, texts[i]);
     sqlite3_bind_int64(st, 10, last->seq);
@@ -242,7 +250,8 @@ int rb_store_create_sync(struct rb_store *s, struct rb_run_row *row, struct rb_b
     if (!first->events || first->events->ev.seq != 1 || strcmp(first->run, row->id) != 0)
         return rb_err_set(err, RB_EINVAL, "a run begins with its event 1");
     if (first->largest > RB_BATCH_VALUE_MAX)
-        return rb_err_set(err, RB_ETOOBIG, "the run begins with a value of %zu bytes; a journal takes %zu", first->largest, RB_BATCH_VALUE_MAX);
+        return rb_err_set(err, RB_ETOOBIG, "the run begins with a value of %zu bytes; a journal takes %zu",
+                          first->largest, RB_BATCH_VALUE_MAX);
     int rc = rb_store_owner(s, &owner, err);
     if (rc)
         return rc;
@@ -317,7 +326,8 @@ static int disown(struct rb_store *s, struct rb_job *job, struct rb_err *err)
 {
     struct row_job *j = RB_CONTAINER(job, struct row_job, job);
     sqlite3_stmt *st;
-    int rc = rb_sqlite_prepare(s->writer, "UPDATE runs SET owner = NULL WHERE id = ?1 AND epoch = ?2 AND owner = ?3", &st, err);
+    int rc = rb_sqlite_prepare(s->writer, "UPDATE runs SET owner = NULL WHERE id = ?1 AND epoch = ?2 AND owner = ?3",
+                               &st, err);
     if (rc)
         return rc;
     sqlite3_bind_text(st, 1, j->id, -1, SQLITE_STATIC);
@@ -335,7 +345,7 @@ int rb_store_disown_sync(struct rb_store *s, const char *id, int64_t epoch, stru
     return rb_sqlite_wait(s, &j.job, err);
 }
 
-/* -- signals ---------------------------------------------------------------------------------------------------------------- */
+/* -- signals ------------------------------------------------------------------------------------------------------- */
 
 struct signal_job {
     struct rb_job job;
@@ -354,11 +364,13 @@ static int put_signal(struct rb_store *s, struct rb_job *job, struct rb_err *err
         return rc;
     snprintf(j->owner, sizeof(j->owner), "%s", row.owner ? row.owner : "");
     rb_run_row_release(&row);
-    rc = rb_sqlite_prepare(s->writer, "INSERT INTO signals (run, kind, target, data, actor, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)", &st, err);
+    rc = rb_sqlite_prepare(s->writer,
+                           "INSERT INTO signals (run, kind, target, data, actor, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                           &st, err);
     if (rc)
         return rc;
-    const char *texts[] = {j->sig->run, j->sig->kind, j->sig->target ? j->sig->target : "", j->sig->data ? j->sig->data : "{}",
-                           j->sig->actor ? j->sig->actor : "{}"};
+    const char *texts[] = {j->sig->run, j->sig->kind, j->sig->target ? j->sig->target : "",
+                           j->sig->data ? j->sig->data : "{}", j->sig->actor ? j->sig->actor : "{}"};
     for (size_t i = 0; i < RB_COUNT(texts); i++)
         rb_sqlite_bind_text(st, (int)i + 1, texts[i]);
     sqlite3_bind_int64(st, 6, j->sig->at ? j->sig->at : rb_clock_wall());

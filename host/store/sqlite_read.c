@@ -1,5 +1,5 @@
-/* Owns reading: runs, events, blobs, signals, on the caller's thread over the read-only connection. Knows nothing of the writer.
- * Statements are prepared for one use, so a callback may read again. */
+/* Owns reading: runs, events, blobs, signals, on the caller's thread over the read-only connection. Knows nothing of
+ * the writer. Statements are prepared for one use, so a callback may read again. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,10 +110,13 @@ int rb_store_find(struct rb_store *s, const char *text, struct rb_run_row *row, 
     memset(row, 0, sizeof(*row));
     if (!latest && !normalise(text, part))
         return rb_err_set(err, RB_ENOENT, "there is no run \"%.60s\" in %s", text, s->path);
-    int rc = begin_read(s, latest ? "SELECT " RB_RUN_COLUMNS " FROM runs ORDER BY id DESC LIMIT 1"
-                                  : "SELECT " RB_RUN_COLUMNS " FROM runs WHERE id IN (SELECT id FROM runs WHERE id >= ?1 AND id < ?1 || '~'"
-                                    " UNION SELECT id FROM runs INDEXED BY runs_status WHERE substr(id, -length(?1)) = ?1)"
-                                    " ORDER BY id = ?1 DESC, id DESC LIMIT 6", &st, err);
+    int rc = begin_read(s,
+                        latest ? "SELECT " RB_RUN_COLUMNS " FROM runs ORDER BY id DESC LIMIT 1"
+                               : "SELECT " RB_RUN_COLUMNS
+                                 " FROM runs WHERE id IN (SELECT id FROM runs WHERE id >= ?1 AND id < ?1 || '~'"
+                                 " UNION SELECT id FROM runs INDEXED BY runs_status WHERE substr(id, -length(?1)) = ?1)"
+                                 " ORDER BY id = ?1 DESC, id DESC LIMIT 6",
+                        &st, err);
     if (rc)
         return rc;
     if (!latest)
@@ -143,16 +146,17 @@ int rb_store_find(struct rb_store *s, const char *text, struct rb_run_row *row, 
     return rc;
 }
 
-int rb_store_runs(struct rb_store *s, const struct rb_run_filter *f, int (*each)(void *arg, const struct rb_run_row *row), void *arg,
-                  struct rb_err *err)
+int rb_store_runs(struct rb_store *s, const struct rb_run_filter *f,
+                  int (*each)(void *arg, const struct rb_run_row *row), void *arg, struct rb_err *err)
 {
     sqlite3_stmt *st;
     bool open = f->status && strcmp(f->status, "open") == 0;
     char sql[512];
     /* The planner would look up each open status by itself and sort; runs_open has them in order. */
     snprintf(sql, sizeof(sql), "SELECT " RB_RUN_COLUMNS " FROM runs %s%s%s%s 1 ORDER BY id DESC LIMIT ?4",
-             open ? "INDEXED BY runs_open WHERE status IN " RB_OPEN_STATUSES " AND " : "WHERE ", f->status && !open ? "status = ?1 AND " : "",
-             f->runbook ? "runbook = ?2 AND " : "", f->before ? "id < ?3 AND " : "");
+             open ? "INDEXED BY runs_open WHERE status IN " RB_OPEN_STATUSES " AND " : "WHERE ",
+             f->status && !open ? "status = ?1 AND " : "", f->runbook ? "runbook = ?2 AND " : "",
+             f->before ? "id < ?3 AND " : "");
     int rc = begin_read(s, sql, &st, err);
     if (rc)
         return rc;
@@ -171,21 +175,28 @@ int rb_store_runs(struct rb_store *s, const struct rb_run_filter *f, int (*each)
     return end_read(s, st, rc, false, err);
 }
 
-int rb_store_events(struct rb_store *s, const char *run, int64_t after_seq, int (*each)(void *arg, const struct rb_event *ev), void *arg,
-                    struct rb_err *err)
+int rb_store_events(struct rb_store *s, const char *run, int64_t after_seq,
+                    int (*each)(void *arg, const struct rb_event *ev), void *arg, struct rb_err *err)
 {
     sqlite3_stmt *st;
-    int rc = begin_read(s, "SELECT seq, at, key, kind, data, hash FROM events WHERE run = ?1 AND seq > ?2 ORDER BY seq", &st, err);
+    int rc = begin_read(s, "SELECT seq, at, key, kind, data, hash FROM events WHERE run = ?1 AND seq > ?2 ORDER BY seq",
+                        &st, err);
     if (rc)
         return rc;
     sqlite3_bind_text(st, 1, run, -1, SQLITE_STATIC);
     sqlite3_bind_int64(st, 2, after_seq);
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-        struct rb_event ev = {.seq = sqlite3_column_int64(st, 0), .at = sqlite3_column_int64(st, 1), .key = borrow(st, 2),
-                              .kind = borrow(st, 3), .data = borrow(st, 4), .data_len = (size_t)sqlite3_column_bytes(st, 4)};
+        struct rb_event ev = {.seq = sqlite3_column_int64(st, 0),
+                              .at = sqlite3_column_int64(st, 1),
+                              .key = borrow(st, 2),
+                              .kind = borrow(st, 3),
+                              .data = borrow(st, 4),
+                              .data_len = (size_t)sqlite3_column_bytes(st, 4)};
         /* An event of ours has no NUL in its key or kind, and nothing behind one may escape the hash. */
-        if (strlen(ev.key) != (size_t)sqlite3_column_bytes(st, 2) || strlen(ev.kind) != (size_t)sqlite3_column_bytes(st, 3)) {
-            rb_err_set(err, RB_ECORRUPT, "event %lld of run %s has a NUL byte in its key or kind", (long long)ev.seq, run);
+        if (strlen(ev.key) != (size_t)sqlite3_column_bytes(st, 2) ||
+            strlen(ev.kind) != (size_t)sqlite3_column_bytes(st, 3)) {
+            rb_err_set(err, RB_ECORRUPT, "event %lld of run %s has a NUL byte in its key or kind", (long long)ev.seq,
+                       run);
             return end_read(s, st, RB_ECORRUPT, true, err);
         }
         const void *hash = sqlite3_column_blob(st, 5);
@@ -198,18 +209,25 @@ int rb_store_events(struct rb_store *s, const char *run, int64_t after_seq, int 
     return end_read(s, st, rc, false, err);
 }
 
-int rb_store_signals(struct rb_store *s, const char *run, int64_t after, int (*each)(void *arg, const struct rb_signal_row *sig), void *arg,
-                     struct rb_err *err)
+int rb_store_signals(struct rb_store *s, const char *run, int64_t after,
+                     int (*each)(void *arg, const struct rb_signal_row *sig), void *arg, struct rb_err *err)
 {
     sqlite3_stmt *st;
-    int rc = begin_read(s, "SELECT id, run, kind, target, data, actor, at FROM signals WHERE run = ?1 AND id > ?2 ORDER BY id", &st, err);
+    int rc = begin_read(
+        s, "SELECT id, run, kind, target, data, actor, at FROM signals WHERE run = ?1 AND id > ?2 ORDER BY id", &st,
+        err);
     if (rc)
         return rc;
     sqlite3_bind_text(st, 1, run, -1, SQLITE_STATIC);
     sqlite3_bind_int64(st, 2, after);
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-        struct rb_signal_row sig = {.id = sqlite3_column_int64(st, 0), .run = borrow(st, 1), .kind = borrow(st, 2), .target = borrow(st, 3),
-                                    .data = borrow(st, 4), .actor = borrow(st, 5), .at = sqlite3_column_int64(st, 6)};
+        struct rb_signal_row sig = {.id = sqlite3_column_int64(st, 0),
+                                    .run = borrow(st, 1),
+                                    .kind = borrow(st, 2),
+                                    .target = borrow(st, 3),
+                                    .data = borrow(st, 4),
+                                    .actor = borrow(st, 5),
+                                    .at = sqlite3_column_int64(st, 6)};
         int answer = each(arg, &sig);
         if (answer)
             return end_read(s, st, answer, true, err);
@@ -235,7 +253,8 @@ int rb_store_blob(struct rb_store *s, const char *digest, struct rb_buf *out, st
         char found[RB_SHA_HEX];
         rb_sha_of_hex(data, n, found);
         if (strcmp(found, digest) != 0)
-            rc = rb_err_set(err, RB_ECORRUPT, "the content of blob %.64s is not what its digest says: it was changed", digest);
+            rc = rb_err_set(err, RB_ECORRUPT, "the content of blob %.64s is not what its digest says: it was changed",
+                            digest);
         else if (rb_buf_add(out, n ? data : "", n))
             rc = rb_err_set(err, RB_ETOOBIG, "blob %.64s has %zu bytes, which is more than fits", digest, n);
         else
@@ -246,12 +265,15 @@ int rb_store_blob(struct rb_store *s, const char *digest, struct rb_buf *out, st
 }
 
 int rb_store_sources(struct rb_store *s, const char *run,
-                     int (*each)(void *arg, const char *name, const char *digest, const char *data, size_t len), void *arg,
-                     struct rb_err *err)
+                     int (*each)(void *arg, const char *name, const char *digest, const char *data, size_t len),
+                     void *arg, struct rb_err *err)
 {
     sqlite3_stmt *st;
-    int rc = begin_read(s, "SELECT name, sources.digest, data FROM sources LEFT JOIN blobs ON blobs.digest = sources.digest"
-                           " WHERE run = ?1 ORDER BY name", &st, err);
+    int rc =
+        begin_read(s,
+                   "SELECT name, sources.digest, data FROM sources LEFT JOIN blobs ON blobs.digest = sources.digest"
+                   " WHERE run = ?1 ORDER BY name",
+                   &st, err);
     if (rc)
         return rc;
     sqlite3_bind_text(st, 1, run, -1, SQLITE_STATIC);

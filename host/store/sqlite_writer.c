@@ -1,13 +1,15 @@
-/* Owns the writer thread: the queue, the common transaction (group commit), the checkpoints, and what happens when the disk fails. Knows
- * nothing of runs' meaning.
+/* Owns the writer thread: the queue, the common transaction (group commit), the checkpoints, and what happens when the
+ * disk fails. Knows nothing of runs' meaning.
  *
- * One commit:   flock → BEGIN IMMEDIATE → all waiting batches → COMMIT → unlock → answer everybody, one wake of the loop.
- * A batch asked `now` is committed at once and takes whatever else waits with it; without one the writer lingers LINGER_MS after the last
- * commit, or after the first batch that woke it, so nothing waits longer than 20 ms.
- * Checkpoints are made here only, under the same lock: when the WAL is larger than 16 MiB, when nothing happened for a while, at close.
+ * One commit: flock → BEGIN IMMEDIATE → all waiting batches → COMMIT → unlock → answer everybody, one wake of the loop.
+ * A batch asked `now` is committed at once and takes whatever else waits with it; without one the writer lingers
+ * LINGER_MS after the last commit, or after the first batch that woke it, so nothing waits longer than 20 ms.
+ * Checkpoints are made here only, under the same lock: when the WAL is larger than 16 MiB, when nothing happened for a
+ * while, at close.
  *
- * After an I/O error the file's state is unknown (the kernel marks pages clean after a failed fsync, so a retry would lie): every job of
- * that commit and every later one is answered with the error, and the file is looked at again only when it is next opened. */
+ * After an I/O error the file's state is unknown (the kernel marks pages clean after a failed fsync, so a retry would
+ * lie): every job of that commit and every later one is answered with the error, and the file is looked at again only
+ * when it is next opened. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,8 +23,9 @@
 #define LINGER_MS 15
 #define IDLE_CHECKPOINT_MS 1000
 #define WAL_FRAMES_MAX ((16 << 20) / 4096)
-#define WAL_FRAMES_CLOSE ((256 << 10) / 4096) /* at close a small WAL is left for the next to open: its fsyncs cost more */
-#define JOBS_MAX 1024                         /* in one transaction, so that other processes get their turn */
+#define WAL_FRAMES_CLOSE \
+    ((256 << 10) / 4096) /* at close a small WAL is left for the next to open: its fsyncs cost more */
+#define JOBS_MAX 1024    /* in one transaction, so that other processes get their turn */
 
 /* The epoch, the owner and the number of the event before are checked by the update itself: no row, no append. */
 #define OURS " WHERE id = ?1 AND epoch = ?2 AND owner = ?3 AND seq = ?4"
@@ -153,7 +156,8 @@ static struct rb_batch *group_of(struct rb_batch *first, struct rb_list *end)
 }
 
 /* A group has no row values, or is one batch. *ours is false when no row was updated. */
-static int write_row(struct rb_store *s, const struct rb_batch *first, const struct rb_batch *last, bool *ours, struct rb_err *err)
+static int write_row(struct rb_store *s, const struct rb_batch *first, const struct rb_batch *last, bool *ours,
+                     struct rb_err *err)
 {
     sqlite3_stmt *st = rb_sqlite_stmt(s, first->row ? RB_STMT_ROW : RB_STMT_HEAD);
     sqlite3_bind_text(st, 1, first->run, -1, SQLITE_STATIC);
@@ -196,7 +200,8 @@ static int too_big(const struct rb_batch *first, const struct rb_batch *last, st
 {
     for (const struct rb_batch *b = first;; b = RB_CONTAINER(b->job.link.next, struct rb_batch, job.link)) {
         if (b->largest > RB_BATCH_VALUE_MAX)
-            return rb_err_set(err, RB_ETOOBIG, "run %s has a value of %zu bytes; a journal takes %zu", b->run, b->largest, RB_BATCH_VALUE_MAX);
+            return rb_err_set(err, RB_ETOOBIG, "run %s has a value of %zu bytes; a journal takes %zu", b->run,
+                              b->largest, RB_BATCH_VALUE_MAX);
         if (b == last)
             return RB_OK;
     }
@@ -245,7 +250,7 @@ static int run_job(struct rb_store *s, struct rb_job *job, struct rb_err *err)
     return rc ? rc : step(s, rb_sqlite_stmt(s, RB_STMT_RELEASE), err);
 }
 
-/* -- one commit -------------------------------------------------------------------------------------------------------- */
+/* -- one commit ---------------------------------------------------------------------------------------------------- */
 
 static void acknowledge(struct rb_store *s, struct rb_list *jobs)
 {
@@ -272,7 +277,7 @@ static void acknowledge(struct rb_store *s, struct rb_list *jobs)
 
 static void fail_all(struct rb_list *jobs, int rc, const struct rb_err *why)
 {
-    RB_LIST_EACH(l, jobs) {
+    RB_LIST_EACH (l, jobs) {
         struct rb_job *job = RB_CONTAINER(l, struct rb_job, link);
         if (!job->rc)
             fail_job(job, rc, why);
@@ -301,8 +306,8 @@ static int begin(struct rb_store *s, struct rb_err *err)
     if ((rc & 0xFF) == SQLITE_BUSY) {
         char holder[256];
         rb_sqlite_foreign_holder(s, holder, sizeof(holder));
-        return rb_err_set(err, RB_EBUSY, "the journal %s is locked by %s, which is not rbhost, for more than %.3g s", s->path, holder,
-                          (double)s->lock_wait_ms / 1000);
+        return rb_err_set(err, RB_EBUSY, "the journal %s is locked by %s, which is not rbhost, for more than %.3g s",
+                          s->path, holder, (double)s->lock_wait_ms / 1000);
     }
     return rb_sqlite_error(s->writer, rc, err, s->path);
 }
@@ -334,7 +339,7 @@ static int write_all(struct rb_store *s, struct rb_list *jobs, struct rb_err *er
 
 static bool anything(struct rb_list *jobs)
 {
-    RB_LIST_EACH(l, jobs) {
+    RB_LIST_EACH (l, jobs) {
         struct rb_job *job = RB_CONTAINER(l, struct rb_job, link);
         if (job->run || !rb_batch_empty(RB_CONTAINER(job, struct rb_batch, job)))
             return true;
@@ -343,8 +348,8 @@ static bool anything(struct rb_list *jobs)
 }
 
 #ifdef RB_FAULT
-/* The mutation "ack-before-commit": the loop hears that the batches are durable, goes on with their effects, and only then is the
- * commit made. The batches are the loop's again, so they are not touched after. */
+/* The mutation "ack-before-commit": the loop hears that the batches are durable, goes on with their effects, and only
+ * then is the commit made. The batches are the loop's again, so they are not touched after. */
 static void acknowledge_too_early(struct rb_store *s, struct rb_list *jobs)
 {
     struct timespec head_start = {.tv_nsec = 20000000};
@@ -393,7 +398,7 @@ static void commit(struct rb_store *s, struct rb_list *jobs)
     acknowledge(s, jobs);
 }
 
-/* -- checkpoints --------------------------------------------------------------------------------------------------------- */
+/* -- checkpoints --------------------------------------------------------------------------------------------------- */
 
 static int on_wal(void *arg, sqlite3 *db, const char *name, int frames)
 {
@@ -405,7 +410,8 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int frames)
     return SQLITE_OK;
 }
 
-/* A checkpoint is never needed for durability, so one that finds the lock or the file busy is just made later; a failing disk is not. */
+/* A checkpoint is never needed for durability, so one that finds the lock or the file busy is just made later; a
+ * failing disk is not. */
 static void checkpoint(struct rb_store *s, int mode)
 {
     if (s->failed_rc || !s->unchecked)
@@ -432,7 +438,7 @@ static void checkpoint(struct rb_store *s, int mode)
     acknowledge(s, &none);
 }
 
-/* -- the thread ------------------------------------------------------------------------------------------------------------- */
+/* -- the thread ---------------------------------------------------------------------------------------------------- */
 
 static struct timespec in_ms(int ms)
 {
@@ -447,8 +453,9 @@ static struct timespec in_ms(int ms)
     return ts;
 }
 
-/* Waits, with the mutex held, until there is something to commit (true), or it is time for a checkpoint or the end (false).
- * `lingering`: a commit was made just now, so a batch that may wait need not wake this thread: it looks by itself in LINGER_MS. */
+/* Waits, with the mutex held, until there is something to commit (true), or it is time for a checkpoint or the end
+ * (false). `lingering`: a commit was made just now, so a batch that may wait need not wake this thread: it looks by
+ * itself in LINGER_MS. */
 static bool wait_for_work(struct rb_store *s, bool lingering)
 {
     if (!lingering) {
@@ -456,7 +463,8 @@ static bool wait_for_work(struct rb_store *s, bool lingering)
         struct timespec idle = in_ms(IDLE_CHECKPOINT_MS);
         int timed_out = 0;
         while (rb_list_empty(&s->queue) && !s->stop && !timed_out)
-            timed_out = s->unchecked ? pthread_cond_timedwait(&s->work, &s->mutex, &idle) : pthread_cond_wait(&s->work, &s->mutex);
+            timed_out = s->unchecked ? pthread_cond_timedwait(&s->work, &s->mutex, &idle)
+                                     : pthread_cond_wait(&s->work, &s->mutex);
         s->asleep = false;
         if (rb_list_empty(&s->queue))
             return false;
@@ -539,7 +547,7 @@ void rb_sqlite_writer_stop(struct rb_store *s)
     s->started = false;
 }
 
-/* -- what the other threads call ----------------------------------------------------------------------------------------------- */
+/* -- what the other threads call ----------------------------------------------------------------------------------- */
 
 void rb_sqlite_enqueue(struct rb_store *s, struct rb_job *job, bool now)
 {
@@ -586,8 +594,8 @@ void rb_sqlite_deliver(struct rb_store *s)
         s->on_failed(s->arg, &s->failure);
 }
 
-void rb_store_append(struct rb_store *s, struct rb_batch *b, bool now, void (*on_done)(void *arg, int rc, const struct rb_err *err),
-                     void *arg)
+void rb_store_append(struct rb_store *s, struct rb_batch *b, bool now,
+                     void (*on_done)(void *arg, int rc, const struct rb_err *err), void *arg)
 {
     b->on_done = on_done;
     b->arg = arg;

@@ -1,5 +1,5 @@
-/* Owns opening and closing of the SQLite store: paths, connections, their settings, and SQLite's errors in our words. Knows nothing of
- * what is written (sqlite_writer.c) or read (sqlite_read.c). */
+/* Owns opening and closing of the SQLite store: paths, connections, their settings, and SQLite's errors in our words.
+ * Knows nothing of what is written (sqlite_writer.c) or read (sqlite_read.c). */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -41,8 +41,10 @@ int rb_sqlite_error(sqlite3 *db, int rc, struct rb_err *err, const char *what)
     case SQLITE_READONLY: return rb_err_set(err, RB_EREADONLY, "%s: can not be written (%s)", what, words);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB: return rb_err_set(err, RB_ECORRUPT, "%s: damaged (%s)", what, words);
-    case SQLITE_CONSTRAINT: return rb_err_set(err, RB_ECORRUPT, "%s: holds what should not be there yet (%s)", what, words);
-    case SQLITE_TOOBIG: return rb_err_set(err, RB_ETOOBIG, "%s: more than %zu MiB in one value", what, RB_BATCH_VALUE_MAX >> 20);
+    case SQLITE_CONSTRAINT:
+        return rb_err_set(err, RB_ECORRUPT, "%s: holds what should not be there yet (%s)", what, words);
+    case SQLITE_TOOBIG:
+        return rb_err_set(err, RB_ETOOBIG, "%s: more than %zu MiB in one value", what, RB_BATCH_VALUE_MAX >> 20);
     case SQLITE_NOMEM: rb_die("out of memory in SQLite; the run can be resumed");
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
@@ -117,8 +119,8 @@ int rb_sqlite_connect(const char *path, int flags, bool immutable, sqlite3 **out
     return RB_OK;
 }
 
-/* A whole journal on a medium that can not be written has no -wal and no -shm, and SQLite could not make them: then nobody can
- * change it either, and it may be read as it lies. */
+/* A whole journal on a medium that can not be written has no -wal and no -shm, and SQLite could not make them: then
+ * nobody can change it either, and it may be read as it lies. */
 static bool lies_still(const char *path)
 {
     char wal[4096];
@@ -173,7 +175,8 @@ static int refuse_network_fs(const char *folder, struct rb_err *err)
     if (!name)
         return RB_OK;
     return rb_err_set(err, RB_EINVAL,
-                      "%s is on a network file system (%s), where locks and memory maps do not protect a journal: put it on a local disk",
+                      "%s is on a network file system (%s), where locks and memory maps do not protect a journal: put "
+                      "it on a local disk",
                       folder, name);
 }
 
@@ -192,7 +195,9 @@ static int make_folder(const char *path, struct rb_err *err)
         memcpy(parent, slash ? "/" : ".", 2);
     }
     if (rc == RB_OK && mkdir(path, 0700) && errno != EEXIST) {
-        int code = errno == ENOSPC ? RB_EFULL : errno == EROFS || errno == EACCES || errno == EPERM ? RB_EREADONLY : RB_EIO;
+        int code = errno == ENOSPC                                       ? RB_EFULL
+                   : errno == EROFS || errno == EACCES || errno == EPERM ? RB_EREADONLY
+                                                                         : RB_EIO;
         rc = rb_err_sys(err, code, errno, "cannot make the folder %s", path);
     }
     if (rc == RB_OK) {
@@ -208,15 +213,15 @@ static int make_folder(const char *path, struct rb_err *err)
 
 static int open_error(const char *path, struct rb_err *err)
 {
-    int code = errno == ENOSPC || errno == EDQUOT                     ? RB_EFULL
+    int code = errno == ENOSPC || errno == EDQUOT                    ? RB_EFULL
                : errno == EROFS || errno == EACCES || errno == EPERM ? RB_EREADONLY
                : errno == ENOENT                                     ? RB_ENOENT
                                                                      : RB_EIO;
     return rb_err_sys(err, code, errno, "cannot open %s", path);
 }
 
-/* The file exists with mode 0600 afterwards. It is never opened here once SQLite may have it open: closing a second descriptor would
- * drop SQLite's locks. */
+/* The file exists with mode 0600 afterwards. It is never opened here once SQLite may have it open: closing a second
+ * descriptor would drop SQLite's locks. */
 static int ensure_file(const char *path, bool create, struct rb_err *err)
 {
     struct stat st;
@@ -257,8 +262,8 @@ static char *absolute(const char *path)
 static bool is_wal(sqlite3 *db)
 {
     sqlite3_stmt *st = NULL;
-    bool wal = sqlite3_prepare_v2(db, "PRAGMA journal_mode", -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW &&
-               strcmp((const char *)sqlite3_column_text(st, 0), "wal") == 0;
+    bool wal = sqlite3_prepare_v2(db, "PRAGMA journal_mode", -1, &st, NULL) == SQLITE_OK &&
+               sqlite3_step(st) == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(st, 0), "wal") == 0;
     sqlite3_finalize(st);
     return wal;
 }
@@ -288,7 +293,8 @@ static int open_writer(struct rb_store *s, struct rb_err *err)
         if (rc)
             return rc;
         rb_fault_point("store.create.before");
-        rc = rb_sqlite_exec(s->writer, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0", err);
+        rc = rb_sqlite_exec(s->writer,
+                            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0", err);
         if (rc == RB_OK)
             rc = rb_schema_probe(s->writer, s->path, &version, err); /* another process may have been first */
         if (rc == RB_OK)
@@ -297,7 +303,8 @@ static int open_writer(struct rb_store *s, struct rb_err *err)
         if (rc)
             return rc;
     }
-    rc = rb_sqlite_exec(s->writer, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cell_size_check = ON", err);
+    rc = rb_sqlite_exec(s->writer,
+                        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cell_size_check = ON", err);
     return rc ? rc : rb_sqlite_writer_start(s, err);
 }
 
@@ -308,8 +315,10 @@ static int open_reader(struct rb_store *s, struct rb_err *err)
     if (rc == RB_OK)
         rc = rb_schema_probe(db, s->path, &version, err);
     if (rc == RB_OK && version < RB_SCHEMA_VERSION)
-        rc = rb_err_set(err, version ? RB_EVERSION : RB_ENOENT, version ? "%s is of an older version and must be opened for writing once"
-                                                                         : "%s is empty: it has no runs yet", s->path);
+        rc = rb_err_set(err, version ? RB_EVERSION : RB_ENOENT,
+                        version ? "%s is of an older version and must be opened for writing once"
+                                : "%s is empty: it has no runs yet",
+                        s->path);
     return rc;
 }
 
@@ -369,7 +378,8 @@ int rb_store_open(struct rb_loop *loop, const struct rb_store_options *opt, stru
     if (!opt->path || !opt->path[0])
         return rb_err_set(err, RB_EINVAL, "the journal needs a path");
     if (strncmp(opt->path, "postgres://", 11) == 0 || strncmp(opt->path, "postgresql://", 13) == 0)
-        return rb_err_set(err, RB_EINVAL, "journals in PostgreSQL come with a later version of rbhost; give the path of a file");
+        return rb_err_set(err, RB_EINVAL,
+                          "journals in PostgreSQL come with a later version of rbhost; give the path of a file");
     if (strlen(opt->path) > 3900)
         return rb_err_set(err, RB_EINVAL, "the path of the journal is too long");
 

@@ -33,7 +33,7 @@ struct fixture {
     struct rb_loop loop;
     struct rb_store *store;
     struct rb_err err;
-    int failed;          /* calls of on_failed */
+    int failed; /* calls of on_failed */
     struct rb_err why;
 };
 
@@ -64,9 +64,11 @@ static inline void fx_on_failed(void *arg, const struct rb_err *why)
     fx->why = *why;
 }
 
-static inline int fx_open_at(struct fixture *fx, struct rb_loop *loop, const char *path, bool write, struct rb_store **out)
+static inline int fx_open_at(struct fixture *fx, struct rb_loop *loop, const char *path, bool write,
+                             struct rb_store **out)
 {
-    struct rb_store_options opt = {.path = path, .write = write, .create = write, .lock_wait_ms = 3000, .on_failed = fx_on_failed, .arg = fx};
+    struct rb_store_options opt = {
+        .path = path, .write = write, .create = write, .lock_wait_ms = 3000, .on_failed = fx_on_failed, .arg = fx};
     return rb_store_open(loop, &opt, out, &fx->err);
 }
 

@@ -1,5 +1,5 @@
-/* The hash chain and its verification, side by side with the second verifier (tests/verify2): both must agree on every journal, sound or
- * damaged. Invariant 6 of host/store/journal.c. */
+/* The hash chain and its verification, side by side with the second verifier (tests/verify2): both must agree on every
+ * journal, sound or damaged. Invariant 6 of host/store/journal.c. */
 #include "store_fixture.h"
 
 /* What tests/verify2 says: the number, -1 for sound. */
@@ -23,7 +23,8 @@ static int64_t second_opinion(const char *path, const char *id, int64_t head_seq
     return atoll(line + 4);
 }
 
-/* Verifies with both and compares with what is expected: -1 sound, 0 something beside the events, else the first bad event. */
+/* Verifies with both and compares with what is expected: -1 sound, 0 something beside the events, else the first bad
+ * event. */
 static void expect(struct fixture *fx, const char *id, int64_t bad, const char *what)
 {
     struct rb_store *s;
@@ -49,17 +50,19 @@ static void make_run(struct fixture *fx, char id[RB_RUN_ID_MAX])
     struct rb_journal *j = rb_journal_new(fx->store, row.id);
     rb_journal_source(j, "promote.lua", "return 1", 8, main_digest);
     rb_journal_source(j, "lib/a.lua", "return 2", 8, lib_digest);
-    snprintf(data, sizeof(data),
-             "{\"status\":\"running\",\"runbook\":\"promote\",\"title\":\"Promote\",\"source\":\"%s\",\"params\":{\"n\":1},"
-             "\"sources\":[{\"name\":\"promote.lua\",\"digest\":\"%s\"},{\"name\":\"lib/a.lua\",\"digest\":\"%s\"}]}",
-             main_digest, main_digest, lib_digest);
+    snprintf(
+        data, sizeof(data),
+        "{\"status\":\"running\",\"runbook\":\"promote\",\"title\":\"Promote\",\"source\":\"%s\",\"params\":{\"n\":1},"
+        "\"sources\":[{\"name\":\"promote.lua\",\"digest\":\"%s\"},{\"name\":\"lib/a.lua\",\"digest\":\"%s\"}]}",
+        main_digest, main_digest, lib_digest);
     fx_append(j, "", "run.start", data);
     assert_ok(fx, rb_journal_create(j, &row, &fx->err));
     memcpy(id, row.id, RB_RUN_ID_MAX);
     fx_append(j, "a/1", "intent", "{\"op\":\"exec\",\"args\":[\"\\u0000\\\"x\"]}");
     fx_append(j, "a/1", "note", "{\"text\":\"gr\xc3\xbc\xc3\x9f\",\"float\":1.0,\"nil\":null}");
     rb_journal_blob(j, "output", 6, blob_digest);
-    snprintf(data, sizeof(data), "{\"op\":\"exec\",\"n\":2,\"value\":{\"list\":[{\"out\":{\"$blob\":\"%s\",\"size\":6}}]}}", blob_digest);
+    snprintf(data, sizeof(data),
+             "{\"op\":\"exec\",\"n\":2,\"value\":{\"list\":[{\"out\":{\"$blob\":\"%s\",\"size\":6}}]}}", blob_digest);
     fx_append(j, "a/1", "result", data);
     fx_append(j, "a\\/b/2", "note", "{}");
     rb_journal_source(j, "lib/b.lua", "return 3", 8, lib_digest);
@@ -81,7 +84,8 @@ static void test_known_bytes(void **state)
     (void)state;
     /* From docs/journal.md by hand: 32 zero bytes, then (length, bytes) of r, 1, 2, k, note, {}. */
     static const uint8_t bytes[] = "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-                                   "\0\0\0\0\0\0\0\1r\0\0\0\0\0\0\0\0011\0\0\0\0\0\0\0\0012\0\0\0\0\0\0\0\1k\0\0\0\0\0\0\0\4note\0\0\0\0\0\0\0\2{}";
+                                   "\0\0\0\0\0\0\0\1r\0\0\0\0\0\0\0\0011\0\0\0\0\0\0\0\0012\0\0\0\0\0\0\0\1k\0\0\0\0\0"
+                                   "\0\0\4note\0\0\0\0\0\0\0\2{}";
     uint8_t previous[RB_SHA_LEN] = {0}, want[RB_SHA_LEN];
     struct rb_event ev = {.seq = 1, .at = 2, .key = "k", .kind = "note", .data = "{}", .data_len = 2};
     rb_sha(bytes, sizeof(bytes) - 1, want);
@@ -118,9 +122,13 @@ static void test_tampering(void **state)
         {"DELETE FROM events WHERE seq = 5", 5, "event 5 is missing"},
         {"DELETE FROM events WHERE seq >= 8", 8, "cut off"},
         {"DELETE FROM events", 1, "cut off"},
-        {"UPDATE events SET seq = 99 WHERE seq = 3; UPDATE events SET seq = 3 WHERE seq = 5; UPDATE events SET seq = 5 WHERE seq = 99", 3, "event 3"},
+        {"UPDATE events SET seq = 99 WHERE seq = 3; UPDATE events SET seq = 3 WHERE seq = 5; UPDATE events SET seq = 5 "
+         "WHERE seq = 99",
+         3, "event 3"},
         /* the two that differ in nothing but number and time */
-        {"UPDATE events SET seq = 99 WHERE seq = 7; UPDATE events SET seq = 7 WHERE seq = 8; UPDATE events SET seq = 8 WHERE seq = 99", 7, "event 7"},
+        {"UPDATE events SET seq = 99 WHERE seq = 7; UPDATE events SET seq = 7 WHERE seq = 8; UPDATE events SET seq = 8 "
+         "WHERE seq = 99",
+         7, "event 7"},
         {"INSERT INTO events SELECT run, 11, at, key, kind, data, hash FROM events WHERE seq = 10", 11, "event 11"},
         {"UPDATE runs SET status = 'failed'", 0, "succeeded"},
         {"UPDATE runs SET seq = 9", 0, "9 events, and there are 10"},
@@ -128,16 +136,19 @@ static void test_tampering(void **state)
         {"UPDATE runs SET head = zeroblob(32)", 0, "head"},
         {"UPDATE runs SET runbook = 'other'", 0, "runbook"},
         {"UPDATE runs SET title = NULL", 0, "title"},
-        {"UPDATE blobs SET data = CAST('outpux' AS BLOB) WHERE data = CAST('output' AS BLOB)", 0, "event 4 names, was changed"},
+        {"UPDATE blobs SET data = CAST('outpux' AS BLOB) WHERE data = CAST('output' AS BLOB)", 0,
+         "event 4 names, was changed"},
         {"DELETE FROM blobs WHERE data = CAST('output' AS BLOB)", 0, "event 4 names, is missing"},
         {"UPDATE blobs SET data = CAST('return 9' AS BLOB) WHERE data = CAST('return 1' AS BLOB)", 0, "event 1 names"},
         {"UPDATE blobs SET data = CAST('return 9' AS BLOB) WHERE data = CAST('return 2' AS BLOB)", 0, "lib/a.lua"},
         {"UPDATE blobs SET data = CAST('return 9' AS BLOB) WHERE data = CAST('return 3' AS BLOB)", 0, "lib/b.lua"},
         {"DELETE FROM sources WHERE name = 'lib/a.lua'", 0, "lib/a.lua"},
         {"UPDATE sources SET name = 'lib/c.lua' WHERE name = 'lib/b.lua'", 0, "lib/c.lua"},
-        {"UPDATE sources SET digest = (SELECT digest FROM sources WHERE name = 'lib/b.lua') WHERE name = 'lib/a.lua'", 0, "lib/a.lua"},
+        {"UPDATE sources SET digest = (SELECT digest FROM sources WHERE name = 'lib/b.lua') WHERE name = 'lib/a.lua'",
+         0, "lib/a.lua"},
         /* an edit and a cut: the first bad event counts, not what is found first */
-        {"UPDATE blobs SET data = x'' WHERE data = CAST('output' AS BLOB); DELETE FROM events WHERE seq = 9", 9, "event 9 is missing"},
+        {"UPDATE blobs SET data = x'' WHERE data = CAST('output' AS BLOB); DELETE FROM events WHERE seq = 9", 9,
+         "event 9 is missing"},
     };
     char id[RB_RUN_ID_MAX], copy[160];
     make_run(fx, id);

@@ -1,4 +1,5 @@
-/* The journal of one run: order, durability, creation, failure (host/store/journal.c). The numbers are the invariants at its top. */
+/* The journal of one run: order, durability, creation, failure (host/store/journal.c). The numbers are the invariants
+ * at its top. */
 #include "store_fixture.h"
 
 #include "store/sqlite.h"
@@ -310,8 +311,15 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_create_append_durable), T(test_waiters_in_order), T(test_events_are_shown_when_durable), T(test_committed_unasked),
-        T(test_close), T(test_taken_over), T(test_reopened), T(test_many_runs), T(test_too_big),
+        T(test_create_append_durable),
+        T(test_waiters_in_order),
+        T(test_events_are_shown_when_durable),
+        T(test_committed_unasked),
+        T(test_close),
+        T(test_taken_over),
+        T(test_reopened),
+        T(test_many_runs),
+        T(test_too_big),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

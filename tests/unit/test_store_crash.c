@@ -1,5 +1,6 @@
-/* What disks, signals and other processes do to a journal: torn and cut files, no space, locks, kills, stops, many writers. The promise
- * each time: what was acknowledged is there, whole and in order (invariants 3 and 6), and the next command can say what is wrong. */
+/* What disks, signals and other processes do to a journal: torn and cut files, no space, locks, kills, stops, many
+ * writers. The promise each time: what was acknowledged is there, whole and in order (invariants 3 and 6), and the next
+ * command can say what is wrong. */
 #include "store_fixture.h"
 
 #include <pthread.h>
@@ -38,7 +39,7 @@ static void copy_part(const char *from, const char *to, off_t n)
     close(out);
 }
 
-/* -- files ----------------------------------------------------------------------------------------------------------- */
+/* -- files --------------------------------------------------------------------------------------------------------- */
 
 /* A power cut can leave any prefix of the WAL. Whatever was acknowledged before the WAL had that length is there. */
 static void test_torn_wal(void **state)
@@ -62,7 +63,8 @@ static void test_torn_wal(void **state)
     }
     off_t whole = ack[n - 1].size;
     for (int i = 0; i <= 200; i++) {
-        off_t cut = i < 60 ? ack[i].size - (i % 3) * 8 : whole * i / 200 - i % 7; /* at frames, just before them, anywhere */
+        off_t cut =
+            i < 60 ? ack[i].size - (i % 3) * 8 : whole * i / 200 - i % 7; /* at frames, just before them, anywhere */
         cut = cut < 0 ? 0 : cut;
         snprintf(torn, sizeof(torn), "%s/torn.db", fx->dir);
         snprintf(torn_wal, sizeof(torn_wal), "%s-wal", torn);
@@ -83,7 +85,8 @@ static void test_torn_wal(void **state)
         else if (rc || !v.ok)
             fail_msg("cut at %lld: %s", (long long)cut, rc ? fx->err.msg : v.what);
         if (v.events < least)
-            fail_msg("cut at %lld: %lld events, %lld were acknowledged", (long long)cut, (long long)v.events, (long long)least);
+            fail_msg("cut at %lld: %lld events, %lld were acknowledged", (long long)cut, (long long)v.events,
+                     (long long)least);
         unlink(torn_wal);
         snprintf(torn_wal, sizeof(torn_wal), "%s-shm", torn);
         unlink(torn_wal);
@@ -92,7 +95,8 @@ static void test_torn_wal(void **state)
     rb_journal_close(j);
 }
 
-/* The main file cut in the middle: found by opening, reading or checking, always as damage and never as a crash or a wrong answer. */
+/* The main file cut in the middle: found by opening, reading or checking, always as damage and never as a crash or a
+ * wrong answer. */
 static void test_cut_in_the_middle(void **state)
 {
     struct fixture *fx = *state;
@@ -129,7 +133,7 @@ static void test_cut_in_the_middle(void **state)
     }
 }
 
-/* -- no space ---------------------------------------------------------------------------------------------------------- */
+/* -- no space ------------------------------------------------------------------------------------------------------ */
 
 struct journal_end {
     int failed, rc;
@@ -225,7 +229,7 @@ static void test_no_space(void **state)
     events_of(fx, fx->path, id);
 }
 
-/* -- locks ---------------------------------------------------------------------------------------------------------------- */
+/* -- locks --------------------------------------------------------------------------------------------------------- */
 
 struct child {
     pid_t pid;
@@ -291,7 +295,8 @@ static void hold_database(struct fixture *fx, int ready, int go)
 static void locked_by(struct fixture *fx, void (*holder)(struct fixture *fx, int ready, int go))
 {
     char id[RB_RUN_ID_MAX], pid[64];
-    struct rb_store_options opt = {.path = fx->path, .write = true, .create = true, .lock_wait_ms = 200, .on_failed = fx_on_failed, .arg = fx};
+    struct rb_store_options opt = {
+        .path = fx->path, .write = true, .create = true, .lock_wait_ms = 200, .on_failed = fx_on_failed, .arg = fx};
     assert_ok(fx, rb_store_open(&fx->loop, &opt, &fx->store, &fx->err));
     struct rb_journal *j = fx_create(fx, fx->store, id);
     struct child c = start_child(fx, holder);
@@ -320,7 +325,7 @@ static void test_database_locked(void **state)
     locked_by(*state, hold_database);
 }
 
-/* -- owners -------------------------------------------------------------------------------------------------------------------- */
+/* -- owners -------------------------------------------------------------------------------------------------------- */
 
 static void own_a_run(struct fixture *fx, int ready, int go)
 {
@@ -387,7 +392,7 @@ static void test_killed_owner(void **state)
     rb_run_row_release(&row);
 }
 
-/* -- Ctrl-Z ------------------------------------------------------------------------------------------------------------------------ */
+/* -- Ctrl-Z -------------------------------------------------------------------------------------------------------- */
 
 static void commit_for_ever(struct fixture *fx, int ready, int go)
 {
@@ -405,7 +410,8 @@ static void commit_for_ever(struct fixture *fx, int ready, int go)
     rb_store_close(fx->store);
 }
 
-/* A process that commits all the time is stopped by Ctrl-Z again and again: it never holds the lock while it is stopped. */
+/* A process that commits all the time is stopped by Ctrl-Z again and again: it never holds the lock while it is
+ * stopped. */
 static void test_ctrl_z(void **state)
 {
     struct fixture *fx = *state;
@@ -429,13 +435,14 @@ static void test_ctrl_z(void **state)
     assert_int_equal(end_child(&c), 0);
 }
 
-/* -- many writers ----------------------------------------------------------------------------------------------------------------- */
+/* -- many writers -------------------------------------------------------------------------------------------------- */
 
 #define PROCESSES 4
 #define RUNS 5
 #define EVENTS 60
 
-/* Creates runs, writes them in turns, and opens and closes the store in between, so that WALs are recovered and checkpointed. */
+/* Creates runs, writes them in turns, and opens and closes the store in between, so that WALs are recovered and
+ * checkpointed. */
 static void hammer(struct fixture *fx, int ready, int go)
 {
     await_go(ready, go);
@@ -465,7 +472,7 @@ static void hammer(struct fixture *fx, int ready, int go)
 
 static int on_run(void *arg, const struct rb_run_row *row)
 {
-    char (*ids)[RB_RUN_ID_MAX] = arg;
+    char(*ids)[RB_RUN_ID_MAX] = arg;
     int n = 0;
     while (ids[n][0])
         n++;
@@ -553,8 +560,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_torn_wal), T(test_cut_in_the_middle), T(test_no_space), T(test_lock_file_held), T(test_database_locked),
-        T(test_stopped_owner), T(test_killed_owner), T(test_ctrl_z), T(test_four_processes), T(test_killed_writer),
+        T(test_torn_wal),        T(test_cut_in_the_middle), T(test_no_space),     T(test_lock_file_held),
+        T(test_database_locked), T(test_stopped_owner),     T(test_killed_owner), T(test_ctrl_z),
+        T(test_four_processes),  T(test_killed_writer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,31 +8,32 @@ def blobs(v):
     for m in v.values() if isinstance(v, dict) else v if isinstance(v, list) else (): yield from blobs(m)
 
 def verify(db, run, head_seq=0, head=None):
-    content = lambda d: (db.execute("SELECT data FROM blobs WHERE CAST(digest AS TEXT) = ?", (d,)).fetchone() or (None,))[0]
-    sound = lambda d: content(d) is not None and hashlib.sha256(content(d)).hexdigest() == d
+    contents = lambda d: db.execute("SELECT data FROM blobs WHERE digest = ?", (d,)).fetchall()
+    sound = lambda d: any(hashlib.sha256(c).hexdigest() == d for (c,) in contents(d))
     previous, n, said, named, runbook, aside = bytes(32), 0, {}, {}, None, []
-    for seq, at, key, kind, data, own in db.execute("SELECT seq, CAST(at AS BLOB), CAST(key AS BLOB), CAST(kind AS BLOB),"
-                                                   " CAST(data AS BLOB), hash FROM events WHERE run = ? ORDER BY seq", (run,)):
+    as_bytes = ", ".join("CAST(%s AS BLOB)" % c for c in ("at", "key", "kind", "data"))
+    for seq, own, *rest in db.execute("SELECT seq, hash, %s FROM events WHERE run = ? ORDER BY seq" % as_bytes, (run,)):
         if seq != n + 1: return n + 1, "missing"
-        fields = (run.encode(), b"%d" % seq, at, key, kind, data)
+        fields, start = (run.encode(), b"%d" % seq, *rest), rest[2] == b"run.start"
         previous = hashlib.sha256(previous + b"".join(len(f).to_bytes(8, "big") + f for f in fields)).digest()
-        try: value = json.loads(data)
+        try: value = json.loads(rest[3])
         except ValueError: value = None
-        if previous != own or not isinstance(value, dict) or b"\0" in key + kind: return seq, "changed"
+        if previous != own or not isinstance(value, dict) or b"\0" in rest[1] + rest[2]: return seq, "changed"
         if seq == head_seq and own.hex() != head: aside.append("rewritten: not the head that was given")
-        said.update({c: value[c] for c in ("status",) + ("runbook", "title") * (kind == b"run.start") if isinstance(value.get(c), str)})
-        if kind == b"run.start":
-            runbook = value.get("source")
-            named.update((s["name"], s["digest"]) for s in value.get("sources") or ())
-        if kind == b"source": named[value["name"]] = value["digest"]
-        aside += ["blob " + d for d in [*blobs(value), *([runbook] if kind == b"run.start" and runbook else [])] if not sound(d)]
+        columns = ("status", "runbook", "title") if start else ("status",)
+        said.update((c, value[c]) for c in columns if isinstance(value.get(c), str))
+        if start: runbook = value.get("source")
+        for s in (value.get("sources") or ()) if start else [value] if rest[2] == b"source" else ():
+            named[s["name"]] = s["digest"]
+        aside += ["blob " + d for d in [*blobs(value), *([runbook] if start and runbook else [])] if not sound(d)]
         n = seq
-    row = db.execute("SELECT seq, head, status, runbook, title FROM runs WHERE id = ?", (run,)).fetchone()
+    *row, = db.execute("SELECT seq, head, status, runbook, title FROM runs WHERE id = ?", (run,)).fetchone()
     if n < max(row[0], head_seq): return n + 1, "cut off"
-    if row[:2] != (n, previous): aside.append("row")
-    aside += ["row: " + c for c, v in zip(("status", "runbook", "title"), row[2:]) if c in said and said[c] != (v or "")]
+    if row[:2] != [n, previous]: aside.append("row")
+    aside += ["row: " + c for c, v in zip(("status", "runbook", "title"), row[2:]) if said.get(c, v or "") != (v or "")]
     rows = dict(db.execute("SELECT name, digest FROM sources WHERE run = ?", (run,)))
-    aside += ["source " + k for k, d in rows.items() if d != named.get(k, runbook) or not sound(d)] + ["no source " + k for k in named if k not in rows]
+    aside += ["source " + k for k, d in rows.items() if d != named.get(k, runbook) or not sound(d)]
+    aside += ["no source " + k for k in named if k not in rows]
     return (0, aside[0]) if aside else (None, n)
 
 if __name__ == "__main__":
