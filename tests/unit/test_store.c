@@ -91,6 +91,24 @@ static void test_created_private(void **state)
     assert_int_equal(fx_number(deep, "PRAGMA user_version"), RB_SCHEMA_VERSION);
 }
 
+/* Two names of one file share the lock file and the owners. */
+static void test_symbolic_link(void **state)
+{
+    struct fixture *fx = *state;
+    char id[RB_RUN_ID_MAX], link[160];
+    struct rb_store *s;
+    struct rb_run_row row;
+    fx_open(fx);
+    struct rb_journal *j = fx_create(fx, fx->store, id);
+    snprintf(link, sizeof(link), "%s/link.db", fx->dir);
+    assert_int_equal(symlink(fx->path, link), 0);
+    assert_ok(fx, fx_open_at(fx, NULL, link, true, &s));
+    assert_string_equal(rb_store_path(s), rb_store_path(fx->store));
+    assert_int_equal(rb_store_claim_sync(s, id, &row, &fx->err), RB_EBUSY);
+    rb_store_close(s);
+    rb_journal_close(j);
+}
+
 static void test_network_file_systems(void **state)
 {
     (void)state;
@@ -542,6 +560,7 @@ int main(void)
         T(test_open_errors),
         T(test_newer_schema),
         T(test_created_private),
+        T(test_symbolic_link),
         T(test_network_file_systems),
         T(test_read_only_folder),
         T(test_reader),
