@@ -88,9 +88,11 @@ static int finish_body(lua_State *L, int status, lua_KContext ctx)
     return lua_gettop(L);
 }
 
-/* Body of every coroutine: (function, arguments…). */
+/* Body of every coroutine; upvalue 1: the script's function. */
 static int body(lua_State *L)
 {
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
     int status = lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, 0, finish_body);
     return finish_body(L, status, 0);
 }
@@ -101,8 +103,8 @@ static void push_new(lua_State *L)
     luaL_checktype(L, 1, LUA_TFUNCTION);
     check_live(L);
     lua_State *co = lua_newthread(L);
-    lua_pushcfunction(co, body);
     lua_pushvalue(L, 1);
+    lua_pushcclosure(L, body, 1);
     lua_xmove(L, co, 1);
     remember(L, -1, 0);
     rb_vm_of(L)->coroutines++;
