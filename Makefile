@@ -131,12 +131,16 @@ UNIT := $(patsubst tests/unit/%.c,$(O)/unit/%,$(sort $(wildcard tests/unit/test_
 RUN := tests/run --build $(B)
 T   :=
 
-unit-programs: $(UNIT)
+unit-programs: $(UNIT) $(O)/tests/lua/host
 test-programs: all unit-programs fault
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(O)/librbhost.a
 	$(say) "  link  $@"
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $< $(O)/librbhost.a $(ALL_LIBS) -lcmocka
+
+$(O)/tests/lua/host: $(O)/tests/lua/host.o $(O)/librbhost.a
+	$(say) "  link  $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(O)/librbhost.a $(ALL_LIBS)
 
 test: test-programs
 	$(Q)$(RUN) $(T)
@@ -152,7 +156,7 @@ lint:
 # state; every allocation failing in turn.
 asan ubsan gcstress oom:
 	$(call variant,$@) $(B)/$@/rbhost unit-programs fault
-	$(Q)$(RUN) --variant $@ --slow 6 $(or $(T),unit/ lua e2e/)
+	$(Q)$(RUN) --variant $@ --slow 6 $(or $(T),unit/ lua/ e2e/)
 
 demo: all
 	$(Q)RBHOST=$(abspath $(O)/rbhost) examples/demo/run
@@ -189,4 +193,4 @@ clean:
 .SECONDARY:
 FORCE:
 
--include $(MAIN_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(UNIT:$(O)/unit/%=$(O)/tests/unit/%.d)
+-include $(MAIN_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(UNIT:$(O)/unit/%=$(O)/tests/unit/%.d) $(O)/tests/lua/host.d
