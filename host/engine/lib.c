@@ -117,6 +117,7 @@ static int l_event(lua_State *L)
     struct rb_run *run = run_of(L);
     struct rb_task *task = rb_task_current(L);
     const char *kind = luaL_checkstring(L, 1);
+    lua_settop(L, 3);
     struct rb_buf *data = push_buf(L, DATA_MAX);
     struct rb_err err;
     if (rb_value_encode(L, 2, "value", &run->codec, data, &err))
@@ -167,21 +168,22 @@ static int l_pin(lua_State *L)
 
 static const struct rb_effect_type memo_type = {.kind = "memo"};
 
-static int l_memo(lua_State *L) /* → true, value when the journal holds it; else the key under which it is to be kept */
+static int l_memo_key(lua_State *L) /* → the key under which a memo is kept, does the journal hold it? */
 {
     struct rb_run *run = run_of(L);
     rb_task_check_waitable(L, "memo");
     char *made = rb_scope_next_key(rb_task_current(L)->scope);
     const char *key = lua_pushstring(L, made);
     free(made);
-    struct rb_keyed *k = run->mode == RB_RUN_REPLAY ? rb_replay_key(&run->replay, key) : NULL;
-    if (!k || !k->result)
-        return 1;
-    lua_pushboolean(L, 1);
-    rb_effect_new(L, sizeof(struct rb_effect), &memo_type, RB_CLASS_READ);
-    struct rb_effect *e = *(struct rb_effect **)lua_touserdata(L, -1);
-    lua_pop(L, 1);
-    return rb_effect_call_at(L, e, key);
+    const struct rb_keyed *k = run->mode == RB_RUN_REPLAY ? rb_replay_key(&run->replay, key) : NULL;
+    lua_pushboolean(L, k && k->result);
+    return 2;
+}
+
+static int l_memo_wait(lua_State *L) /* key → value, when the replay has come to it */
+{
+    const char *key = luaL_checkstring(L, 1);
+    return rb_effect_call_at(L, rb_effect_new(L, sizeof(struct rb_effect), &memo_type, RB_CLASS_READ), key);
 }
 
 static int l_plain(lua_State *L) /* value, what: raises when it is not plain data */
@@ -540,7 +542,7 @@ static const struct rb_binding own[] = {
     {"digest", l_digest}, {"undo", l_undo}, {"settled", l_settled}, {"undo_next", l_undo_next}, {"undo_done", l_undo_done},
     {"wall_us", l_wall_us}, {"random_bytes", l_random_bytes}, {"getenv", l_getenv}, {"info", l_info}, {"params", l_params}, {"header", l_header},
     {"error", l_error}, {"normalize", l_normalize}, {"error_text", l_error_text}, {"check_cancel", l_check_cancel},
-    {"memo", l_memo}, {"on_error", rb_task_on_error}, {"task_id", l_task_id}, {"set_on_doubt", l_set_on_doubt}, {"global", l_global}, {"parse_time", l_parse_time}, {"environ", l_environ}, {NULL, NULL},
+    {"memo_key", l_memo_key}, {"memo_wait", l_memo_wait}, {"on_error", rb_task_on_error}, {"task_id", l_task_id}, {"set_on_doubt", l_set_on_doubt}, {"global", l_global}, {"parse_time", l_parse_time}, {"environ", l_environ}, {NULL, NULL},
 };
 
 static const struct rb_binding *primitives;

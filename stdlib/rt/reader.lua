@@ -104,7 +104,7 @@ function M.place(call, path)
     return at
 end
 
--- Runs the text up to runbook{…}. Gives "none", "captured" and what it was called with, or "touched" (a global that is
+-- Runs the text up to the header. Gives "none", "captured" and what it was called with, or "touched" (a global that is
 -- not there) or "raised" and the error's text; then true when the text does not compile.
 local function run(text, file)
     local done = {}

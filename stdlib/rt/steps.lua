@@ -49,14 +49,19 @@ local function group(kind, title, stage, fn, ...)
     return r
 end
 
-local function titled(kind, title, stage, fn, ...)
-    host.scope_push(title)
-    local r = group(kind, title, stage, fn, ...)
-    host.scope_pop()
+--- What group() has brought back, raised or returned.
+local function open_up(r)
     if not r[1] then
         error(r[2], 0)
     end
     return table.unpack(r, 2, r.n)
+end
+
+local function titled(kind, title, stage, fn, ...)
+    host.scope_push(title)
+    local r = group(kind, title, stage, fn, ...)
+    host.scope_pop()
+    return open_up(r)
 end
 
 --- Wraps fn with the options that steps and checks share.
@@ -99,11 +104,16 @@ function M.step(title, opts, fn)
         local before = host.set_on_doubt(opts.on_doubt)
         local r = table.pack(xpcall(body, host.on_error))
         host.set_on_doubt(before)
-        if not r[1] then
-            error(r[2], 0)
-        end
-        return table.unpack(r, 2, r.n)
+        return open_up(r)
     end)
+end
+
+--- A check in the scope that is open.
+local function run_check(stage, text, fn, opts)
+    local before = host.set_reads_only(opts.acts and 0 or 1)
+    local r = group("check", text, stage, wrapped(opts, fn))
+    host.set_reads_only(before)
+    return r
 end
 
 --- One check, at once: an error or `false` is a failure. Only reads, unless acts = true.
@@ -117,13 +127,10 @@ function M.check(stage, text, fn, opts)
     base.expect("check", "the text", text, "string")
     base.expect("check", "the function", fn, "function")
     opts = base.options("check", opts)
-    local before = host.set_reads_only(opts.acts and 0 or 1)
-    local r = table.pack(pcall(titled, "check", text, stage, wrapped(opts, fn)))
-    host.set_reads_only(before)
-    if not r[1] then
-        error(r[2], 0)
-    end
-    return table.unpack(r, 2, r.n)
+    host.scope_push(text)
+    local r = run_check(stage, text, fn, opts)
+    host.scope_pop()
+    return open_up(r)
 end
 
 local function check_row(row, i)
@@ -149,7 +156,9 @@ local function run_rows(rows, failed)
         local where = {}
         for k = i, last do
             local row = rows[k]
-            where[host.spawn("row " .. k, M.check, row[1], row[2], row[3], { acts = row.acts, timeout = row.timeout, retry = row.retry })] = k
+            where[host.spawn(row[2], function()
+                return open_up(run_check(row[1], row[2], row[3], row))
+            end)] = k
         end
         for id, ok, e in host.wait_child do
             if not ok then
@@ -251,15 +260,15 @@ function M.memo(name, fn)
     base.expect("memo", "the name", name, "string")
     base.expect("memo", "the function", fn, "function")
     return base.in_scope(name, function()
-        local known, v = host.memo()
-        if known == true then
-            return v
+        local key, known = host.memo_key()
+        if known then
+            return host.memo_wait(key)
         end
-        v = fn()
+        local v = fn()
         if v ~= nil then
             host.plain(v, "what memo \"" .. name .. "\" returns")
         end
-        host.event("result", { op = "memo", ok = true, value = v }, known)
+        host.event("result", { op = "memo", ok = true, value = v }, key)
         return v
     end)
 end
