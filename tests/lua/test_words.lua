@@ -6,15 +6,16 @@ local ROOT = debug.getinfo(1, "S").source:match "^@(.-)tests/lua/[^/]*$"
 
 -- What the annotations declare: globals with their fields, and the fields of each class (with those that it inherits).
 local function annotations()
-    local globals, classes, class = {}, {}, nil
+    local globals, classes = {}, {}
+    local class
     for line in io.lines(ROOT .. "stdlib/meta/rbhost.lua") do
         local name, parent = line:match "^%-%-%-@class rbhost%.(%w+):? ?r?b?h?o?s?t?%.?(%w*)"
         if name then
-            class = {}
+            classes[name] = {}
+            class = classes[name]
             for k in pairs(classes[parent] or {}) do
                 class[k] = true
             end
-            classes[name] = class
         end
         local field = line:match "^%-%-%-@field ([%a_]+)"
         if field then
