@@ -7,17 +7,41 @@
 
 enum { RUN = 8 }; /* runs of so many are sorted by insertion first */
 
+/* An element without its Lua value, for lists of nothing but numbers or nothing but strings. */
+union plain {
+    lua_Number number;
+    lua_Integer integer;
+    struct {
+        const char *s; /* borrowed from the copy of the elements */
+        size_t len;
+    } text;
+};
+
 struct sorter {
     lua_State *L;
-    int values;     /* stack index: copy of the elements, 1 … n */
+    int values;      /* stack index: copy of the elements, 1 … n */
     bool comparator; /* at stack index 2 */
+    enum { MIXED, FLOATS, INTEGERS, STRINGS } kind;
+    union plain *plain; /* unless MIXED: element i is plain[i - 1] */
 };
+
+static bool text_before(const union plain *a, const union plain *b)
+{
+    int d = memcmp(a->text.s, b->text.s, a->text.len < b->text.len ? a->text.len : b->text.len);
+    return d != 0 ? d < 0 : a->text.len < b->text.len;
+}
 
 /* Does element a (a place in values) come before element b? */
 static bool before(struct sorter *s, uint32_t a, uint32_t b)
 {
     lua_State *L = s->L;
     rb_vm_tick(L);
+    switch (s->kind) {
+    case FLOATS: return s->plain[a - 1].number < s->plain[b - 1].number;
+    case INTEGERS: return s->plain[a - 1].integer < s->plain[b - 1].integer;
+    case STRINGS: return text_before(&s->plain[a - 1], &s->plain[b - 1]);
+    case MIXED: break;
+    }
     if (s->comparator)
         lua_pushvalue(L, 2);
     lua_rawgeti(L, s->values, a);
@@ -75,6 +99,31 @@ static uint32_t *sort(struct sorter *s, uint32_t *v, uint32_t *spare, size_t n)
     return v;
 }
 
+/* [-0, +1, e] prepares comparing without Lua where that gives the same (the locale is C: strings compare by their bytes). */
+static void look_at_elements(struct sorter *s, lua_Integer n)
+{
+    lua_State *L = s->L;
+    s->plain = lua_newuserdatauv(L, (size_t)n * sizeof *s->plain, 0);
+    for (lua_Integer i = 1; i <= n; i++) {
+        int type = lua_rawgeti(L, s->values, i);
+        int kind = type == LUA_TSTRING ? STRINGS : type != LUA_TNUMBER ? MIXED : lua_isinteger(L, -1) ? INTEGERS : FLOATS;
+        union plain *p = &s->plain[i - 1];
+        if (kind == STRINGS)
+            p->text.s = lua_tolstring(L, -1, &p->text.len);
+        else if (kind == INTEGERS)
+            p->integer = lua_tointeger(L, -1);
+        else if (kind == FLOATS)
+            p->number = lua_tonumber(L, -1);
+        lua_pop(L, 1);
+        if (kind == MIXED || (i > 1 && kind != (int)s->kind)) {
+            s->kind = MIXED;
+            return;
+        }
+        s->kind = kind;
+        rb_vm_tick(L);
+    }
+}
+
 /* table.sort(list [, comparator]). The list changes only when all went well. */
 int rb_lib_sort(lua_State *L)
 {
@@ -87,7 +136,7 @@ int rb_lib_sort(lua_State *L)
     if (!lua_isnoneornil(L, 2))
         luaL_checktype(L, 2, LUA_TFUNCTION);
     lua_settop(L, 2);
-    rb_vm_need(L, (double)n * (16 + 2 * sizeof(uint32_t)));
+    rb_vm_need(L, (double)n * (16 + sizeof(union plain) + 2 * sizeof(uint32_t)));
     lua_createtable(L, (int)n, 0); /* 3 */
     for (lua_Integer i = 1; i <= n; i++) {
         lua_geti(L, 1, i);
@@ -97,7 +146,9 @@ int rb_lib_sort(lua_State *L)
     uint32_t *places = lua_newuserdatauv(L, (size_t)n * 2 * sizeof *places, 0);
     for (lua_Integer i = 0; i < n; i++)
         places[i] = (uint32_t)i + 1;
-    struct sorter s = { .L = L, .values = 3, .comparator = !lua_isnil(L, 2) };
+    struct sorter s = { .L = L, .values = 3, .comparator = !lua_isnil(L, 2), .kind = MIXED };
+    if (!s.comparator)
+        look_at_elements(&s, n);
     const uint32_t *order = sort(&s, places, places + n, (size_t)n);
     for (lua_Integer i = 0; i < n; i++) {
         lua_rawgeti(L, 3, order[i]);

@@ -148,9 +148,10 @@ bool rb_lib_unwrap(lua_State *L, int index)
 
 static int l_read_only(lua_State *L)
 {
-    const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2);
-    return luaL_error(L, "%s.%s can not be assigned: '%s' is read-only", lua_tostring(L, lua_upvalueindex(1)), key,
-                      lua_tostring(L, lua_upvalueindex(1)));
+    const char *name = lua_tostring(L, lua_upvalueindex(1));
+    if (lua_type(L, 2) == LUA_TSTRING)
+        return luaL_error(L, "%s.%s can not be assigned: '%s' is read-only", name, lua_tostring(L, 2), name);
+    return luaL_error(L, "'%s' is read-only", name);
 }
 
 void rb_vm_protect(lua_State *L, const char *name)

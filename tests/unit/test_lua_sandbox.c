@@ -93,8 +93,8 @@ static void test_libraries_are_read_only(void **state)
         { "json.x = 1", "lua: t.lua:1: json.x can not be assigned: 'json' is read-only" },
         { "return pcall(rawset, table, 'insert', 1)", "false rawset: this table is read-only" },
         { "return pcall(setmetatable, math, {})", "false cannot change a protected metatable" },
-        { "return pcall(table.insert, os, 1)", "false os.number can not be assigned: 'os' is read-only" },
-        { "return pcall(table.move, { 1 }, 1, 1, 1, utf8)", "false utf8.number can not be assigned: 'utf8' is read-only" },
+        { "return pcall(table.insert, os, 1)", "false 'os' is read-only" },
+        { "return pcall(table.move, { 1 }, 1, 1, 1, utf8)", "false 'utf8' is read-only" },
         { "return getmetatable(string), getmetatable(''), getmetatable(_G)", "false false false" },
         { "return pcall(setmetatable, '', {})", "false bad argument #1 to 'setmetatable' (table expected, got string)" },
         /* neither pairs nor next hands out the table behind the face */
