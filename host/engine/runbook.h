@@ -19,16 +19,14 @@ int rb_runbook_read(const char *file, struct rb_buf *text, struct rb_err *err);
 /* The header of a file whose text is there already, as one JSON object:
  *   name        the header's, or the file's name without folder and ".lua"
  *   title       absent when the header has none
- *   has_header  false for a file that never calls runbook{…}
- *   params array, sorted by name, of {name, type, required, default, match, min, max, choices, of, help} (absent ones
- *   are absent)
- *   allow object of arrays of strings (an empty one is [], as in docs/journal.md): present and empty means that nothing
- *   is allowed, absent
- *               means the default
+ *   params      array, sorted by name, of {name, type, required, default, match, min, max, choices, of, help}, of which
+ *               all but name and type may be absent
+ *   allow       object of arrays of strings (an empty one is [], as in docs/journal.md): present and empty means that
+ *               nothing is allowed, absent means the default
  *   lock        text; {param} stands for a parameter's value
  *   timeout     seconds (integer or float), and timeout_text as it is written
  *   on_failure  "ask" | "undo" | "leave" · notify {event: [channel …]} · env [name …]
- * RB_EINVAL: the file does not compile ("file:line: …", with the line and a caret), the header raises, or it is wrong:
+ * RB_EINVAL: the file does not compile ("file:line: …", with the line and a caret), the header raises, or it is wrong;
  * then all of its problems, one a line. */
 int rb_header_read(const char *file, const char *text, size_t n, struct rb_buf *json, struct rb_err *err);
 

@@ -153,7 +153,7 @@ local function run(text, file)
         type(why) == "string" and why or "the header raised " .. phrase.show(why)
 end
 
---- The header of a file: a table {params = …, …, has_header = boolean}, or nil and the text of all that is wrong. When
+--- The header of a file: a table {name = …, params = …, …}, or nil and the text of all that is wrong. When
 --- the header itself is wrong, also the list of its problems (path, at, text), for the linter.
 ---@param text string
 ---@param file string its name, for messages and for the default of `name`
@@ -187,7 +187,6 @@ function M.header(text, file)
         end
     end
     data = data or { params = {} }
-    data.has_header = outcome == "captured"
     data.name = data.name or file:match("([^/]*)$"):gsub("%.lua$", "")
     return data
 end

@@ -21,23 +21,23 @@ function TestReader.test_no_header()
         "local runbook = print runbook{}",
         "return 'runbook'",
     } do
-        lu.assertEquals(read(text), { name = "up", params = {}, has_header = false })
+        lu.assertEquals(read(text), { name = "up", params = {} })
     end
 end
 
 function TestReader.test_a_header_and_nothing_of_the_body()
     lu.assertEquals(
         read "local r = require 'rollout'\nlocal p = runbook{ name = 'x' }\nerror('the body ran')",
-        { name = "x", params = {}, has_header = true }
+        { name = "x", params = {} }
     )
     lu.assertEquals(
         read "#!/usr/bin/env rbhost\nreturn runbook{}",
-        { name = "up", params = {}, has_header = true }
+        { name = "up", params = {} }
     )
-    lu.assertEquals(read "\xEF\xBB\xBFrunbook{}", { name = "up", params = {}, has_header = true })
+    lu.assertEquals(read "\xEF\xBB\xBFrunbook{}", { name = "up", params = {} })
     lu.assertEquals(
         read "local v = '^v' .. '%d+$'\nrunbook{ params = { v = { 'string', match = v } } }",
-        { name = "up", params = { { name = "v", type = "string", match = "^v%d+$" } }, has_header = true }
+        { name = "up", params = { { name = "v", type = "string", match = "^v%d+$" } } }
     )
 end
 

@@ -33,8 +33,9 @@ local function annotations()
 end
 
 local LUA = {}
-for name in ([[assert error getmetatable setmetatable ipairs load next pairs pcall xpcall rawequal rawget rawlen rawset
-    require select tonumber tostring type collectgarbage _VERSION _G string table math utf8 os coroutine]]):gmatch "%S+" do
+for name in ([[assert error getmetatable setmetatable ipairs load next pairs pcall xpcall rawequal rawget rawlen
+    rawset require select tonumber tostring type collectgarbage _VERSION _G string table math utf8 os
+    coroutine]]):gmatch "%S+" do
     LUA[name] = true
 end
 

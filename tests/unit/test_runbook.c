@@ -128,7 +128,7 @@ static void a_file_that_is_too_large(void **state)
     write_bytes(text, RB_RUNBOOK_MAX);
     free(text);
     assert_int_equal(rb_runbook_describe(f.path, &f.out, &f.err), 0);
-    assert_string_equal(rb_buf_text(&f.out), "{\"has_header\":false,\"name\":\"up\",\"params\":[]}");
+    assert_string_equal(rb_buf_text(&f.out), "{\"name\":\"up\",\"params\":[]}");
 }
 
 /* -- headers ------------------------------------------------------------------------------------------------------- */
@@ -144,7 +144,7 @@ static void a_header_as_json(void **state)
                "error 'the body ran'\n");
     assert_int_equal(rb_runbook_describe(f.path, &f.out, &f.err), 0);
     assert_string_equal(rb_buf_text(&f.out),
-                        "{\"allow\":[],\"has_header\":true,\"name\":\"promote\",\"params\":["
+                        "{\"allow\":[],\"name\":\"promote\",\"params\":["
                         "{\"default\":false,\"name\":\"dry\",\"type\":\"boolean\"},"
                         "{\"default\":[],\"name\":\"env\",\"type\":\"list\"},"
                         "{\"default\":3,\"name\":\"n\",\"type\":\"integer\"},"
