@@ -13,9 +13,11 @@
  * - on_done is called from a callback of the loop only. Whoever changes the state from elsewhere arms `look`. */
 #include "io/proc.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -205,6 +207,40 @@ static bool group_alive(const struct rb_proc *p)
     return kill(-p->pid, 0) == 0 || errno == EPERM;
 }
 
+/* Is a member left that has not ended? In a container whose first process reaps nothing the dead ones stay for ever, and a signal of 0
+ * can not tell them. Looks at /proc, and only while a group that was told to end is still there. */
+static bool group_works(const struct rb_proc *p)
+{
+    if (!group_alive(p))
+        return false;
+    DIR *proc = opendir("/proc");
+    if (!proc)
+        return true;
+    bool works = false, seen = false;
+    struct dirent *entry;
+    while (!works && (entry = readdir(proc))) {
+        char path[300], stat[512], state = 0;
+        int group = 0;
+        if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
+            continue;
+        snprintf(path, sizeof(path), "/proc/%s/stat", entry->d_name);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : read(fd, stat, sizeof(stat) - 1);
+        if (fd >= 0)
+            close(fd);
+        if (n <= 0)
+            continue;
+        stat[n] = '\0';
+        const char *after_name = strrchr(stat, ')'); /* proc(5): pid (name) state ppid pgrp */
+        if (!after_name || sscanf(after_name + 1, " %c %*d %d", &state, &group) != 2 || group != (int)p->pid)
+            continue;
+        seen = true;
+        works = state != 'Z' && state != 'X';
+    }
+    closedir(proc);
+    return works || !seen; /* a group that /proc does not show is taken at its word */
+}
+
 static void signal_group(const struct rb_proc *p, int signum)
 {
     if (group_alive(p))
@@ -254,7 +290,7 @@ static void settle(struct rb_proc *p)
 {
     if (!p->ended || p->finished)
         return;
-    if (p->told && !p->killed && group_alive(p)) {
+    if (p->told && !p->killed && group_works(p)) {
         if (!rb_timer_armed(&p->look)) {
             rb_timer_arm_ms(&p->look, p->look_ms);
             p->look_ms = p->look_ms * 2 < LOOK_LAST_MS ? p->look_ms * 2 : LOOK_LAST_MS;
