@@ -5,6 +5,7 @@ local options = require "rt.lint_options"
 local parse = require "rt.parse"
 local plain = require "rt.plain"
 local reader = require "rt.reader"
+local tree = require "rt.tree"
 local words = require "rt.words"
 
 local M = {}
@@ -13,11 +14,11 @@ local BITWISE = { ["~"] = true, ["|"] = true, ["&"] = true }
 
 -- A global name, or a field of a library: (node of kind Name or Index, the node around it).
 local function check_global(node, above, report)
-    local path = parse.global_path(node)
+    local path = tree.global_path(node)
     if not path then
         return
     end
-    local whole = above and above.tag == "Index" and above[1] == node and parse.global_path(above)
+    local whole = above and above.tag == "Index" and above[1] == node and tree.global_path(above)
     local root, field = path:match("^([^.]*)%.?(.*)$")
     if node.tag == "Name" then
         if root == "_ENV" or words.globals[root] then
@@ -35,11 +36,8 @@ local function check_global(node, above, report)
         if not words.globals[field] then
             report(node.at, "error", words.unknown_global(field))
         end
-    elseif
-        type(words.globals[root]) == "table"
-        and not field:find(".", 1, true)
-        and not words.globals[root][field]
-    then
+    elseif type(words.globals[root]) == "table"
+ and not words.globals[root][field] then
         report(node.at, "error", words.unknown_field(root, field))
     end
 end
@@ -47,7 +45,7 @@ end
 local function check_set(node, report)
     for i = 1, node.n do
         local target = node[i]
-        local path = parse.global_path(target)
+        local path = tree.global_path(target)
         target.assigned = true
         if path and target.tag == "Name" then
             local word = node.is_function and "local function" or "local"
@@ -104,8 +102,8 @@ local function check_waits(node, path, report)
     end
     for i = node.tag == "Method" and 3 or 2, #node do
         if node[i].tag == "Function" then
-            parse.walk(node[i], function(inner)
-                local op = inner.tag == "Call" and parse.global_path(inner[1])
+            tree.walk(node[i], function(inner)
+                local op = inner.tag == "Call" and tree.global_path(inner[1])
                 if op and words.waits[op] then
                     report(
                         inner.at,
@@ -121,8 +119,8 @@ local function check_waits(node, path, report)
     end
 end
 
-local function check_header(tree, text, file, report)
-    local calls = parse.calls(tree, "runbook")
+local function check_header(root, text, file, report)
+    local calls = tree.calls(root, "runbook")
     for i = 2, #calls do
         report(calls[i].at, "error", "runbook{…} is called a second time")
     end
@@ -165,15 +163,15 @@ function M.check(text, file)
         findings[1].column = caret and #caret + 1 or 1
         return findings
     end
-    local tree = parse.tree(text)
-    parse.walk(tree, function(node, above)
+    local root = parse.tree(text)
+    tree.walk(root, function(node, above)
         local tag = node.tag
         if tag == "Set" then
             check_set(node, report)
         elseif tag == "Binary" then
             check_bitwise(node, report)
         elseif tag == "Call" or tag == "Method" then
-            local path = tag == "Call" and parse.global_path(node[1])
+            local path = tag == "Call" and tree.global_path(node[1])
             check_waits(node, path, report)
             if tag == "Call" then
                 options.check_call(node, path, report)
@@ -182,7 +180,7 @@ function M.check(text, file)
             check_global(node, above, report)
         end
     end)
-    check_header(tree, text, file, report)
+    check_header(root, text, file, report)
     table.sort(findings, function(a, b)
         if a.line ~= b.line then
             return a.line < b.line

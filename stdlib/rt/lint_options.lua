@@ -1,5 +1,5 @@
 -- The part of the static check that knows the verbs: literal option tables, checklists and their rows, checks that act.
-local parse = require "rt.parse"
+local tree = require "rt.tree"
 local words = require "rt.words"
 
 local M = {}
@@ -74,8 +74,8 @@ end
 -- Commands directly in the function of a check that does not say acts = true. A `read` whose value is not literal is
 -- the author's word.
 local function check_reads(fn, report)
-    parse.walk(fn, function(node)
-        local path = node.tag == "Call" and parse.global_path(node[1])
+    tree.walk(fn, function(node)
+        local path = node.tag == "Call" and tree.global_path(node[1])
         if path == "exec" or path == "exec.sh" then
             local opts = argument(node, 2)
             local read = opts and opts.tag == "Table" and item(opts, "read")
@@ -135,7 +135,7 @@ end
 ---@param report fun(at: integer, level: string, text: string)
 function M.check_call(call, path, report)
     local callee = call[1]
-    if callee.tag == "Call" and parse.global_path(callee[1]) == "checklist" then
+    if callee.tag == "Call" and tree.global_path(callee[1]) == "checklist" then
         local rows = argument(call, 1)
         if rows and rows.tag == "Table" then
             check_rows(rows, report)

@@ -5,6 +5,7 @@ local header = require "rt.header"
 local lexer = require "rt.lexer"
 local parse = require "rt.parse"
 local phrase = require "rt.phrase"
+local tree = require "rt.tree"
 
 local M = {}
 
@@ -73,7 +74,7 @@ end
 
 -- The first call of the global `runbook` in a text that compiles, and its place; nil when there is none.
 local function find_call(text)
-    local call = parse.calls(parse.tree(text), "runbook")[1]
+    local call = tree.calls(parse.tree(text), "runbook")[1]
     if call then
         local line, column = lexer.locator(text)(call.at)
         return call, line, column
@@ -202,7 +203,7 @@ function M.requires(text, file)
     elseif not text:find("require", 1, true) then
         return {}
     end
-    return parse.requires(parse.tree(text))
+    return tree.requires(parse.tree(text))
 end
 
 M.compile = compile

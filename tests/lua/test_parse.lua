@@ -2,6 +2,7 @@
 local lu = require "luaunit"
 local lexer = require "rt.lexer"
 local parse = require "rt.parse"
+local tree = require "rt.tree"
 
 local ROOT = debug.getinfo(1, "S").source:match("^@(.-)tests/lua/[^/]*$")
 
@@ -62,7 +63,7 @@ TestParse = {}
 
 local function globals(text)
     local names = {}
-    parse.walk(parse.tree(text), function(node)
+    tree.walk(parse.tree(text), function(node)
         if node.tag == "Name" and not node.decl and not node.env then
             names[#names + 1] = node.name
         end
