@@ -1,4 +1,5 @@
-/* Owns the distance between words (optimal string alignment of Damerau and Levenshtein) and how far a hint may reach. Knows nothing of who asks. */
+/* Owns the distance between words (optimal string alignment of Damerau and Levenshtein) and how far a hint may reach.
+ * Knows nothing of who asks. */
 #include <ctype.h>
 #include <string.h>
 

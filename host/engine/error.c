@@ -1,4 +1,5 @@
-/* Owns the shape of errors as Lua values and their text. Knows nothing of what kinds there are beyond "lua", nor of who catches them. */
+/* Owns the shape of errors as Lua values and their text. Knows nothing of what kinds there are beyond "lua", nor of who
+ * catches them. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +23,8 @@ static const char *string_field(lua_State *L, int index, const char *field)
     return lua_tostring(L, -1);
 }
 
-/* One line: where: message. Line breaks inside the message stay a person's: they become "; " so that a log keeps its lines. */
+/* One line: where: message. Line breaks inside the message stay a person's: they become "; " so that a log keeps its
+ * lines. */
 static int l_error_tostring(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -134,7 +136,8 @@ const char *rb_error_kind(lua_State *L, int index)
     return kind;
 }
 
-/* Lua puts "file:line: " before the message of an error that it raises itself: how long is that prefix? 0: there is none. */
+/* Lua puts "file:line: " before the message of an error that it raises itself: how long is that prefix? 0: there is
+ * none. */
 static size_t place_length(const char *s)
 {
     for (const char *p = strchr(s, ':'); p; p = strchr(p + 1, ':')) {
@@ -183,7 +186,8 @@ void rb_error_normalize(lua_State *L, int index)
 /* Protected: a script's __tostring may raise. (value) → text */
 static int to_text(lua_State *L)
 {
-    if (lua_type(L, 1) == LUA_TTABLE && luaL_getmetafield(L, 1, "__tostring") == LUA_TNIL && string_field(L, 1, "message"))
+    if (lua_type(L, 1) == LUA_TTABLE && luaL_getmetafield(L, 1, "__tostring") == LUA_TNIL &&
+        string_field(L, 1, "message"))
         return 1; /* a table that looks like an error */
     lua_settop(L, 1);
     if (lua_isnil(L, 1))

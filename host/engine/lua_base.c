@@ -1,9 +1,9 @@
-/* Owns the basic functions of the sandbox: protected calls, metatables, raw access, tostring. Knows nothing of tasks: a cancellation is only a
- * depth in vm->context.
+/* Owns the basic functions of the sandbox: protected calls, metatables, raw access, tostring. Knows nothing of tasks: a
+ * cancellation is only a depth in vm->context.
  *
- * Protected calls of a task are numbered from the outside, 1, 2, …; context->depth is the number of the innermost. A cancellation that was raised
- * below number n passes through n, n-1, … 1, whatever the script does; unwind_depth goes down with it, so that calls which <close> handlers make
- * on the way are not taken for those. */
+ * Protected calls of a task are numbered from the outside, 1, 2, …; context->depth is the number of the innermost. A
+ * cancellation that was raised below number n passes through n, n-1, … 1, whatever the script does; unwind_depth goes
+ * down with it, so that calls which <close> handlers make on the way are not taken for those. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@
 #include "engine/lua_lib.h"
 #include "engine/value.h"
 
-/* -- protected calls ----------------------------------------------------------------------------------------------------------- */
+/* -- protected calls ----------------------------------------------------------------------------------------------- */
 
 int rb_lib_enter(lua_State *L)
 {
@@ -92,7 +92,7 @@ static int l_xpcall(lua_State *L)
     return finish_pcall(L, status, 2);
 }
 
-/* -- text ---------------------------------------------------------------------------------------------------------------------- */
+/* -- text ---------------------------------------------------------------------------------------------------------- */
 
 const char *rb_lib_tostring(lua_State *L, int index, size_t *len)
 {
@@ -125,7 +125,7 @@ static int l_tostring(lua_State *L)
     return 1;
 }
 
-/* -- tables -------------------------------------------------------------------------------------------------------------------- */
+/* -- tables -------------------------------------------------------------------------------------------------------- */
 
 static void refuse_field(lua_State *L, const char *field, const char *why)
 {
@@ -143,7 +143,8 @@ static int l_setmetatable(lua_State *L)
     if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
         return luaL_error(L, "cannot change a protected metatable");
     if (type == LUA_TTABLE) {
-        refuse_field(L, "__gc", "when it runs depends on the collector; use a to-be-closed variable (local x <close> = …)");
+        refuse_field(L, "__gc",
+                     "when it runs depends on the collector; use a to-be-closed variable (local x <close> = …)");
         refuse_field(L, "__mode", "what a weak table holds depends on the collector");
     }
     lua_settop(L, 2);
@@ -182,7 +183,7 @@ static int l_rawlen(lua_State *L)
     return 1;
 }
 
-/* -- the rest ------------------------------------------------------------------------------------------------------------------ */
+/* -- the rest ------------------------------------------------------------------------------------------------------ */
 
 /* The count differs from process to process: for looking at, never for deciding. */
 static int l_collectgarbage(lua_State *L)
@@ -195,19 +196,14 @@ static int l_collectgarbage(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    { "pcall", l_pcall },
-    { "xpcall", l_xpcall },
-    { "tostring", l_tostring },
-    { "setmetatable", l_setmetatable },
-    { "rawget", l_rawget },
-    { "rawset", l_rawset },
-    { "rawlen", l_rawlen },
-    { "collectgarbage", l_collectgarbage },
-    { NULL, NULL },
+    {"pcall", l_pcall},   {"xpcall", l_xpcall}, {"tostring", l_tostring}, {"setmetatable", l_setmetatable},
+    {"rawget", l_rawget}, {"rawset", l_rawset}, {"rawlen", l_rawlen},     {"collectgarbage", l_collectgarbage},
+    {NULL, NULL},
 };
 
 /* Taken over from Lua as they are. */
-static const char *const plain[] = { "assert", "error", "getmetatable", "ipairs", "rawequal", "select", "tonumber", "type", "_VERSION", NULL };
+static const char *const plain[] = {"assert", "error",    "getmetatable", "ipairs",   "rawequal",
+                                    "select", "tonumber", "type",         "_VERSION", NULL};
 
 void rb_lib_base(lua_State *L, int env, int real)
 {

@@ -7,7 +7,7 @@
 
 #include "engine/lua_lib.h"
 
-/* -- base64 (RFC 4648): padded with the standard alphabet, without padding with the one for URLs ---------------------------------------------- */
+/* -- base64 (RFC 4648): padded with the standard alphabet, without padding with the one for URLs ------------------- */
 
 static const char standard[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char for_urls[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -72,7 +72,8 @@ static int decode(lua_State *L, const char *alphabet, bool padded, const char *f
     else if (n % 4 == 3)
         good = good && (bits & 3) == 0;
     if (!good)
-        return luaL_error(L, "%s: this is not complete base64 text (%s padding)", function, padded ? "with" : "without");
+        return luaL_error(L, "%s: this is not complete base64 text (%s padding)", function,
+                          padded ? "with" : "without");
     luaL_pushresultsize(&b, len);
     return 1;
 }
@@ -100,13 +101,13 @@ static int l_decode_url(lua_State *L)
 void rb_lib_base64(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "encode", l_encode },         { "decode", l_decode }, { "encode_url", l_encode_url },
-        { "decode_url", l_decode_url }, { NULL, NULL },
+        {"encode", l_encode},         {"decode", l_decode}, {"encode_url", l_encode_url},
+        {"decode_url", l_decode_url}, {NULL, NULL},
     };
     luaL_newlib(L, functions);
 }
 
-/* -- hash and hmac (RFC 2104), as lower-case hex -------------------------------------------------------------------------------------------- */
+/* -- hash and hmac (RFC 2104), as lower-case hex ------------------------------------------------------------------- */
 
 static int push_hex(lua_State *L, const uint8_t *sum, size_t n)
 {
@@ -120,29 +121,29 @@ static int push_hex(lua_State *L, const uint8_t *sum, size_t n)
     return 1;
 }
 
-#define HASH(name, SIZE)                                                          \
-    static int l_##name(lua_State *L)                                             \
-    {                                                                             \
-        size_t n;                                                                 \
-        const char *s = luaL_checklstring(L, 1, &n);                              \
-        struct name##_ctx ctx;                                                    \
-        uint8_t sum[SIZE];                                                        \
-        name##_init(&ctx);                                                        \
-        name##_update(&ctx, n, (const uint8_t *)s);                               \
-        name##_digest(&ctx, sizeof sum, sum);                                     \
-        return push_hex(L, sum, sizeof sum);                                      \
-    }                                                                             \
-    static int l_hmac_##name(lua_State *L)                                        \
-    {                                                                             \
-        size_t nkey, n;                                                           \
-        const char *key = luaL_checklstring(L, 1, &nkey);                         \
-        const char *s = luaL_checklstring(L, 2, &n);                              \
-        struct hmac_##name##_ctx ctx;                                             \
-        uint8_t sum[SIZE];                                                        \
-        hmac_##name##_set_key(&ctx, nkey, (const uint8_t *)key);                  \
-        hmac_##name##_update(&ctx, n, (const uint8_t *)s);                        \
-        hmac_##name##_digest(&ctx, sizeof sum, sum);                              \
-        return push_hex(L, sum, sizeof sum);                                      \
+#define HASH(name, SIZE) \
+    static int l_##name(lua_State *L) \
+    { \
+        size_t n; \
+        const char *s = luaL_checklstring(L, 1, &n); \
+        struct name##_ctx ctx; \
+        uint8_t sum[SIZE]; \
+        name##_init(&ctx); \
+        name##_update(&ctx, n, (const uint8_t *)s); \
+        name##_digest(&ctx, sizeof sum, sum); \
+        return push_hex(L, sum, sizeof sum); \
+    } \
+    static int l_hmac_##name(lua_State *L) \
+    { \
+        size_t nkey, n; \
+        const char *key = luaL_checklstring(L, 1, &nkey); \
+        const char *s = luaL_checklstring(L, 2, &n); \
+        struct hmac_##name##_ctx ctx; \
+        uint8_t sum[SIZE]; \
+        hmac_##name##_set_key(&ctx, nkey, (const uint8_t *)key); \
+        hmac_##name##_update(&ctx, n, (const uint8_t *)s); \
+        hmac_##name##_digest(&ctx, sizeof sum, sum); \
+        return push_hex(L, sum, sizeof sum); \
     }
 
 HASH(md5, MD5_DIGEST_SIZE)
@@ -153,7 +154,7 @@ HASH(sha512, SHA512_DIGEST_SIZE)
 void rb_lib_hash(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "md5", l_md5 }, { "sha1", l_sha1 }, { "sha256", l_sha256 }, { "sha512", l_sha512 }, { NULL, NULL },
+        {"md5", l_md5}, {"sha1", l_sha1}, {"sha256", l_sha256}, {"sha512", l_sha512}, {NULL, NULL},
     };
     luaL_newlib(L, functions);
 }
@@ -161,8 +162,7 @@ void rb_lib_hash(lua_State *L)
 void rb_lib_hmac(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "md5", l_hmac_md5 },       { "sha1", l_hmac_sha1 }, { "sha256", l_hmac_sha256 },
-        { "sha512", l_hmac_sha512 }, { NULL, NULL },
+        {"md5", l_hmac_md5}, {"sha1", l_hmac_sha1}, {"sha256", l_hmac_sha256}, {"sha512", l_hmac_sha512}, {NULL, NULL},
     };
     luaL_newlib(L, functions);
 }

@@ -1,9 +1,11 @@
-/* Owns coroutines of scripts. Stands on Lua's own library, whose resume and yield it calls as functions, and adds what a host with waiting
- * operations needs. Knows nothing of tasks and operations.
+/* Owns coroutines of scripts. Stands on Lua's own library, whose resume and yield it calls as functions, and adds what
+ * a host with waiting operations needs. Knows nothing of tasks and operations.
  *
- * 1. An await inside a coroutine: the engine yields &rb_await_sentinel; resume sees it, yields it on, and goes on with the coroutine when it is
+ * 1. An await inside a coroutine: the engine yields &rb_await_sentinel; resume sees it, yields it on, and goes on with
+ *    the coroutine when it is
  *    resumed itself. The script's coroutine counts as "normal" meanwhile, and nobody else can resume or close it.
- * 2. A coroutine's body runs in a protected call of its own coroutine: when it fails, its to-be-closed variables are closed at once and may wait.
+ * 2. A coroutine's body runs in a protected call of its own coroutine: when it fails, its to-be-closed variables are
+ *    closed at once and may wait.
  * 3. resume is a protected call (lua_base.c): it holds up neither a dead VM nor a cancellation.
  * 4. Only what coroutine.create and wrap have made can be resumed, yielded from and closed: never a task of the host.
  * 5. Caps: 5.4.4 crashes in a chain of 20,000 coroutines that close each other. */
@@ -18,7 +20,8 @@ enum {
     MAX_CLOSING = 30,
 };
 
-/* In the registry: coroutine → protected calls that were open inside it when it yielded (+ AWAITING, CLOSING). Weak. What is not in it is dead or not ours. */
+/* In the registry: coroutine → protected calls that were open inside it when it yielded (+ AWAITING, CLOSING). Weak.
+ * What is not in it is dead or not ours. */
 static const char registry_key = 0;
 #define AWAITING ((lua_Integer)1 << 32)
 #define CLOSING ((lua_Integer)1 << 33)
@@ -136,9 +139,12 @@ static const char *status_of(lua_State *L)
     lua_pushcfunction(L, rb_vm_of(L)->real.status);
     lua_pushvalue(L, 1);
     lua_call(L, 1, 1);
-    const char *status = lua_tostring(L, -1); /* a literal of Lua's library: stays in use by it */
+    static const char *const names[] = {"suspended", "running", "normal", "dead"};
+    size_t i = 0;
+    while (i + 1 < RB_COUNT(names) && strcmp(names[i], lua_tostring(L, -1)) != 0)
+        i++;
     lua_pop(L, 1);
-    return status[0] == 's' ? ours ? "suspended" : "normal" : status[0] == 'r' ? "running" : status[0] == 'n' ? "normal" : "dead";
+    return i == 0 && !ours ? "normal" : names[i];
 }
 
 static int l_status(lua_State *L)
@@ -148,14 +154,16 @@ static int l_status(lua_State *L)
     return 1;
 }
 
-/* -- resume -------------------------------------------------------------------------------------------------------------------- */
+/* -- resume -------------------------------------------------------------------------------------------------------- */
 
-/* What has to outlive an await, in a lua_KContext: number of the protected call, wrap or resume, called from where nothing can wait. */
+/* What has to outlive an await, in a lua_KContext: number of the protected call, wrap or resume, called from where
+ * nothing can wait. */
 enum { BLOCKED = 1, WRAP = 2, NUMBER = 4 };
 
 static int go_on(lua_State *L, int status, lua_KContext ctx);
 
-/* Results of resume are (ok, values…); wrap returns the values or raises the error, with the place of the call before it if it is text. */
+/* Results of resume are (ok, values…); wrap returns the values or raises the error, with the place of the call before
+ * it if it is text. */
 static int give(lua_State *L, int results, bool wrap)
 {
     if (!wrap)
@@ -178,13 +186,15 @@ static int run(lua_State *L, lua_KContext ctx)
     int results = vm->real.resume(L);
     bool ok = lua_toboolean(L, -results);
     struct rb_vm_context *context = vm->context; /* of this task, also when others ran meanwhile */
-    if (ok && results == 2 && lua_islightuserdata(L, -1) && lua_touserdata(L, -1) == (void *)(uintptr_t)&rb_await_sentinel) {
+    if (ok && results == 2 && lua_islightuserdata(L, -1) &&
+        lua_touserdata(L, -1) == (void *)(uintptr_t)&rb_await_sentinel) {
         remember(L, 1, AWAITING);
         lua_settop(L, 1);
         lua_pushcfunction(L, vm->real.yield);
         lua_pushlightuserdata(L, (void *)(uintptr_t)&rb_await_sentinel);
         lua_callk(L, 1, 0, ctx, go_on);
-        return luaL_error(L, "a wait could not be passed on to the task"); /* the engine has asked rb_vm_can_wait before */
+        /* Only when L can not yield, and then the engine, having asked rb_vm_can_wait, does not wait. */
+        return luaL_error(L, "a wait could not be passed on to the task");
     }
     int number = (int)(ctx / NUMBER);
     int inner = context->depth - number;
@@ -258,7 +268,7 @@ static int l_wrap(lua_State *L)
     return 1;
 }
 
-/* -- the rest ------------------------------------------------------------------------------------------------------------------- */
+/* -- the rest ------------------------------------------------------------------------------------------------------ */
 
 /* Is L a coroutine of the script that may yield? */
 static bool may_yield(lua_State *L, lua_State *co)
@@ -279,8 +289,9 @@ static int l_yield(lua_State *L)
         lua_pushthread(L);
         if (known(L, -1, &inner) && (inner & CLOSING))
             return luaL_error(L, "attempt to yield in a coroutine that is being closed");
-        return luaL_error(L, known(L, -1, &inner) ? "attempt to yield across a C-call boundary (inside table.sort, gsub, require …)"
-                                                  : "attempt to yield from outside a coroutine");
+        return luaL_error(L, known(L, -1, &inner)
+                                 ? "attempt to yield across a C-call boundary (inside table.sort, gsub, require …)"
+                                 : "attempt to yield from outside a coroutine");
     }
     return rb_vm_of(L)->real.yield(L);
 }
@@ -341,9 +352,9 @@ void rb_lib_coroutine(lua_State *L, int real)
 {
     (void)real;
     static const luaL_Reg functions[] = {
-        { "create", l_create },   { "resume", l_resume }, { "wrap", l_wrap },
-        { "yield", l_yield },     { "status", l_status }, { "isyieldable", l_isyieldable },
-        { "running", l_running }, { "close", l_close },   { NULL, NULL },
+        {"create", l_create},   {"resume", l_resume}, {"wrap", l_wrap},
+        {"yield", l_yield},     {"status", l_status}, {"isyieldable", l_isyieldable},
+        {"running", l_running}, {"close", l_close},   {NULL, NULL},
     };
     luaL_newlib(L, functions);
 }

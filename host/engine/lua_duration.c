@@ -1,4 +1,5 @@
-/* Owns the spelling of durations: "90s", "1h30m", "1.5h", "500ms"; a bare number is seconds. Knows nothing of what they are for. */
+/* Owns the spelling of durations: "90s", "1h30m", "1.5h", "500ms"; a bare number is seconds. Knows nothing of what they
+ * are for. */
 #include <ctype.h>
 #include <math.h>
 #include <string.h>
@@ -8,14 +9,16 @@
 static const struct unit {
     const char *name;
     int64_t us;
-} units[] = { /* largest first, the order in which they may follow each other */
-    { "w", INT64_C(604800000000) }, { "d", INT64_C(86400000000) }, { "h", INT64_C(3600000000) }, { "m", INT64_C(60000000) },
-    { "s", INT64_C(1000000) },      { "ms", INT64_C(1000) },
+} units[] = {
+    /* largest first, the order in which they may follow each other */
+    {"w", INT64_C(604800000000)}, {"d", INT64_C(86400000000)}, {"h", INT64_C(3600000000)},
+    {"m", INT64_C(60000000)},     {"s", INT64_C(1000000)},     {"ms", INT64_C(1000)},
 };
 
 #define LONGEST_US INT64_C(1000000000000000000) /* 10^12 seconds */
 
-/* Digits with an optional fraction times factor, exact to the microsecond (what is finer is cut). Returns the number of bytes read, 0: none. */
+/* Digits with an optional fraction times factor, exact to the microsecond (what is finer is cut). Returns the number of
+ * bytes read, 0: none. */
 static size_t read_number(const char *s, size_t n, int64_t factor, int64_t *us)
 {
     size_t i = 0;
@@ -81,7 +84,8 @@ int rb_lib_duration_us(const char *s, size_t n, int64_t *us)
     return 0;
 }
 
-/* duration.parse("1h30m") → 5400: seconds, an integer where it is one. Numbers are seconds already. Raises for anything else. */
+/* duration.parse("1h30m") → 5400: seconds, an integer where it is one. Numbers are seconds already. Raises for anything
+ * else. */
 static int l_parse(lua_State *L)
 {
     if (lua_type(L, 1) == LUA_TNUMBER) {
@@ -128,6 +132,6 @@ static int l_format(lua_State *L)
 
 void rb_lib_duration(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "parse", l_parse }, { "format", l_format }, { NULL, NULL } };
+    static const luaL_Reg functions[] = {{"parse", l_parse}, {"format", l_format}, {NULL, NULL}};
     luaL_newlib(L, functions);
 }

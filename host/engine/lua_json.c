@@ -1,7 +1,9 @@
-/* Owns json of the sandbox: plain JSON for the outside world (the journal's own text, which keeps bytes and more, is value.c's). Encoding walks the
- * Lua values directly, with keys in order, so that equal values give equal text; decoding is jansson's parser.
+/* Owns json of the sandbox: plain JSON for the outside world (the journal's own text, which keeps bytes and more, is
+ * value.c's). Encoding walks the Lua values directly, with keys in order, so that equal values give equal text;
+ * decoding is jansson's parser.
  *
- * Integers and floats stay apart both ways (1 and 1.0), null is the light userdata `null`, an empty table is [] unless it is marked as an object. */
+ * Integers and floats stay apart both ways (1 and 1.0), null is the light userdata `null`, an empty table is [] unless
+ * it is marked as an object. */
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -19,7 +21,7 @@ enum { DEPTH = 200 };
 
 static const char objects_key = 0; /* in the registry, weak: empty tables that are objects */
 
-/* -- marks ----------------------------------------------------------------------------------------------------------------------------- */
+/* -- marks --------------------------------------------------------------------------------------------------------- */
 
 bool rb_lib_is_json_object(lua_State *L, int index)
 {
@@ -54,7 +56,7 @@ static int l_object(lua_State *L)
     return 1;
 }
 
-/* -- encoding -------------------------------------------------------------------------------------------------------------------------- */
+/* -- encoding ------------------------------------------------------------------------------------------------------ */
 
 /* Where the walk is, from the inside out. */
 struct place {
@@ -91,7 +93,8 @@ static void write_place(struct rb_buf *out, const struct place *p)
     write_place(out, p->outer);
     if (!p->key)
         rb_buf_addf(out, "[%lld]", (long long)p->index);
-    else if (p->key[strspn(p->key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0' && *p->key)
+    else if (p->key[strspn(p->key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0' &&
+             *p->key)
         rb_buf_addf(out, ".%s", p->key);
     else
         rb_buf_addf(out, "[\"%.60s\"]", p->key);
@@ -132,7 +135,7 @@ static void encode_string(lua_State *L, int index, const struct place *p, struct
 
 static void encode_list(lua_State *L, int index, lua_Integer n, const struct place *p, struct rb_buf *out)
 {
-    struct place inner = { .outer = p, .depth = p->depth + 1 };
+    struct place inner = {.outer = p, .depth = p->depth + 1};
     rb_buf_addc(out, '[');
     for (lua_Integer i = 1; i <= n; i++) {
         if (i > 1)
@@ -147,7 +150,7 @@ static void encode_list(lua_State *L, int index, lua_Integer n, const struct pla
 
 static void encode_object(lua_State *L, int index, lua_Integer n, const struct place *p, struct rb_buf *out)
 {
-    struct place inner = { .outer = p, .depth = p->depth + 1 };
+    struct place inner = {.outer = p, .depth = p->depth + 1};
     rb_lib_sorted_keys(L, index, n);
     int keys = lua_gettop(L);
     rb_buf_addc(out, '{');
@@ -199,9 +202,7 @@ static void encode(lua_State *L, int index, const struct place *p, struct rb_buf
     char number[32];
     rb_vm_tick(L);
     switch (lua_type(L, index)) {
-    case LUA_TBOOLEAN:
-        rb_buf_adds(out, lua_toboolean(L, index) ? "true" : "false");
-        break;
+    case LUA_TBOOLEAN: rb_buf_adds(out, lua_toboolean(L, index) ? "true" : "false"); break;
     case LUA_TNUMBER:
         if (lua_isinteger(L, index)) {
             snprintf(number, sizeof number, "%lld", (long long)lua_tointeger(L, index));
@@ -210,12 +211,8 @@ static void encode(lua_State *L, int index, const struct place *p, struct rb_buf
             encode_float(L, lua_tonumber(L, index), p, out);
         }
         break;
-    case LUA_TSTRING:
-        encode_string(L, index, p, out);
-        break;
-    case LUA_TTABLE:
-        encode_table(L, index, p, out);
-        break;
+    case LUA_TSTRING: encode_string(L, index, p, out); break;
+    case LUA_TTABLE: encode_table(L, index, p, out); break;
     default:
         if (rb_value_is_null(L, index)) {
             rb_buf_adds(out, "null");
@@ -235,14 +232,14 @@ static int l_encode(lua_State *L)
     if (lua_isnil(L, 1))
         return luaL_error(L, "json.encode: value is nil (write null)");
     struct rb_buf *out = push_text(L);
-    struct place top = { .outer = NULL };
+    struct place top = {.outer = NULL};
     encode(L, 1, &top, out);
     lua_pushlstring(L, rb_buf_text(out), out->len);
     rb_buf_release(out);
     return 1;
 }
 
-/* -- decoding -------------------------------------------------------------------------------------------------------------------------- */
+/* -- decoding ------------------------------------------------------------------------------------------------------ */
 
 static int gc_tree(lua_State *L)
 {
@@ -263,7 +260,8 @@ static void push_json(lua_State *L, const json_t *v, int depth)
         lua_createtable(L, 0, (int)json_object_size(v));
         const char *key;
         json_t *item;
-        json_object_foreach((json_t *)(uintptr_t)v, key, item) {
+        json_object_foreach((json_t *)(uintptr_t)v, key, item)
+        {
             lua_pushstring(L, key);
             push_json(L, item, depth + 1);
             lua_rawset(L, -3);
@@ -314,7 +312,10 @@ static int l_decode(lua_State *L)
 void rb_lib_json(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "encode", l_encode }, { "decode", l_decode }, { "object", l_object }, { NULL, NULL },
+        {"encode", l_encode},
+        {"decode", l_decode},
+        {"object", l_object},
+        {NULL, NULL},
     };
     luaL_newlib(L, functions);
 }

@@ -1,5 +1,5 @@
-/* Owns load and require of the sandbox: text only, always with the environment of runbooks. Where modules of the run's own come from is the
- * hook's business (find_module). */
+/* Owns load and require of the sandbox: text only, always with the environment of runbooks. Where modules of the run's
+ * own come from is the hook's business (find_module). */
 #include <string.h>
 
 #include "base/nearest.h"
@@ -10,7 +10,7 @@
 static const char modules_key = 0; /* in the registry: results by name */
 static const char loading_key = 0; /* in the registry: list of the names whose bodies run now, outermost first */
 
-/* -- load ---------------------------------------------------------------------------------------------------------------------- */
+/* -- load ---------------------------------------------------------------------------------------------------------- */
 
 /* [-0, +1, e] all text that the reader function at index 1 gives. */
 static void read_all(lua_State *L)
@@ -72,7 +72,7 @@ static int l_load(lua_State *L)
     return 1;
 }
 
-/* -- require ------------------------------------------------------------------------------------------------------------------- */
+/* -- require ------------------------------------------------------------------------------------------------------- */
 
 static void push_table(lua_State *L, const void *key)
 {
@@ -111,7 +111,7 @@ static void check_cycle(lua_State *L, int loading, const char *name)
 static void find(lua_State *L, const char *name)
 {
     struct rb_vm *vm = rb_vm_of(L);
-    struct rb_err err = { .code = 0 };
+    struct rb_err err = {.code = 0};
     if (strncmp(name, "rt/", 3) != 0 && strncmp(name, "rt.", 3) != 0) {
         for (const struct rb_embed *e = rb_stdlib; e->name; e++) {
             if (strcmp(e->name, name) != 0)
@@ -146,12 +146,13 @@ static void find(lua_State *L, const char *name)
         if (strncmp(e->name, "rt/", 3) != 0 && rb_nearest(name, &e->name, 1))
             near = e->name;
     if (near)
-        luaL_error(L, "module '%s' not found: neither in the stdlib nor below the runbook's root (did you mean '%s'?)", name, near);
+        luaL_error(L, "module '%s' not found: neither in the stdlib nor below the runbook's root (did you mean '%s'?)",
+                   name, near);
     luaL_error(L, "module '%s' not found: neither in the stdlib nor below the runbook's root", name);
 }
 
-/* A module's body runs in a plain call: waiting inside it is refused by the engine, because the same require would be loaded or not,
- * depending on which task comes first. */
+/* A module's body runs in a plain call: waiting inside it is refused by the engine, because the same require would be
+ * loaded or not, depending on which task comes first. */
 static int l_require(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);

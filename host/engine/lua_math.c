@@ -1,10 +1,10 @@
-/* Owns math, os and utf8 of the sandbox. What would differ between a run and its replay comes through the VM's hooks: time, and the seeds of
- * random numbers. Knows nothing of who records them. */
+/* Owns math, os and utf8 of the sandbox. What would differ between a run and its replay comes through the VM's hooks:
+ * time, and the seeds of random numbers. Knows nothing of who records them. */
 #include <string.h>
 
 #include "engine/lua_lib.h"
 
-/* -- math.random: xoshiro256** (Blackman and Vigna), one state for each task ------------------------------------------------------------ */
+/* -- math.random: xoshiro256** (Blackman and Vigna), one state for each task --------------------------------------- */
 
 static uint64_t rotate_left(uint64_t x, int n)
 {
@@ -70,9 +70,7 @@ static int l_random(lua_State *L)
     int n = lua_gettop(L);
     uint64_t random = next_random(context->random);
     switch (n) {
-    case 0:
-        lua_pushnumber(L, (lua_Number)(random >> 11) * 0x1p-53);
-        return 1;
+    case 0: lua_pushnumber(L, (lua_Number)(random >> 11) * 0x1p-53); return 1;
     case 1:
         high = luaL_checkinteger(L, 1);
         if (high == 0) {
@@ -84,8 +82,7 @@ static int l_random(lua_State *L)
         low = luaL_checkinteger(L, 1);
         high = luaL_checkinteger(L, 2);
         break;
-    default:
-        return luaL_error(L, "wrong number of arguments");
+    default: return luaL_error(L, "wrong number of arguments");
     }
     luaL_argcheck(L, low <= high, n, "interval is empty");
     uint64_t offset = project(random, (uint64_t)high - (uint64_t)low, context->random);
@@ -93,7 +90,8 @@ static int l_random(lua_State *L)
     return 1;
 }
 
-/* With arguments the numbers follow from them; without, from a new seed that the run records. Only for the task that calls it. */
+/* With arguments the numbers follow from them; without, from a new seed that the run records. Only for the task that
+ * calls it. */
 static int l_randomseed(lua_State *L)
 {
     if (lua_isnone(L, 1)) {
@@ -114,9 +112,10 @@ static int l_randomseed(lua_State *L)
 
 void rb_lib_math(lua_State *L, int real)
 {
-    static const char *const names[] = { "abs",  "acos", "asin", "atan", "ceil", "cos",  "deg",        "exp", "floor", "fmod",
-                                         "huge", "log",  "max",  "maxinteger",   "min",  "mininteger", "modf", "pi",  "rad",
-                                         "sin",  "sqrt", "tan",  "tointeger",    "type", "ult",        NULL };
+    static const char *const names[] = {"abs", "acos",       "asin", "atan", "ceil", "cos", "deg",
+                                        "exp", "floor",      "fmod", "huge", "log",  "max", "maxinteger",
+                                        "min", "mininteger", "modf", "pi",   "rad",  "sin", "sqrt",
+                                        "tan", "tointeger",  "type", "ult",  NULL};
     lua_createtable(L, 0, (int)RB_COUNT(names) + 2);
     rb_lib_copy(L, real, -1, names);
     lua_pushcfunction(L, l_random);
@@ -125,7 +124,7 @@ void rb_lib_math(lua_State *L, int real)
     lua_setfield(L, -2, "randomseed");
 }
 
-/* -- os -------------------------------------------------------------------------------------------------------------------------- */
+/* -- os ------------------------------------------------------------------------------------------------------------ */
 
 static int l_outside(lua_State *L)
 {
@@ -153,19 +152,25 @@ void rb_lib_os(lua_State *L)
     lua_setfield(L, -2, "difftime");
 }
 
-/* -- utf8 ------------------------------------------------------------------------------------------------------------------------- */
+/* -- utf8 ---------------------------------------------------------------------------------------------------------- */
 
-/* Length of the sequence at s (n bytes are there), its value in *code; 0 when it is malformed. Lax: values up to 2^31 - 1 and
- * surrogates, as Lua's own. */
+/* Length of the sequence at s (n bytes are there), its value in *code; 0 when it is malformed. Lax: values up to 2^31 -
+ * 1 and surrogates, as Lua's own. */
 static size_t decode(const char *s, size_t n, bool lax, uint32_t *code)
 {
-    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000, 0x200000, 0x4000000 };
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000, 0x200000, 0x4000000};
     unsigned char first = (unsigned char)s[0];
     if (first < 0x80) {
         *code = first;
         return 1;
     }
-    size_t len = first >= 0xfe ? 0 : first >= 0xfc ? 6 : first >= 0xf8 ? 5 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 0;
+    size_t len = first >= 0xfe   ? 0
+                 : first >= 0xfc ? 6
+                 : first >= 0xf8 ? 5
+                 : first >= 0xf0 ? 4
+                 : first >= 0xe0 ? 3
+                 : first >= 0xc0 ? 2
+                                 : 0;
     if (len == 0 || len > n)
         return 0;
     uint32_t value = first & (0x7fu >> len);
@@ -230,7 +235,7 @@ static int l_codes(lua_State *L)
 
 void rb_lib_utf8(lua_State *L, int real)
 {
-    static const char *const names[] = { "char", "charpattern", "codepoint", "len", "offset", NULL };
+    static const char *const names[] = {"char", "charpattern", "codepoint", "len", "offset", NULL};
     lua_createtable(L, 0, 6);
     rb_lib_copy(L, real, -1, names);
     lua_pushcfunction(L, l_codes);

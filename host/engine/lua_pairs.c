@@ -1,6 +1,6 @@
-/* Owns the order in which scripts walk tables: numbers by value, then strings by bytes, then false and true. Lua's own order differs from
- * process to process (its hashes are seeded), and a replay must take the same path. Keys of any other type have no order that could be
- * repeated and are refused.
+/* Owns the order in which scripts walk tables: numbers by value, then strings by bytes, then false and true. Lua's own
+ * order differs from process to process (its hashes are seeded), and a replay must take the same path. Keys of any
+ * other type have no order that could be repeated and are refused.
  *
  * A walk sees the keys that were there at its start, less those that have become nil meanwhile. */
 #include <math.h>
@@ -9,7 +9,8 @@
 
 #include "engine/lua_lib.h"
 
-static const char cache_key = 0; /* in the registry: { table, its sorted keys, position of the key that next gave last } */
+static const char cache_key =
+    0; /* in the registry: { table, its sorted keys, position of the key that next gave last } */
 
 /* A key without its Lua value. Strings are borrowed from the stack or the table. */
 struct key {
@@ -28,7 +29,7 @@ struct key {
 /* The key at index, which stays where it is. Raises for what has no order. */
 static struct key key_at(lua_State *L, int index, const char *function)
 {
-    struct key k = { .place = 0 };
+    struct key k = {.place = 0};
     switch (lua_type(L, index)) {
     case LUA_TNUMBER:
         k.type = KEY_NUMBER;
@@ -47,7 +48,9 @@ static struct key key_at(lua_State *L, int index, const char *function)
         k.u.b = lua_toboolean(L, index);
         return k;
     default:
-        luaL_error(L, "%s: a key is a %s, and such keys have no order that is the same on replay; keep a list, or use a name as the key",
+        luaL_error(L,
+                   "%s: a key is a %s, and such keys have no order that is the same on replay; keep a list, or use a "
+                   "name as the key",
                    function, luaL_typename(L, index));
         return k;
     }
@@ -150,8 +153,8 @@ static lua_Integer position_after(lua_State *L, int list, int index, const char 
     return low;
 }
 
-/* [-0, +2|+1] pushes key and value of the first entry from position on that is still there, and returns its position; pushes nil and
- * returns 0 at the end. */
+/* [-0, +2|+1] pushes key and value of the first entry from position on that is still there, and returns its position;
+ * pushes nil and returns 0 at the end. */
 static lua_Integer push_entry(lua_State *L, int table, int list, lua_Integer position)
 {
     for (;; position++) {
@@ -165,11 +168,12 @@ static lua_Integer push_entry(lua_State *L, int table, int list, lua_Integer pos
     }
 }
 
-/* [-0, +1|+2] the smallest key and its value, without a list: `next(t) == nil` is how scripts ask whether a table is empty. */
+/* [-0, +1|+2] the smallest key and its value, without a list: `next(t) == nil` is how scripts ask whether a table is
+ * empty. */
 static int push_first(lua_State *L, int table)
 {
     bool any = false;
-    struct key least = { .place = 0 };
+    struct key least = {.place = 0};
     lua_pushnil(L); /* the smallest so far */
     int held = lua_gettop(L);
     for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
@@ -195,8 +199,9 @@ static void forget(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &cache_key);
 }
 
-/* next(t, k): with the sorted keys of the table that was asked about last, so that a loop does not sort at each step. The cache serves only the
- * key that it gave last: whoever continues from another place, or starts anew, sees the table as it is now. */
+/* next(t, k): with the sorted keys of the table that was asked about last, so that a loop does not sort at each step.
+ * The cache serves only the key that it gave last: whoever continues from another place, or starts anew, sees the table
+ * as it is now. */
 static int next_entry(lua_State *L)
 {
     lua_settop(L, 2);
@@ -251,7 +256,8 @@ static int l_next(lua_State *L)
     return next_entry(L);
 }
 
-/* [-0, +0|1, -] index of the table to look into: the one behind a face, which scripts must never hold, or t itself at index 1. */
+/* [-0, +0|1, -] index of the table to look into: the one behind a face, which scripts must never hold, or t itself at
+ * index 1. */
 static int behind(lua_State *L)
 {
     return rb_lib_unwrap(L, 1) ? lua_gettop(L) : 1;

@@ -1,6 +1,7 @@
-/* Owns string.find, match, gmatch and gsub: Lua 5.4's patterns, with its limits and its error texts (reference manual §6.4.1; the unit test
- * compares with Lua's own functions on a large generated corpus). What differs: matching counts its steps against the budget of the
- * slice, because a count hook can not interrupt a C function and a pattern may backtrack for hours. */
+/* Owns string.find, match, gmatch and gsub: Lua 5.4's patterns, with its limits and its error texts (reference manual
+ * §6.4.1; the unit test compares with Lua's own functions on a large generated corpus). What differs: matching counts
+ * its steps against the budget of the slice, because a count hook can not interrupt a C function and a pattern may
+ * backtrack for hours. */
 #include <ctype.h>
 #include <limits.h>
 #include <string.h>
@@ -58,7 +59,7 @@ static void step(struct matcher *m)
     rb_vm_check(m->L);
 }
 
-/* -- single characters --------------------------------------------------------------------------------------------------------- */
+/* -- single characters --------------------------------------------------------------------------------------------- */
 
 /* The end of the single-character item that begins at p. */
 static const char *item_end(struct matcher *m, const char *p)
@@ -141,7 +142,7 @@ static bool one(struct matcher *m, const char *s, const char *p, const char *end
     }
 }
 
-/* -- repetitions and captures ----------------------------------------------------------------------------------------------------- */
+/* -- repetitions and captures -------------------------------------------------------------------------------------- */
 
 static const char *longest(struct matcher *m, const char *s, const char *p, const char *end)
 {
@@ -238,17 +239,15 @@ static const char *frontier(struct matcher *m, const char *s, const char *p)
     return !in_set(before, p, end - 1) && in_set((unsigned char)*s, p, end - 1) ? end : NULL;
 }
 
-/* -- the matcher -------------------------------------------------------------------------------------------------------------------- */
+/* -- the matcher --------------------------------------------------------------------------------------------------- */
 
 static const char *match_items(struct matcher *m, const char *s, const char *p)
 {
     while (p != m->pattern_end) {
         step(m);
         switch (*p) {
-        case '(':
-            return p[1] == ')' ? open_capture(m, s, p + 2, POSITION) : open_capture(m, s, p + 1, UNFINISHED);
-        case ')':
-            return close_capture(m, s, p + 1);
+        case '(': return p[1] == ')' ? open_capture(m, s, p + 2, POSITION) : open_capture(m, s, p + 1, UNFINISHED);
+        case ')': return close_capture(m, s, p + 1);
         case '$':
             if (p + 1 == m->pattern_end)
                 return s == m->end ? s : NULL;
@@ -275,8 +274,7 @@ static const char *match_items(struct matcher *m, const char *s, const char *p)
                 continue;
             }
             break;
-        default:
-            break;
+        default: break;
         }
         const char *end = item_end(m, p);
         char suffix = *end; /* the NUL behind the pattern is none */
@@ -315,7 +313,7 @@ static const char *match_here(struct matcher *m, const char *s, const char *p)
     return e;
 }
 
-/* -- captures as values ------------------------------------------------------------------------------------------------------------- */
+/* -- captures as values -------------------------------------------------------------------------------------------- */
 
 /* [-0, +1, e] capture n (from 0) of a match s … e; without captures the whole match is the first. */
 static void push_capture(struct matcher *m, int n, const char *s, const char *e)
@@ -345,7 +343,7 @@ static int push_captures(struct matcher *m, const char *s, const char *e)
     return n;
 }
 
-/* -- find and match ------------------------------------------------------------------------------------------------------------------ */
+/* -- find and match ------------------------------------------------------------------------------------------------ */
 
 /* A start position as an offset; may lie behind the end. */
 static size_t start_offset(lua_Integer at, size_t len)
@@ -416,7 +414,7 @@ int rb_lib_match(lua_State *L)
     return find_or_match(L, false);
 }
 
-/* -- gmatch -------------------------------------------------------------------------------------------------------------------------- */
+/* -- gmatch -------------------------------------------------------------------------------------------------------- */
 
 /* Upvalues: 1 subject, 2 pattern, 3 offset of the next attempt, 4 offset where the last match ended, -1 none. */
 static int l_gmatch_step(lua_State *L)
@@ -454,7 +452,7 @@ int rb_lib_gmatch(lua_State *L)
     return 1;
 }
 
-/* -- gsub ---------------------------------------------------------------------------------------------------------------------------- */
+/* -- gsub ---------------------------------------------------------------------------------------------------------- */
 
 /* Adds the replacement string at index 3 with its %0 … %9 filled in. */
 static void add_template(struct matcher *m, luaL_Buffer *b, const char *s, const char *e)

@@ -1,5 +1,5 @@
-/* Owns table.sort: a stable merge sort. Lua's own takes its pivots from the clock, so elements that compare equal end in another order in each
- * process. Comparators run in a plain call: they can not wait. */
+/* Owns table.sort: a stable merge sort. Lua's own takes its pivots from the clock, so elements that compare equal end
+ * in another order in each process. Comparators run in a plain call: they can not wait. */
 #include <limits.h>
 #include <string.h>
 
@@ -99,14 +99,18 @@ static uint32_t *sort(struct sorter *s, uint32_t *v, uint32_t *spare, size_t n)
     return v;
 }
 
-/* [-0, +1, e] prepares comparing without Lua where that gives the same (the locale is C: strings compare by their bytes). */
+/* [-0, +1, e] prepares comparing without Lua where that gives the same (the locale is C: strings compare by their
+ * bytes). */
 static void look_at_elements(struct sorter *s, lua_Integer n)
 {
     lua_State *L = s->L;
     s->plain = lua_newuserdatauv(L, (size_t)n * sizeof *s->plain, 0);
     for (lua_Integer i = 1; i <= n; i++) {
         int type = lua_rawgeti(L, s->values, i);
-        int kind = type == LUA_TSTRING ? STRINGS : type != LUA_TNUMBER ? MIXED : lua_isinteger(L, -1) ? INTEGERS : FLOATS;
+        int kind = type == LUA_TSTRING    ? STRINGS
+                   : type != LUA_TNUMBER  ? MIXED
+                   : lua_isinteger(L, -1) ? INTEGERS
+                                          : FLOATS;
         union plain *p = &s->plain[i - 1];
         if (kind == STRINGS)
             p->text.s = lua_tolstring(L, -1, &p->text.len);
@@ -146,7 +150,7 @@ int rb_lib_sort(lua_State *L)
     uint32_t *places = lua_newuserdatauv(L, (size_t)n * 2 * sizeof *places, 0);
     for (lua_Integer i = 0; i < n; i++)
         places[i] = (uint32_t)i + 1;
-    struct sorter s = { .L = L, .values = 3, .comparator = !lua_isnil(L, 2), .kind = MIXED };
+    struct sorter s = {.L = L, .values = 3, .comparator = !lua_isnil(L, 2), .kind = MIXED};
     if (!s.comparator)
         look_at_elements(&s, n);
     const uint32_t *order = sort(&s, places, places + n, (size_t)n);

@@ -1,4 +1,5 @@
-/* Owns the string library of the sandbox but for patterns (lua_pattern.c): what of Lua's own is in, and bounds on what makes large strings. */
+/* Owns the string library of the sandbox but for patterns (lua_pattern.c): what of Lua's own is in, and bounds on what
+ * makes large strings. */
 #include <string.h>
 
 #include "engine/lua_lib.h"
@@ -42,10 +43,12 @@ static int l_format(lua_State *L)
 
 void rb_lib_string(lua_State *L, int real)
 {
-    static const char *const names[] = { "byte", "char", "len", "lower", "upper", "reverse", "sub", "pack", "packsize", "unpack", NULL };
+    static const char *const names[] = {"byte", "char", "len",      "lower",  "upper", "reverse",
+                                        "sub",  "pack", "packsize", "unpack", NULL};
     static const luaL_Reg functions[] = {
-        { "find", rb_lib_find },     { "match", rb_lib_match }, { "gmatch", rb_lib_gmatch }, { "gsub", rb_lib_gsub },
-        { "rep", l_rep },            { "format", l_format },    { NULL, NULL },
+        {"find", rb_lib_find}, {"match", rb_lib_match}, {"gmatch", rb_lib_gmatch},
+        {"gsub", rb_lib_gsub}, {"rep", l_rep},          {"format", l_format},
+        {NULL, NULL},
     };
     lua_createtable(L, 0, 16);
     rb_lib_copy(L, real, -1, names);

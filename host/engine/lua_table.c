@@ -1,5 +1,6 @@
-/* Owns the table library of the sandbox but for sort (lua_sort.c). Lua's `#t` of a list with holes is any of its borders, another one in another
- * process: here whatever takes the length of a table raises when the table has a hole. */
+/* Owns the table library of the sandbox but for sort (lua_sort.c). Lua's `#t` of a list with holes is any of its
+ * borders, another one in another process: here whatever takes the length of a table raises when the table has a
+ * hole. */
 #include <limits.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ enum { READ = 1, WRITE = 2, LENGTH = 4 };
 /* A table, or something that behaves like one in the way that is needed. */
 static void check_table(lua_State *L, int arg, int need)
 {
-    static const char *const event[] = { "__index", "__newindex", "__len" };
+    static const char *const event[] = {"__index", "__newindex", "__len"};
     if (lua_type(L, arg) == LUA_TTABLE)
         return;
     for (int i = 0; i < 3; i++) {
@@ -29,12 +30,14 @@ static void check_table(lua_State *L, int arg, int need)
 
 static int raise_hole(lua_State *L, const char *function, lua_Integer at)
 {
-    return luaL_error(L, "table.%s: the list has a hole: there is no element %I but a later one (keep null in its place, or count yourself)",
+    return luaL_error(L,
+                      "table.%s: the list has a hole: there is no element %I but a later one (keep null in its place, "
+                      "or count yourself)",
                       function, (LUAI_UACINT)at);
 }
 
-/* Looks at up to most keys (0: all). Returns -1 when there are more; otherwise the number of positive integer keys, the largest of
- * them in *last: equal for a sequence. */
+/* Looks at up to most keys (0: all). Returns -1 when there are more; otherwise the number of positive integer keys, the
+ * largest of them in *last: equal for a sequence. */
 static lua_Integer count_elements(lua_State *L, int table, lua_Integer most, lua_Integer *last)
 {
     lua_Integer n = 0, seen = 0;
@@ -76,8 +79,8 @@ static void set_verified(lua_State *L, int table, lua_Integer n)
     lua_pop(L, 1);
 }
 
-/* Appending to a large list must not look through all of it each time: what was verified once is only looked at between the old length and
- * the new one. */
+/* Appending to a large list must not look through all of it each time: what was verified once is only looked at between
+ * the old length and the new one. */
 static lua_Integer large_length(lua_State *L, int table, const char *function)
 {
     lua_Integer n = (lua_Integer)lua_rawlen(L, table);
@@ -125,7 +128,7 @@ lua_Integer rb_lib_length(lua_State *L, int index, const char *function)
     return n;
 }
 
-/* -- the functions ------------------------------------------------------------------------------------------------------------------ */
+/* -- the functions ------------------------------------------------------------------------------------------------- */
 
 static int l_insert(lua_State *L)
 {
@@ -259,8 +262,8 @@ void rb_lib_table(lua_State *L, int real)
 {
     (void)real;
     static const luaL_Reg functions[] = {
-        { "insert", l_insert }, { "remove", l_remove }, { "concat", l_concat },     { "pack", l_pack },
-        { "unpack", l_unpack }, { "move", l_move },     { "sort", rb_lib_sort }, { NULL, NULL },
+        {"insert", l_insert}, {"remove", l_remove}, {"concat", l_concat},  {"pack", l_pack},
+        {"unpack", l_unpack}, {"move", l_move},     {"sort", rb_lib_sort}, {NULL, NULL},
     };
     luaL_newlib(L, functions);
 }

@@ -1,8 +1,9 @@
-/* Owns the Lua state of a run: its memory, its budget, its environment and how code gets into it. Knows nothing of tasks, ops and the
- * journal; what the functions of the environment do is in lua_*.c.
+/* Owns the Lua state of a run: its memory, its budget, its environment and how code gets into it. Knows nothing of
+ * tasks, ops and the journal; what the functions of the environment do is in lua_*.c.
  *
- * Two sets of globals: `rt`, for the host's own Lua (stdlib/rt), and the environment of runbooks, a list of what is in. Scripts never hold the
- * environment's table itself but a face of it, so that `print = nil` and `string.format = f` are errors. */
+ * Two sets of globals: `rt`, for the host's own Lua (stdlib/rt), and the environment of runbooks, a list of what is in.
+ * Scripts never hold the environment's table itself but a face of it, so that `print = nil` and `string.format = f` are
+ * errors. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,12 +16,12 @@
 
 const char rb_await_sentinel = 0;
 
-static const char face_key = 0;  /* in a face's metatable: the table behind it */
-static const char mode_key = 0;  /* in the registry: the string object that Lua takes for "__mode" */
-static const char rt_key = 0;    /* in the registry: results of stdlib/rt modules by name */
+static const char face_key = 0; /* in a face's metatable: the table behind it */
+static const char mode_key = 0; /* in the registry: the string object that Lua takes for "__mode" */
+static const char rt_key = 0;   /* in the registry: results of stdlib/rt modules by name */
 
 enum {
-    HOOK_EVERY = 1000,       /* VM instructions */
+    HOOK_EVERY = 1000, /* VM instructions */
     TICK_EVERY = 4096,
     DEAD_SLACK = 256 * 1024, /* what a dead VM may use beyond its limit, to make its errors */
 };
@@ -30,7 +31,7 @@ struct rb_vm *rb_vm_of(lua_State *L)
     return *(struct rb_vm **)lua_getextraspace(L);
 }
 
-/* -- memory ------------------------------------------------------------------------------------------------------------------ */
+/* -- memory -------------------------------------------------------------------------------------------------------- */
 
 /* When ptr is NULL, osize is a type and not a size. Shrinking never fails, as Lua demands. */
 static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize)
@@ -75,7 +76,7 @@ void rb_vm_need(lua_State *L, double bytes)
     rb_vm_raise_dead(L);
 }
 
-/* -- budget ------------------------------------------------------------------------------------------------------------------ */
+/* -- budget -------------------------------------------------------------------------------------------------------- */
 
 int rb_vm_raise_dead(lua_State *L)
 {
@@ -83,7 +84,8 @@ int rb_vm_raise_dead(lua_State *L)
     if (vm->dead == RB_VM_MEMORY)
         return rb_error_raise(L, "memory", NULL, "the run's Lua state needs more than its limit of %.1f MiB",
                               (double)vm->opt.memory / (1024 * 1024));
-    return rb_error_raise(L, "budget", NULL, "computed for more than %.1f s of CPU time without waiting for any operation",
+    return rb_error_raise(L, "budget", NULL,
+                          "computed for more than %.1f s of CPU time without waiting for any operation",
                           (double)vm->opt.slice_max_us / 1e6);
 }
 
@@ -110,8 +112,8 @@ void rb_vm_tick(lua_State *L)
         rb_vm_check(L);
 }
 
-/* Raises and never yields: a yield in a count hook resumes at the wrong instruction in 5.4.4. As it raises again at every count, neither
- * a __close handler nor a message handler can go on computing in a dead VM. */
+/* Raises and never yields: a yield in a count hook resumes at the wrong instruction in 5.4.4. As it raises again at
+ * every count, neither a __close handler nor a message handler can go on computing in a dead VM. */
 static void on_count(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
@@ -132,7 +134,7 @@ bool rb_vm_can_wait(lua_State *L)
     return lua_isyieldable(L) && rb_vm_of(L)->context->blocked == 0;
 }
 
-/* -- faces ------------------------------------------------------------------------------------------------------------------- */
+/* -- faces --------------------------------------------------------------------------------------------------------- */
 
 bool rb_lib_unwrap(lua_State *L, int index)
 {
@@ -181,10 +183,10 @@ void rb_lib_copy(lua_State *L, int from, int to, const char *const *names)
     }
 }
 
-/* Weak tables made by scripts would let the collector's timing into a run, and are what 5.4.4's use after free in __newindex needs. setmetatable
- * refuses a metatable with __mode, but can not see one that gets the field later. So the one string object by which
- * Lua knows the field (short strings are unique) gets other bytes: whoever writes "__mode" afterwards has another, ordinary string.
- * The host keeps the object itself, for its own weak tables. */
+/* Weak tables made by scripts would let the collector's timing into a run, and are what 5.4.4's use after free in
+ * __newindex needs. setmetatable refuses a metatable with __mode, but can not see one that gets the field later. So the
+ * one string object by which Lua knows the field (short strings are unique) gets other bytes: whoever writes "__mode"
+ * afterwards has another, ordinary string. The host keeps the object itself, for its own weak tables. */
 static void hide_mode(lua_State *L)
 {
     lua_pushliteral(L, "__mode");
@@ -208,7 +210,7 @@ void rb_lib_weak(lua_State *L, const void *key)
     lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }
 
-/* -- globals ----------------------------------------------------------------------------------------------------------------- */
+/* -- globals ------------------------------------------------------------------------------------------------------- */
 
 /* __index of the sealed environment: (environment, key). */
 static int l_unknown_global(lua_State *L)
@@ -227,8 +229,8 @@ static int l_unknown_global(lua_State *L)
     /* The order of a plain walk differs between processes, so of equally near names the smallest is taken. */
     for (size_t i = 0; i < n; i++) {
         int d = rb_nearest_distance(word, names[i]);
-        if (rb_nearest(word, &names[i], 1) &&
-            (!near || d < rb_nearest_distance(word, near) || (d == rb_nearest_distance(word, near) && strcmp(names[i], near) < 0)))
+        if (rb_nearest(word, &names[i], 1) && (!near || d < rb_nearest_distance(word, near) ||
+                                               (d == rb_nearest_distance(word, near) && strcmp(names[i], near) < 0)))
             near = names[i];
     }
     if (near)
@@ -243,7 +245,8 @@ static int l_assign_global(lua_State *L)
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
         return luaL_error(L, "global '%s' is read-only; choose another name and write 'local' before it", name);
-    return luaL_error(L, "assignment to undeclared global '%s': write 'local %s' (a runbook has no globals of its own)", name, name);
+    return luaL_error(L, "assignment to undeclared global '%s': write 'local %s' (a runbook has no globals of its own)",
+                      name, name);
 }
 
 void rb_vm_push_env(lua_State *L)
@@ -276,7 +279,7 @@ void rb_vm_seal(struct rb_vm *vm)
     }
 }
 
-/* -- opening ----------------------------------------------------------------------------------------------------------------- */
+/* -- opening ------------------------------------------------------------------------------------------------------- */
 
 static lua_CFunction real_function(lua_State *L, int table, const char *name)
 {
@@ -303,22 +306,38 @@ struct library {
 };
 
 static const struct library libraries[] = {
-    { LUA_STRLIBNAME, luaopen_string, rb_lib_string, NULL },
-    { LUA_TABLIBNAME, luaopen_table, rb_lib_table, NULL },
-    { LUA_MATHLIBNAME, luaopen_math, rb_lib_math, NULL },
-    { LUA_UTF8LIBNAME, luaopen_utf8, rb_lib_utf8, NULL },
-    { LUA_COLIBNAME, luaopen_coroutine, rb_lib_coroutine, NULL },
-    { LUA_OSLIBNAME, NULL, NULL, rb_lib_os },
-    { "json", NULL, NULL, rb_lib_json },
-    { "base64", NULL, NULL, rb_lib_base64 },
-    { "hash", NULL, NULL, rb_lib_hash },
-    { "hmac", NULL, NULL, rb_lib_hmac },
-    { "duration", NULL, NULL, rb_lib_duration },
+    {LUA_STRLIBNAME, luaopen_string, rb_lib_string, NULL},
+    {LUA_TABLIBNAME, luaopen_table, rb_lib_table, NULL},
+    {LUA_MATHLIBNAME, luaopen_math, rb_lib_math, NULL},
+    {LUA_UTF8LIBNAME, luaopen_utf8, rb_lib_utf8, NULL},
+    {LUA_COLIBNAME, luaopen_coroutine, rb_lib_coroutine, NULL},
+    {LUA_OSLIBNAME, NULL, NULL, rb_lib_os},
+    {"json", NULL, NULL, rb_lib_json},
+    {"base64", NULL, NULL, rb_lib_base64},
+    {"hash", NULL, NULL, rb_lib_hash},
+    {"hmac", NULL, NULL, rb_lib_hmac},
+    {"duration", NULL, NULL, rb_lib_duration},
 };
 
 static int l_rt_require(lua_State *L);
 
-/* Builds everything. Stack: 1 rt globals (Lua's own base library, with what would break a run replaced), 2 the environment, 3 package.loaded. */
+/* What our functions call of Lua's library at index real. */
+static void keep_real_functions(lua_State *L, int real, lua_CFunction library)
+{
+    struct rb_vm_real *keep = &rb_vm_of(L)->real;
+    if (library == luaopen_coroutine) {
+        keep->resume = real_function(L, real, "resume");
+        keep->yield = real_function(L, real, "yield");
+        keep->status = real_function(L, real, "status");
+        keep->close = real_function(L, real, "close");
+    } else if (library == luaopen_string) {
+        keep->format = real_function(L, real, "format");
+        keep->rep = real_function(L, real, "rep");
+    }
+}
+
+/* Builds everything. Stack: 1 rt globals (Lua's own base library, with what would break a run replaced), 2 the
+ * environment, 3 package.loaded. */
 static int build(lua_State *L)
 {
     struct rb_vm *vm = rb_vm_of(L);
@@ -329,7 +348,6 @@ static int build(lua_State *L)
     lua_newtable(L);
     lua_pushvalue(L, 3);
     lua_setfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    vm->real.load = real_function(L, 1, "load");
     rb_lib_base(L, 2, 1);
     rb_lib_pairs(L, 2);
     rb_lib_loading(L, 2);
@@ -337,12 +355,7 @@ static int build(lua_State *L)
         const struct library *lib = &libraries[i];
         if (lib->real_open) {
             int real = push_real(L, lib->real_open, lib->name);
-            vm->real.resume = lib->real_open == luaopen_coroutine ? real_function(L, real, "resume") : vm->real.resume;
-            vm->real.yield = lib->real_open == luaopen_coroutine ? real_function(L, real, "yield") : vm->real.yield;
-            vm->real.status = lib->real_open == luaopen_coroutine ? real_function(L, real, "status") : vm->real.status;
-            vm->real.close = lib->real_open == luaopen_coroutine ? real_function(L, real, "close") : vm->real.close;
-            vm->real.format = lib->real_open == luaopen_string ? real_function(L, real, "format") : vm->real.format;
-            vm->real.rep = lib->real_open == luaopen_string ? real_function(L, real, "rep") : vm->real.rep;
+            keep_real_functions(L, real, lib->real_open);
             lib->with_real(L, real);
             lua_remove(L, real);
         } else {
@@ -372,7 +385,7 @@ static int build(lua_State *L)
     lua_settop(L, 3);
 
     /* In rt the plain functions that would hide a dead VM or let the order of a hash table into a run are ours, too. */
-    static const char *const ours[] = { "pcall", "xpcall", "pairs", "next", "tostring", NULL };
+    static const char *const ours[] = {"pcall", "xpcall", "pairs", "next", "tostring", NULL};
     rb_lib_copy(L, 2, 1, ours);
     lua_newtable(L);
     lua_setfield(L, 1, "host");
@@ -447,7 +460,7 @@ void rb_vm_close(struct rb_vm *vm)
     vm->L = NULL;
 }
 
-/* -- code -------------------------------------------------------------------------------------------------------------------- */
+/* -- code ---------------------------------------------------------------------------------------------------------- */
 
 int rb_vm_load(lua_State *L, const char *text, size_t n, const char *chunkname, struct rb_err *err)
 {
@@ -545,7 +558,7 @@ void rb_vm_host_function(struct rb_vm *vm, const char *name, lua_CFunction fn)
     lua_pop(L, 2);
 }
 
-/* -- places ------------------------------------------------------------------------------------------------------------------ */
+/* -- places -------------------------------------------------------------------------------------------------------- */
 
 /* 0 not the author's: C, or stdlib/rt; 1 another module of the stdlib; 2 a runbook. */
 static int authorship(const lua_Debug *ar)

@@ -32,8 +32,8 @@ static int fixture_seed(lua_State *L)
 
 static void open_vm(struct rb_vm *vm, const struct rb_vm_options *given)
 {
-    struct rb_vm_options opt = given ? *given : (struct rb_vm_options){ .memory = 0 };
-    struct rb_err err = { .code = 0 };
+    struct rb_vm_options opt = given ? *given : (struct rb_vm_options){.memory = 0};
+    struct rb_err err = {.code = 0};
     opt.hooks.os_time = fixture_time;
     opt.hooks.random_seed = fixture_seed;
     if (rb_vm_open(vm, &opt, &err) < 0)
@@ -45,13 +45,13 @@ static void open_vm(struct rb_vm *vm, const struct rb_vm_options *given)
     rb_vm_seal(vm);
 }
 
-/* Runs code in a thread of its own; out gets its results, as text with blanks between, or "kind: line" of the error. Returns whether it
- * succeeded. */
+/* Runs code in a thread of its own; out gets its results, as text with blanks between, or "kind: line" of the error.
+ * Returns whether it succeeded. */
 static bool run_lua(struct rb_vm *vm, const char *code, struct rb_buf *out)
 {
     rb_buf_reset(out);
     lua_State *L = lua_newthread(vm->L);
-    struct rb_err err = { .code = 0 };
+    struct rb_err err = {.code = 0};
     rb_vm_slice(vm);
     if (rb_vm_load(L, code, strlen(code), "@t.lua", &err) < 0) {
         rb_buf_adds(out, err.msg);
