@@ -14,7 +14,7 @@ local p = runbook {
     servers = { "map", of = "url", required = true, help = "the servers: name = URL" },
     soak = { "duration", default = "2s", help = "how long to watch the first server before the others" },
   },
-  allow = { exec = { "git", "sqlite3", "mkdir", "tar", "sh", "readlink", "nginx", "curl", "grep" } },
+  allow = { exec = { "git", "sqlite3", "mkdir", "tar", "sh", "timeout", "readlink", "nginx", "curl" } },
   on_failure = "undo",
   timeout = "1h",
 }
@@ -31,61 +31,66 @@ end
 
 --- What the server says of itself must be "ok" and the release. It gets a moment to come up.
 local function healthy(name, version)
-  retry({ times = 5, delay = "200ms" }, function()
+  evidence("says", retry({ times = 5, delay = "200ms" }, function()
     local said = look { "curl", "-fsS", "--max-time", "2", p.servers[name] .. "/health" }
     if said ~= "ok " .. version then
       fail(("%s says: %s"):format(name, said))
     end
-    evidence(name .. " is healthy", said)
-  end)
+    return said
+  end))
 end
 
---- The link is renamed over the old one, so that no request finds none; and again does no harm.
+--- The link is renamed over the old one, so that no request finds none. Both commands may be repeated.
 local function serve(name, target)
-  local current = p.site .. "/" .. name .. "/current"
-  exec({ "sh", "-c", 'ln -sfn "$1" "$2.new" && mv -T "$2.new" "$2"', "sh", target, current }, { idempotent = true })
   local prefix = p.site .. "/" .. name
-  exec({ "nginx", "-p", prefix, "-e", "error.log", "-c", "nginx.conf", "-s", "reload" }, { idempotent = true })
+  exec({ "sh", "-c", 'ln -sfn "$1" current.new && mv -T current.new current', "sh", target }, {
+    title = "link to " .. target:match("[^/]+$"),
+    cwd = prefix,
+    idempotent = true,
+  })
+  exec({ "nginx", "-p", prefix, "-e", "error.log", "-c", "nginx.conf", "-s", "reload" }, {
+    title = "reload nginx",
+    idempotent = true,
+  })
 end
 
---- Each switch is announced to the server's deploy log once. Nobody may guess whether a request whose sender was killed
---- came through, but the log can be asked.
-local function announce(name, what)
-  local function came_through()
-    local log = p.site .. "/" .. name .. "/deploy.log"
-    return exec({ "grep", "-c", "POST /deployed/" .. what .. " ", log }, { read = true, check = false }).code == 0
-  end
-  local url = p.servers[name] .. "/deployed/" .. what
-  exec({ "curl", "-fsS", "--max-time", "10", "-o", "/dev/null", "-X", "POST", url }, {
-    title = "announce " .. what .. " on " .. name,
+--- Every switch is announced to the server's deploy log, once. When the host was killed in the middle nobody may guess
+--- whether the request came through, but the log can be asked; the answer may take a moment to get there.
+local function announce(name)
+  local path = "/deployed/" .. p.version
+  exec({ "curl", "-fsS", "--max-time", "8", "-o", "/dev/null", "-X", "POST", p.servers[name] .. path }, {
+    title = "announce " .. p.version .. " on " .. name,
     on_doubt = function()
-      for _ = 1, 50 do -- it may still be on its way
-        if came_through() then
-          return "done"
-        end
-        sleep("200ms")
-      end
-      return "retry"
+      local look_for = 'until grep -q "$1" deploy.log; do sleep 0.1; done'
+      local found = exec({ "timeout", "10", "sh", "-c", look_for, "sh", path }, {
+        title = "look for it in the deploy log",
+        cwd = p.site .. "/" .. name,
+        read = true,
+        check = false,
+      })
+      return found.code == 0 and "done" or "retry"
     end,
   })
 end
 
 local function switch(name)
-  local before = look { "readlink", p.site .. "/" .. name .. "/current" }
-  local old = before:match("[^/]+$")
-  undo(("%s back to %s"):format(name, old), function()
-    serve(name, before)
-    healthy(name, old)
+  step(("%s to %s"):format(name, p.version), function()
+    local before = look { "readlink", p.site .. "/" .. name .. "/current" }
+    local old = before:match("[^/]+$")
+    undo(("%s back to %s"):format(name, old), function()
+      serve(name, before)
+      healthy(name, old)
+    end)
+    serve(name, "../releases/" .. p.version)
+    announce(name)
   end)
-  serve(name, release)
-  announce(name, p.version)
 end
 
 checklist "Before the promotion" {
-  { "Build", "the tag is signed by somebody who may release", function()
+  { "Build", "the tag is signed by a release manager", function()
     evidence("signature", exec({ "git", "-C", p.repo, "verify-tag", p.version }, { read = true }).stderr)
   end },
-  { "Data", "the database has every migration that the release counts on", function()
+  { "Data", "no migration is missing", function()
     local applied = tonumber(look { "sqlite3", "-readonly", p.database, "SELECT count(*) FROM migrations" })
     local shipped = 0
     for _ in look({ "git", "-C", p.repo, "ls-tree", "--name-only", p.version, "migrations/" }):gmatch("[^\n]+") do
@@ -121,16 +126,22 @@ end)
 
 approve { ("Promote %s on %d servers?"):format(p.version, #names), timeout = "30m" }
 
+local function check_health(name)
+  check("Servers", name .. " is healthy", function()
+    healthy(name, p.version)
+  end)
+end
+
 local batches = { { names[1] }, table.move(names, 2, #names, 1, {}) }
 for n, batch in ipairs(batches) do
   step(("Batch %d: %s"):format(n, table.concat(batch, ", ")), function()
-    each(batch, { limit = 4 }, switch)
     each(batch, { limit = 4 }, function(name)
-      healthy(name, p.version)
+      switch(name)
+      check_health(name)
     end)
     if n < #batches then
       sleep(p.soak)
-      healthy(batch[1], p.version)
+      check_health(batch[1])
     end
   end)
 end
