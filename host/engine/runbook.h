@@ -26,7 +26,7 @@ int rb_runbook_read(const char *file, struct rb_buf *text, struct rb_err *err);
  *   lock        text; {param} stands for a parameter's value
  *   timeout     seconds (integer or float), and timeout_text as it is written
  *   on_failure  "ask" | "undo" | "leave" · notify {event: [channel …]} · env [name …]
- * RB_EINVAL: the file does not compile ("file:line: …", with the line and a caret), the header raises, or it is wrong;
+ * RB_EINVAL: the file does not compile ("file:line: …", with a caret), the header raises, or it is wrong;
  * then all of its problems, one a line. */
 int rb_header_read(const char *file, const char *text, size_t n, struct rb_buf *json, struct rb_err *err);
 
