@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/nearest.h"
+#include "bind/bind.h"
 #include "front/cmd.h"
 #include "front/config.h"
 #include "front/text.h"
@@ -362,6 +363,7 @@ int rb_cli_main(int argc, char **argv)
 {
     struct rb_cli cli = {0};
     signal(SIGPIPE, SIG_IGN); /* a closed reader is an error of write(), never the end of a run */
+    rb_lib_bindings(rb_bindings);
     int code = start(&cli, argc, argv);
     if (cli.store)
         rb_store_close(cli.store);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/nearest.h"
+#include "front/answer.h"
 #include "front/cmds.h"
 #include "front/drive.h"
 #include "front/next.h"
@@ -35,6 +36,7 @@ struct decision {
     const char *decision; /* which open nodes it fits: rb_node_decision(); NULL: the run as a whole */
     struct rb_run_row row;
     struct rb_view view;
+    struct rb_node *node; /* what it is about; NULL: the run as a whole */
     char target[256];
     struct rb_buf data;
 };
@@ -50,18 +52,6 @@ static bool is_number(const char *text, int64_t *n)
         return false;
     *n = strtoll(text, &end, 10);
     return *end == '\0' && *n > 0;
-}
-
-/* JSON as it is; anything else is a string. */
-static void add_value(struct rb_json *j, const char *text)
-{
-    json_t *v = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
-    rb_json_key(j, "value");
-    if (v)
-        rb_json_raw(j, text, strlen(text));
-    else
-        rb_json_string(j, text, strlen(text));
-    json_decref(v);
 }
 
 static bool fits(const struct decision *d, const struct rb_node *p)
@@ -93,6 +83,7 @@ static int aim(struct decision *d, const char *op)
         count++;
     }
     if (count == 1) {
+        d->node = found;
         snprintf(d->target, sizeof(d->target), "%lld", (long long)found->n);
         return RB_EXIT_OK;
     }
@@ -111,6 +102,17 @@ static int aim(struct decision *d, const char *op)
         rb_cli_fail(d->cli, code, "run %s waits for no %s: it is %s", d->row.id, noun(d), rb_cmd_status_word(&d->row, owned));
     rb_buf_release(&open);
     return code;
+}
+
+/* Is this the gate of other people? The owner checks it again; here it is said at once, to who asks. */
+static int may_decide(const struct decision *d)
+{
+    struct rb_actor actor;
+    struct rb_err err;
+    rb_actor_self(&actor);
+    if (rb_answer_allowed(d->node, &actor, d->row.actor, &err) < 0)
+        return rb_cli_fail(d->cli, RB_EXIT_DENIED, "run %s: %s", d->row.id, err.msg);
+    return RB_EXIT_OK;
 }
 
 /* -- sending ------------------------------------------------------------------------------------------------------------------- */
@@ -135,7 +137,7 @@ static int open_run(struct decision *d, struct rb_cli *cli, const struct values 
     if (code)
         return code;
     memcpy(d->view.id, d->row.id, sizeof(d->view.id));
-    if (rb_view_load(&d->view, cli->store, &err) < 0)
+    if (rb_view_load(&d->view, cli->store, &err) < 0 || rb_view_load_signals(&d->view, cli->store, &err) < 0)
         return rb_cli_fail(cli, RB_EXIT_STORE, "%s", err.msg);
     if (is_ended(d->row.status))
         return rb_cli_fail(cli, RB_EXIT_USAGE, "run %s is over: %s; `%s show %s` shows it", d->row.id, d->row.status, rb_cli_self(cli),
@@ -207,6 +209,8 @@ static int gate(struct rb_cli *cli, void *values, char **argv, int argc, const c
     int code = open_run(&d, cli, values, argv[0]);
     if (!code)
         code = aim(&d, argc > 1 ? argv[1] : NULL);
+    if (!code)
+        code = may_decide(&d);
     if (!code) {
         begin_data(&d, &j);
         add_text(&j, "comment", d.v->comment);
@@ -265,12 +269,25 @@ static int worded(struct rb_cli *cli, void *values, int argc, char **argv, struc
     int code = open_run(d, cli, v, argv[0]);
     if (!code)
         code = aim(d, op);
+    if (!code && strcmp(d->decision, "answer") == 0)
+        code = may_decide(d);
     if (code)
         return code;
+    struct rb_buf value;
+    struct rb_err err;
+    rb_buf_init(&value, 16 << 20);
+    int rc = v->value ? rb_answer_value(d->node, v->value, &value, &err) : RB_OK;
+    if (rc == 0 && !v->value && rb_answer_type(d->node) && strcmp(word, "done") == 0)
+        rc = rb_err_set(&err, RB_EINVAL, "it asks for a value (%s): --value VALUE", rb_answer_type(d->node));
+    if (rc < 0) {
+        rb_buf_release(&value);
+        return rb_cli_fail(cli, RB_EXIT_USAGE, "#%s of run %s: %s", d->target, d->row.id, err.msg);
+    }
     begin_data(d, &j);
     rb_json_ktext(&j, field, word);
-    if (v->value)
-        add_value(&j, v->value);
+    if (value.len)
+        rb_json_kraw(&j, "value", rb_buf_text(&value), value.len);
+    rb_buf_release(&value);
     add_text(&j, "comment", v->comment);
     rb_json_end_object(&j);
     return deliver(d);
@@ -305,8 +322,15 @@ static int send_signal(struct rb_cli *cli, void *values, int argc, char **argv)
     if (!code) {
         snprintf(d.target, sizeof(d.target), "%s", argv[1]);
         begin_data(&d, &j);
-        if (argc > 2)
-            add_value(&j, argv[2]);
+        if (argc > 2) {
+            json_t *json = json_loads(argv[2], JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+            rb_json_key(&j, "value");
+            if (json)
+                rb_json_raw(&j, argv[2], strlen(argv[2]));
+            else
+                rb_json_string(&j, argv[2], strlen(argv[2]));
+            json_decref(json);
+        }
         rb_json_end_object(&j);
         code = deliver(&d);
     }

@@ -99,21 +99,21 @@ static void notes_of(struct show *s, const struct rb_node *p, int depth)
         const char *text = n->text ? n->text : "";
         if (n->node != p)
             continue;
-        rb_buf_addf(&s->out, "        %*s  %s%s%s: ", depth * 2, "", n->kind, n->name && *n->name ? " " : "", n->name ? n->name : "");
+        rb_buf_addf(&s->out, "%-7s %*s%s%s%s: ", "", p->parent ? depth * 2 + 2 : 0, "", n->kind, n->name && *n->name ? " " : "", n->name ? n->name : "");
         for (;;) {
             size_t len = strcspn(text, "\n");
             rb_buf_addf(&s->out, "%.*s\n", (int)len, text);
             text += len;
             if (!*text++)
                 break;
-            rb_buf_addf(&s->out, "        %*s    ", depth * 2, "");
+            rb_buf_addf(&s->out, "%-7s %*s", "", p->parent ? depth * 2 + 4 : 2, "");
         }
     }
 }
 
 static void tree(struct show *s, const struct rb_node *p, int depth)
 {
-    notes_of(s, p, depth - 1);
+    notes_of(s, p, depth ? depth - 1 : 0);
     RB_LIST_EACH(it, &p->children) {
         const struct rb_node *c = RB_CONTAINER(it, struct rb_node, link);
         char span[16];
@@ -162,7 +162,7 @@ static void print(struct show *s)
             rb_buf_addf(&s->out, "  %lld %s\n", (long long)u->n, u->title);
         }
     }
-    if (rb_list_empty(&s->view.open) && strcmp(s->view.status, "succeeded") != 0) {
+    if (!rb_view_asks(&s->view) && strcmp(s->view.status, "succeeded") != 0) {
         rb_buf_adds(&s->out, "next       ");
         rb_next_first(s->cli, &s->view, s->owned, &s->out);
         rb_buf_addc(&s->out, '\n');
@@ -284,7 +284,7 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
     rb_view_init(&s.view, s.row.id);
     rb_view_keep(&s.view, cli->verbose > 0, true);
     s.owned = rb_cmd_owned(cli, &s.row);
-    if (rb_store_events(cli->store, s.row.id, 0, on_event, &s, &err) < 0)
+    if (rb_store_events(cli->store, s.row.id, 0, on_event, &s, &err) < 0 || rb_view_load_signals(&s.view, cli->store, &err) < 0)
         code = rb_cli_fail(cli, RB_EXIT_STORE, "%s", err.msg);
     else if (cli->json > 0)
         print_json(&s);

@@ -71,6 +71,8 @@ static int one(struct status *s, const char *id)
     bool owned = rb_cmd_owned(s->cli, &row);
     rb_view_init(&v, row.id);
     int rc = rb_view_load(&v, s->cli->store, &err);
+    if (rc >= 0)
+        rc = rb_view_load_signals(&v, s->cli->store, &err);
     /* A run that somebody drives and that asks nothing waits for nobody. */
     if (rc >= 0 && (!owned || rb_view_asks(&v))) {
         if (s->cli->json > 0)
@@ -86,7 +88,7 @@ static int one(struct status *s, const char *id)
 static int run(struct rb_cli *cli, void *values, int argc, char **argv)
 {
     struct status s = {.cli = cli};
-    struct rb_run_filter f = {.status = "open", .limit = 50};
+    static const char *const statuses[] = {"open", "failed"};
     struct rb_err err;
     (void)values;
     (void)argc;
@@ -95,8 +97,11 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
     if (code)
         return code;
     rb_buf_init(&s.out, 64u << 20);
-    if (cli->store && rb_store_runs(cli->store, &f, each, &s, &err) < 0)
-        code = rb_cli_fail(cli, RB_EXIT_STORE, "%s", err.msg);
+    for (size_t i = 0; i < RB_COUNT(statuses) && cli->store && !code; i++) {
+        struct rb_run_filter f = {.status = statuses[i], .limit = 50};
+        if (rb_store_runs(cli->store, &f, each, &s, &err) < 0)
+            code = rb_cli_fail(cli, RB_EXIT_STORE, "%s", err.msg);
+    }
     for (size_t i = 0; i < s.n && !code; i++)
         code = one(&s, s.ids[i]);
     if (!code && !s.out.len && cli->json <= 0)

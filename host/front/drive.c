@@ -510,8 +510,12 @@ static int existing(struct drive *d, const char *key)
         code = rb_exit_of_status(row.status, 0);
         d->display = rb_display_new(d->cli, &d->view, NULL);
         rb_view_load(&d->view, d->cli->store, &err);
+        struct rb_buf next;
+        rb_buf_init(&next, 64 << 10);
+        rb_next_commands(d->cli, &d->view, false, &next);
         if (d->display->end)
-            d->display->end(d->display, code, NULL);
+            d->display->end(d->display, code, rb_buf_text(&next));
+        rb_buf_release(&next);
     }
     rb_run_row_release(&row);
     return code;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "front/answer.h"
 #include "front/text.h"
 
 static bool is(const struct rb_view *v, const char *status)
@@ -16,13 +17,13 @@ static void decide_commands(const struct rb_cli *cli, const struct rb_view *v, c
 {
     const char *self = rb_cli_self(cli), *what = rb_node_decision(p), *go = owned ? "" : " --resume";
     long long n = (long long)p->n;
-    if (!what)
+    if (!what || p->answered)
         return;
     if (strcmp(what, "approve") == 0) {
         rb_buf_addf(out, "%s%s approve %s %lld%s\n", indent, self, v->id, n, go);
         rb_buf_addf(out, "%s%s deny %s %lld%s\n", indent, self, v->id, n, go);
     } else if (strcmp(what, "answer") == 0) {
-        rb_buf_addf(out, "%s%s answer %s %lld done%s\n", indent, self, v->id, n, go);
+        rb_buf_addf(out, "%s%s answer %s %lld %s%s\n", indent, self, v->id, n, rb_answer_type(p) ? "--value VALUE" : "done", go);
         rb_buf_addf(out, "%s%s answer %s %lld failed%s\n", indent, self, v->id, n, go);
     } else if (strcmp(what, "resolve") == 0) {
         static const char *const as[] = {"done", "retry", "fail"};
@@ -59,32 +60,35 @@ void rb_next_open(const struct rb_cli *cli, const struct rb_view *v, bool owned,
 {
     RB_LIST_EACH(it, &v->open) {
         const struct rb_node *p = RB_CONTAINER(it, struct rb_node, open);
+        const char *decided = p->answered ? " (decided; it counts as soon as the run goes on)" : "";
         if (p->state == RB_NODE_DOUBT)
-            rb_buf_addf(out, "  #%lld in doubt: %s: did it happen?\n", (long long)p->n, p->title);
+            rb_buf_addf(out, "  #%lld in doubt: %s: did it happen?%s\n", (long long)p->n, p->title, decided);
         else if (p->until && !rb_node_decision(p)) {
             char at[24];
             rb_text_time(p->until, at);
             rb_buf_addf(out, "  #%lld %s, until %s\n", (long long)p->n, p->title, at);
         } else
-            rb_buf_addf(out, "  #%lld %s: %s\n", (long long)p->n, p->op ? p->op : "waits", rb_node_text(p));
+            rb_buf_addf(out, "  #%lld %s: %s%s\n", (long long)p->n, p->op ? p->op : "waits", rb_node_text(p),
+                        decided);
         decide_commands(cli, v, p, owned, "      ", out);
     }
 }
 
-void rb_next_running(const struct rb_view *v, struct rb_buf *out)
+void rb_next_running(struct rb_view *v, struct rb_buf *out)
 {
     size_t i;
     json_t *e;
     json_array_foreach(v->running, i, e) {
-        const char *title = json_string_value(json_object_get(e, "title")), *kind = json_string_value(json_object_get(e, "kind"));
-        const json_t *op = json_object_get(e, "op");
-        rb_buf_adds(out, "  runs on: ");
-        if (json_is_integer(op))
-            rb_buf_addf(out, "#%lld ", (long long)json_integer_value(op));
-        if (!title)
-            title = kind ? kind : json_string_value(json_object_get(e, "key"));
-        if (title)
-            rb_text_line(out, title, strlen(title));
+        const char *key = json_string_value(json_object_get(e, "key"));
+        int64_t n = json_integer_value(json_object_get(e, "n"));
+        const struct rb_node *p = n ? rb_view_find(v, n) : NULL;
+        rb_buf_adds(out, "  was running: ");
+        if (n)
+            rb_buf_addf(out, "#%lld ", (long long)n);
+        if (p)
+            rb_buf_adds(out, p->title);
+        else if (key)
+            rb_text_line(out, key, strlen(key));
         rb_buf_addc(out, '\n');
     }
 }

@@ -12,7 +12,7 @@ void rb_next_commands(const struct rb_cli *cli, const struct rb_view *v, bool ow
 void rb_next_open(const struct rb_cli *cli, const struct rb_view *v, bool owned, struct rb_buf *out);
 
 /* What runs on after a park, one line each. */
-void rb_next_running(const struct rb_view *v, struct rb_buf *out);
+void rb_next_running(struct rb_view *v, struct rb_buf *out);
 
 /* The first command only, on one line. */
 void rb_next_first(const struct rb_cli *cli, const struct rb_view *v, bool owned, struct rb_buf *out);

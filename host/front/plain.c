@@ -101,6 +101,8 @@ static void op_line(struct rb_buf *out, const struct rb_event *ev, const struct 
     bool failed = result && p && p->state == RB_NODE_FAIL;
     add_word(out, failed ? "failed" : result ? "done" : wait ? "waits" : "start");
     rb_buf_addf(out, "#%lld ", (long long)(p ? p->n : ev->seq));
+    if (wait && p && p->op && rb_node_decision(p))
+        rb_buf_addf(out, "%s: ", p->op);
     add_path(out, p);
     if (wait && p && p->until) {
         char at[24];
@@ -134,9 +136,14 @@ static void text_line(struct rb_buf *out, const struct rb_event *ev, const struc
 static void other_line(struct rb_buf *out, const struct rb_event *ev, const struct rb_node *p, const json_t *data)
 {
     static const char *const shown[] = {"op", "title", "name", "ask", "as", "why", "reason", "comment", "n", "value"};
-    add_word(out, ev->kind);
+    bool undo = strcmp(ev->kind, "undo") == 0;
+    add_word(out, undo ? "can undo" : ev->kind);
     if (p && p->parent)
         add_path(out, p);
+    if (undo) {
+        add_text(out, p && p->parent ? ": " : "", get(data, "title"));
+        return;
+    }
     for (size_t i = 0; i < RB_COUNT(shown); i++) {
         const json_t *x = json_object_get(data, shown[i]);
         if (!x || json_is_null(x))

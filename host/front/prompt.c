@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "front/answer.h"
 #include "front/text.h"
 
 enum stage {
@@ -33,6 +34,7 @@ struct rb_prompt {
     char verdict[16];
     char *value;   /* JSON; NULL none */
     bool (*on_line)(void *arg, const char *line);
+    char *question; /* of rb_prompt_ask() */
     struct rb_buf line;
 };
 
@@ -45,6 +47,13 @@ static void listen_to(struct rb_prompt *p, bool yes)
     if (!yes && p->polling)
         uv_poll_stop(&p->poll);
     p->polling = yes;
+}
+
+/* What was typed before a question stood on the screen is no answer to it. */
+static void drop_typed_ahead(struct rb_prompt *p)
+{
+    tcflush(p->fd, TCIFLUSH);
+    rb_buf_reset(&p->line);
 }
 
 /* Writes a question, through the display so that a live tree stays where it is. */
@@ -68,7 +77,7 @@ static void asked(struct rb_prompt *p, const char *line)
     p->stage = STAGE_NONE;
     listen_to(p, false);
     if (!line)
-        tcflush(p->fd, TCIFLUSH); /* half a line that was meant for this question */
+        drop_typed_ahead(p); /* half a line that was meant for this question */
     if (d->asked)
         d->asked(d, line);
     else if (!line)
@@ -76,12 +85,6 @@ static void asked(struct rb_prompt *p, const char *line)
 }
 
 /* -- open waits and doubts --------------------------------------------------------------------------------------------------- */
-
-static const char *type_of(const struct rb_node *node)
-{
-    const char *type = json_string_value(json_object_get(node->args, "type"));
-    return type ? type : json_string_value(json_object_get(node->args, "value"));
-}
 
 static bool has_prompt(const struct rb_node *node)
 {
@@ -96,9 +99,9 @@ static const char *question_of(const struct rb_node *node, char *out, size_t n)
         return "approve? [y]es, [n]o, [?] details, Enter for later: ";
     if (strcmp(what, "resolve") == 0)
         return "did it happen? [d]one, [r]etry it, [f]ail, [?] details: ";
-    if (!type_of(node))
+    if (!rb_answer_type(node))
         return "[d]one or [f]ailed? [?] details, Enter for later: ";
-    snprintf(out, n, "value (%.40s), or [f]ailed, [?] details: ", type_of(node));
+    snprintf(out, n, "value (%.40s), or [f]ailed, [?] details: ", rb_answer_type(node));
     return out;
 }
 
@@ -148,6 +151,7 @@ static void ask_open(struct rb_prompt *p, const struct rb_node *node, bool with_
         details(node, &block);
     p->stage = STAGE_VERDICT;
     p->n = node->n;
+    drop_typed_ahead(p);
     ask(p, rb_buf_text(&block), question_of(node, room, sizeof(room)));
     rb_buf_release(&block);
 }
@@ -174,29 +178,6 @@ void rb_prompt_update(struct rb_prompt *p)
         p->after = 0;
         ask_open(p, first, false);
     }
-}
-
-/* The JSON of a value that a person has typed for a manual step; NULL when it is not of that type. */
-static char *typed(const char *type, const char *line)
-{
-    struct rb_buf b;
-    json_error_t je;
-    if (strcmp(type, "integer") == 0 || strcmp(type, "number") == 0) {
-        json_t *v = json_loads(line, JSON_DECODE_ANY, &je);
-        bool fits = strcmp(type, "integer") == 0 ? json_is_integer(v) : json_is_number(v);
-        json_decref(v);
-        return fits ? rb_strdup(line) : NULL;
-    }
-    if (strcmp(type, "boolean") == 0) {
-        bool yes = strcmp(line, "true") == 0 || strcmp(line, "yes") == 0 || strcmp(line, "y") == 0;
-        bool no = strcmp(line, "false") == 0 || strcmp(line, "no") == 0 || strcmp(line, "n") == 0;
-        return yes ? rb_strdup("true") : no ? rb_strdup("false") : NULL;
-    }
-    struct rb_json j;
-    rb_buf_init(&b, 64 << 10);
-    rb_json_init(&j, &b);
-    rb_json_string(&j, line, strlen(line));
-    return rb_buf_detach(&b);
 }
 
 static void say(struct rb_prompt *p, const char *text)
@@ -259,7 +240,7 @@ static const char *verdict_of(const struct rb_node *node, const char *word)
         return is(word, "done") ? "done" : is(word, "retry") ? "retry" : is(word, "fail") ? "fail" : NULL;
     if (is(word, "failed"))
         return "failed";
-    return is(word, "done") && !type_of(node) ? "done" : NULL;
+    return is(word, "done") && !rb_answer_type(node) ? "done" : NULL;
 }
 
 static void on_verdict(struct rb_prompt *p, struct rb_node *node, const char *line)
@@ -282,18 +263,19 @@ static void on_verdict(struct rb_prompt *p, struct rb_node *node, const char *li
         *c = (char)tolower((unsigned char)*c);
     const char *verdict = n < sizeof(word) ? verdict_of(node, word) : NULL;
     const char *comment = line + n + strspn(line + n, " \t");
-    if (!verdict && type_of(node)) {
-        p->value = typed(type_of(node), line);
-        verdict = p->value ? "done" : NULL;
+    struct rb_err err = {.msg = "please answer with one of the letters"};
+    if (!verdict && rb_answer_type(node)) {
+        struct rb_buf json;
+        rb_buf_init(&json, 256 << 10);
+        if (rb_answer_value(node, line, &json, &err) == 0) {
+            p->value = rb_buf_detach(&json);
+            verdict = "done";
+        }
         comment = "";
+        rb_buf_release(&json);
     }
     if (!verdict) {
-        char text[160];
-        if (type_of(node))
-            snprintf(text, sizeof(text), "that is not of type %.60s", type_of(node));
-        else
-            snprintf(text, sizeof(text), "please answer with one of the letters");
-        say(p, text);
+        say(p, err.msg);
         ask_open(p, node, false);
         return;
     }
@@ -317,7 +299,7 @@ static void on_line(struct rb_prompt *p, const char *line)
     if (stage == STAGE_CALLER) {
         bool (*fn)(void *arg, const char *line) = p->on_line;
         if (!fn(p->opt.arg, line) && p->stage == STAGE_NONE)
-            rb_prompt_ask(p, NULL, "? ", fn);
+            rb_prompt_ask(p, NULL, p->question, fn);
     } else if (node && stage == STAGE_VERDICT) {
         on_verdict(p, node, line);
     } else if (node && stage == STAGE_COMMENT) {
@@ -373,9 +355,13 @@ static void on_readable(uv_poll_t *h, int status, int events)
 
 void rb_prompt_ask(struct rb_prompt *p, const char *block, const char *question, bool (*fn)(void *arg, const char *line))
 {
+    char *kept = rb_strdup(question); /* it may be p->question */
     p->stage = STAGE_CALLER;
     p->on_line = fn;
-    ask(p, block, question);
+    free(p->question);
+    p->question = kept;
+    drop_typed_ahead(p);
+    ask(p, block, kept);
 }
 
 void rb_prompt_resume(struct rb_prompt *p)
@@ -409,6 +395,7 @@ static void on_closed(uv_handle_t *h)
     close(p->fd);
     rb_buf_release(&p->line);
     free(p->value);
+    free(p->question);
     free(p);
 }
 

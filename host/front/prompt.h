@@ -25,7 +25,7 @@ struct rb_prompt *rb_prompt_new(const struct rb_prompt_options *opt);
 /* Looks at view->open: asks what is not asked yet, withdraws what somebody else has answered. After each event. */
 void rb_prompt_update(struct rb_prompt *p);
 /* A question of the caller's own, when nothing else is asked: on_line gets the answer without spaces around it; returning false asks again
- * (with `prompt` only). `block` (lines, may be NULL) stands above. */
+ * (without `block`). `block` (lines, may be NULL) stands above. */
 void rb_prompt_ask(struct rb_prompt *p, const char *block, const char *prompt, bool (*on_line)(void *arg, const char *line));
 /* The process has come back to the foreground. */
 void rb_prompt_resume(struct rb_prompt *p);

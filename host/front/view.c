@@ -175,6 +175,8 @@ static void undos_clear(struct rb_view *v)
 
 void rb_view_release(struct rb_view *v)
 {
+    if (!v->notes.next) /* never initialised */
+        return;
     RB_LIST_EACH_SAFE(it, tmp, &v->notes) {
         struct rb_note *n = RB_CONTAINER(it, struct rb_note, link);
         free(n->kind);
@@ -238,6 +240,7 @@ static void settle(struct rb_node *p, enum rb_node_state state, const struct rb_
     p->state = state;
     p->ended = ev->at;
     p->end_seq = ev->seq;
+    set(&p->error, NULL);
     rb_list_remove(&p->open);
 }
 
@@ -349,6 +352,7 @@ static struct rb_node *on_begin(struct rb_view *v, const struct rb_event *ev, co
     p->n = ev->seq;
     p->started = ev->at;
     p->until = number(data, "until");
+    p->twice = json_is_true(json_object_get(data, "twice"));
     reopen(p, is_wait(ev->kind) ? RB_NODE_WAITS : RB_NODE_RUNNING);
     name_op(p, data);
     json_decref(p->args);
@@ -395,29 +399,13 @@ static struct rb_node *on_result(struct rb_view *v, const struct rb_event *ev, c
         name_op(p, data);
     settle(p, failed ? RB_NODE_FAIL : RB_NODE_PASS, ev);
     set_result(p, data);
+    p->twice = p->twice || json_is_true(json_object_get(data, "twice"));
     if (failed)
         set_error(p, error);
     if (p->last)
         set(&p->parent->last, p->last);
     json_decref(p->args);
     p->args = NULL;
-    return p;
-}
-
-static struct rb_node *on_doubt(struct rb_view *v, const struct rb_event *ev, const json_t *data)
-{
-    struct rb_node *p = find(v, ev->key, strlen(ev->key));
-    const char *ask = get(data, "ask");
-    if (!p)
-        return NULL;
-    p->twice = json_is_true(json_object_get(data, "twice"));
-    rb_list_remove(&p->open);
-    if (ask && strcmp(ask, "person") == 0) {
-        reopen(p, RB_NODE_DOUBT);
-        rb_list_push(&v->open, &p->open);
-    } else {
-        reopen(p, RB_NODE_RUNNING);
-    }
     return p;
 }
 
@@ -429,6 +417,48 @@ static struct rb_node *by_number(struct rb_node *root, int64_t n)
             return p;
     }
     return NULL;
+}
+
+struct rb_node *rb_view_find(struct rb_view *v, int64_t n)
+{
+    return by_number(&v->root, n);
+}
+
+/* Found by key, else by number. */
+static struct rb_node *op_of(struct rb_view *v, const struct rb_event *ev, const json_t *data)
+{
+    struct rb_node *p = find(v, ev->key, strlen(ev->key));
+    int64_t n = number(data, "n");
+    return p && (!n || p->n == n) ? p : n ? rb_view_find(v, n) : p;
+}
+
+static struct rb_node *on_doubt(struct rb_view *v, const struct rb_event *ev, const json_t *data)
+{
+    struct rb_node *p = op_of(v, ev, data);
+    if (!p)
+        return NULL;
+    rb_list_remove(&p->open);
+    reopen(p, RB_NODE_DOUBT);
+    rb_list_push(&v->open, &p->open);
+    return p;
+}
+
+static struct rb_node *on_resolve(struct rb_view *v, const struct rb_event *ev, const json_t *data)
+{
+    struct rb_node *p = op_of(v, ev, data);
+    if (!p)
+        return NULL;
+    rb_list_remove(&p->open);
+    p->state = RB_NODE_RUNNING;
+    return p;
+}
+
+static struct rb_node *on_unstarted(struct rb_view *v, const struct rb_event *ev, const json_t *data)
+{
+    struct rb_node *p = op_of(v, ev, data);
+    if (p)
+        p->state = RB_NODE_STOPPED;
+    return p;
 }
 
 static void stop_below(struct rb_node *p)
@@ -451,19 +481,25 @@ static void go_on_below(struct rb_node *p)
     }
 }
 
-static void void_below(struct rb_node *p, const json_t *voided)
+/* A retry keeps the ordered events in these ranges; whatever ended with another one is open again. */
+static bool is_kept(const json_t *keep, int64_t seq)
+{
+    size_t i;
+    json_t *range;
+    json_array_foreach((json_t *)keep, i, range) {
+        if (seq >= json_integer_value(json_array_get(range, 0)) && seq <= json_integer_value(json_array_get(range, 1)))
+            return true;
+    }
+    return false;
+}
+
+static void void_below(struct rb_node *p, const json_t *keep)
 {
     RB_LIST_EACH(it, &p->children) {
         struct rb_node *c = RB_CONTAINER(it, struct rb_node, link);
-        size_t i;
-        json_t *seq;
-        json_array_foreach((json_t *)voided, i, seq) {
-            if (c->end_seq && json_integer_value(seq) == c->end_seq) {
-                reopen(c, RB_NODE_RUNNING);
-                break;
-            }
-        }
-        void_below(c, voided);
+        if (c->end_seq && !is_kept(keep, c->end_seq))
+            reopen(c, RB_NODE_RUNNING);
+        void_below(c, keep);
     }
 }
 
@@ -495,7 +531,7 @@ static void on_run(struct rb_view *v, const struct rb_event *ev, const json_t *d
         set_running(v);
     } else if (strcmp(ev->kind, "run.retry") == 0) {
         set_running(v);
-        void_below(&v->root, json_object_get(data, "voided"));
+        void_below(&v->root, json_object_get(data, "keep"));
     } else if (strcmp(ev->kind, "run.park") == 0) {
         set_clean(&v->park, get(data, "why"));
         json_decref(v->running);
@@ -550,7 +586,7 @@ static struct rb_node *on_text(struct rb_view *v, const struct rb_event *ev, con
 /* An operation that is done is forgotten below a step (counted), and all but the last few at the top. */
 static void forget(struct rb_view *v, struct rb_node *p)
 {
-    if (v->keep_ops || p->type != RB_NODE_OP || p->state != RB_NODE_PASS || !rb_list_empty(&p->children))
+    if (v->keep_ops || p->twice || p->type != RB_NODE_OP || p->state != RB_NODE_PASS || !rb_list_empty(&p->children))
         return;
     struct rb_node *parent = p->parent;
     if (parent == &v->root) {
@@ -579,6 +615,7 @@ static struct rb_node *apply(struct rb_view *v, const struct rb_event *ev, const
     } kinds[] = {
         {"step.start", on_step_start}, {"step.end", on_step_end}, {"intent", on_begin}, {"wait", on_begin}, {"result", on_result},
         {"doubt", on_doubt},           {"evidence", on_text},     {"note", on_text},    {"log", on_text},   {"undo", on_undo},
+        {"resolve", on_resolve},       {"op.unstarted", on_unstarted},
     };
     for (size_t i = 0; i < RB_COUNT(kinds); i++)
         if (strcmp(kinds[i].kind, ev->kind) == 0)
@@ -588,11 +625,6 @@ static struct rb_node *apply(struct rb_view *v, const struct rb_event *ev, const
             undos_clear(v);
         else
             on_run(v, ev, data);
-    } else if (strcmp(ev->kind, "resolve") == 0) {
-        struct rb_node *p = by_number(&v->root, number(data, "n"));
-        if (p)
-            rb_list_remove(&p->open);
-        return p;
     }
     return NULL;
 }
@@ -610,6 +642,8 @@ struct rb_node *rb_view_event(struct rb_view *v, const struct rb_event *ev, json
     }
     json_t *data = json_loadb(ev->data, ev->data_len, JSON_ALLOW_NUL, NULL);
     struct rb_node *p = apply(v, ev, data);
+    if (number(data, "signal") > v->signal)
+        v->signal = number(data, "signal");
     const char *status = get(data, "status");
     if (status)
         set(&v->status, status);
@@ -626,11 +660,14 @@ struct rb_node *rb_view_event(struct rb_view *v, const struct rb_event *ev, json
 
 struct rb_node *rb_view_output(struct rb_view *v, int64_t op, const char *key, const char *data, size_t n)
 {
-    struct rb_node *p = node_at(v, key, strlen(key), RB_NODE_OP, rb_clock_wall());
+    struct rb_node *p = node_at(v, key, strlen(key), RB_NODE_BRANCH, rb_clock_wall());
     struct rb_buf b;
     if (p == &v->root)
         return p;
-    p->type = RB_NODE_OP;
+    if (p->type != RB_NODE_OP) { /* a read: nothing was journaled before it started */
+        p->type = RB_NODE_OP;
+        set(&p->title, "read");
+    }
     if (!p->n)
         p->n = op;
     rb_buf_init(&b, KEEP_LINE);
@@ -652,6 +689,20 @@ static int on_loaded(void *arg, const struct rb_event *ev)
 int rb_view_load(struct rb_view *v, struct rb_store *s, struct rb_err *err)
 {
     return rb_store_events(s, v->id, v->seq, on_loaded, v, err);
+}
+
+static int on_signal(void *arg, const struct rb_signal_row *sig)
+{
+    static const char *const kinds[] = {"approve", "deny", "answer", "resolve"};
+    struct rb_node *p = rb_view_open(arg, strtoll(sig->target, NULL, 10));
+    for (size_t i = 0; p && i < RB_COUNT(kinds); i++)
+        p->answered = p->answered || strcmp(sig->kind, kinds[i]) == 0;
+    return 0;
+}
+
+int rb_view_load_signals(struct rb_view *v, struct rb_store *s, struct rb_err *err)
+{
+    return rb_list_empty(&v->open) ? RB_OK : rb_store_signals(s, v->id, v->signal, on_signal, v, err);
 }
 
 /* -- questions ---------------------------------------------------------------------------------------------------------------- */
@@ -686,7 +737,9 @@ const char *rb_node_text(const struct rb_node *p)
 int rb_view_asks(const struct rb_view *v)
 {
     int n = 0;
-    RB_LIST_EACH(it, &v->open)
-        n += rb_node_decision(RB_CONTAINER(it, struct rb_node, open)) != NULL;
+    RB_LIST_EACH(it, &v->open) {
+        const struct rb_node *p = RB_CONTAINER(it, struct rb_node, open);
+        n += rb_node_decision(p) != NULL && !p->answered;
+    }
     return n;
 }

@@ -63,6 +63,7 @@ struct rb_view {
     bool dry;
     int64_t started, ended;
     int64_t seq;       /* last event seen; earlier ones are ignored */
+    int64_t signal;    /* highest id of a signal that an event names */
     int64_t failing;   /* number of the first failed operation; 0 */
     struct rb_node root;
     struct rb_node *buckets[1024];
@@ -85,7 +86,7 @@ struct rb_note {
 };
 
 void rb_view_init(struct rb_view *v, const char *id);
-void rb_view_release(struct rb_view *v);
+void rb_view_release(struct rb_view *v); /* a zeroed one, too */
 /* Keep operations and/or notes instead of forgetting them: for `show` and --verbose. Before the first event. */
 void rb_view_keep(struct rb_view *v, bool ops, bool notes);
 
@@ -97,6 +98,11 @@ struct rb_node *rb_view_output(struct rb_view *v, int64_t op, const char *key, c
 /* Reads all events that the store has beyond v->seq. */
 int rb_view_load(struct rb_view *v, struct rb_store *s, struct rb_err *err);
 
+/* Marks what the store's signals have decided already and the owner has not journaled. */
+int rb_view_load_signals(struct rb_view *v, struct rb_store *s, struct rb_err *err);
+
+/* The operation with this number, as far as it is kept; NULL. */
+struct rb_node *rb_view_find(struct rb_view *v, int64_t n);
 /* The open wait or doubt with this number; NULL. */
 struct rb_node *rb_view_open(const struct rb_view *v, int64_t n);
 /* What a person can decide about it: "approve", "answer" (manual), "signal", "resolve" (doubt), or NULL (a sleep). */
@@ -104,7 +110,7 @@ const char *rb_node_decision(const struct rb_node *node);
 /* "Promote v2?": what it asks or does, without its op's name when it has a title. */
 const char *rb_node_text(const struct rb_node *node);
 
-/* How many open nodes need a person. */
+/* How many open nodes need a person and are not decided. */
 int rb_view_asks(const struct rb_view *v);
 
 #endif
