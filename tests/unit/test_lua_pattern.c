@@ -2,7 +2,11 @@
  * corpus. */
 #include "vm_fixture.h"
 
+#ifdef RB_GCSTRESS
+enum { PAIRS = 500 };
+#else
 enum { PAIRS = 200000 };
+#endif
 
 static uint32_t seed = 20261122;
 

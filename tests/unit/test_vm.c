@@ -96,7 +96,7 @@ static void test_memory_ends(void **state)
         "local t = {} for i = 1, 20 do t = { t, t } end pcall(json.encode, t) local s = {} for i = 1, 40 do s = { s, s "
         "} end pcall(json.encode, s) return 1",
     };
-    struct rb_vm_options opt = {.memory = 8 << 20, .slice_max_us = 5000000};
+    struct rb_vm_options opt = {.memory = 8 << 20, .slice_max_us = 60000000};
     for (size_t i = 0; i < RB_COUNT(greedy); i++)
         ends_with(greedy[i], "memory:", &opt);
 }

@@ -34,6 +34,8 @@ static void open_vm(struct rb_vm *vm, const struct rb_vm_options *given)
 {
     struct rb_vm_options opt = given ? *given : (struct rb_vm_options){.memory = 0};
     struct rb_err err = {.code = 0};
+    if (opt.slice_max_us == 0)
+        opt.slice_max_us = 60000000; /* sanitizers are slow; who tests the budget sets one */
     opt.hooks.os_time = fixture_time;
     opt.hooks.random_seed = fixture_seed;
     if (rb_vm_open(vm, &opt, &err) < 0)
