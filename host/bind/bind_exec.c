@@ -9,9 +9,11 @@
 #include "engine/effect.h"
 #include "engine/error.h"
 #include "engine/run.h"
+#include "engine/secret.h"
 #include "io/proc.h"
 
 #define ARG_COUNT_MAX 100000
+#define ARGS_BYTES_MAX ((size_t)8 << 20)
 #define STDIN_MAX ((size_t)256 << 20)
 #define GRACE_MS 5000
 #define DRAIN_MS 2000
@@ -92,10 +94,22 @@ static void last_line(const struct exec_op *op, char *out, size_t n)
         snprintf(out, n, "(its last line is not text)");
 }
 
+/* Secrets leave the output before anybody sees it. */
+static void redact(const struct rb_run *run, struct rb_buf *b)
+{
+    if (!rb_secret_any(run) || !b->len)
+        return;
+    struct rb_buf clean;
+    rb_buf_init(&clean, SIZE_MAX / 2);
+    rb_secret_redact(run, b->data, b->len, &clean);
+    rb_buf_release(b);
+    *b = clean;
+}
+
 static void on_output(void *arg, int stream, const char *data, size_t len)
 {
     struct exec_op *op = arg;
-    if (!op->orphan)
+    if (!op->orphan && !rb_secret_any(op->effect.run)) /* a secret may be split between two pieces: then only the whole is shown */
         rb_effect_output(&op->effect, stream, data, len);
 }
 
@@ -113,6 +127,8 @@ static void on_done(void *arg, struct rb_proc_result *r)
     rb_buf_init(&r->err.buf, 0);
     op->ended = true;
     struct rb_effect *e = &op->effect;
+    redact(e->run, &op->result.out.buf);
+    redact(e->run, &op->result.err.buf);
     struct rb_buf cmd;
     char line[300];
     rb_buf_init(&cmd, 400);
@@ -169,7 +185,7 @@ static void set_stream(lua_State *L, const char *name, const struct rb_capture *
     char field[32], hex[RB_SHA_HEX];
     lua_pushlstring(L, rb_buf_text(&c->buf), c->buf.len);
     lua_setfield(L, -2, name);
-    if (c->total <= c->buf.len)
+    if (!c->buf.cut && c->total <= c->buf.len)
         return;
     snprintf(field, sizeof(field), "%s_cut", name); /* how many bytes came in all, and the digest of them */
     rb_sha_hex(c->digest, hex);
@@ -243,44 +259,49 @@ static char *text_field(lua_State *L, int index, const char *field)
     return copy;
 }
 
-static void read_argv(lua_State *L, struct exec_op *op)
+/* The elements of the list in a field, as bytes for the command. */
+static char **read_list(lua_State *L, const char *field, const char *what, bool secrets)
+{
+    lua_getfield(L, 1, field);
+    size_t n = lua_rawlen(L, -1);
+    if (n > ARG_COUNT_MAX)
+        rb_error_raise(L, "usage", "not_started", "exec: %d elements of %s are more than %d", (int)n, what, ARG_COUNT_MAX);
+    /* Owned by the Lua state until it is whole: reading an element may raise. */
+    struct rb_buf *text = rb_effect_buf(L, ARGS_BYTES_MAX);
+    for (size_t i = 0; i < n; i++) {
+        char name[64];
+        size_t from = text->len;
+        snprintf(name, sizeof(name), "exec: %s %d", what, (int)i + (secrets ? 1 : 0));
+        lua_rawgeti(L, -2, (lua_Integer)i + 1);
+        if (!secrets && rb_secret_is(L, -1))
+            rb_error_raise(L, "usage", "not_started", "%s is a secret: every user of the machine can see the arguments of a command; pass it by env or stdin", name);
+        rb_secret_expand(L, -1, text, name);
+        lua_pop(L, 1);
+        if (text->cut)
+            rb_error_raise(L, "usage", "not_started", "exec: the command is larger than %zu bytes", ARGS_BYTES_MAX);
+        if (text->len > from && memchr(text->data + from, '\0', text->len - from))
+            rb_error_raise(L, "usage", "not_started", "%s contains a NUL byte, which no command can be given", name);
+        rb_buf_addc(text, '\0');
+    }
+    char **list = rb_alloc((n + 1) * sizeof(*list));
+    const char *p = rb_buf_text(text);
+    for (size_t i = 0; i < n; i++, p += strlen(p) + 1)
+        list[i] = rb_strdup(p);
+    lua_pop(L, 2);
+    return list;
+}
+
+static void read_command(lua_State *L, struct exec_op *op)
 {
     if (lua_getfield(L, 1, "argv") != LUA_TTABLE)
         rb_error_raise(L, "usage", "not_started", "exec: the command must be a list: exec({ \"git\", \"status\" }); exec.sh takes a text for the shell");
-    size_t n = lua_rawlen(L, -1);
-    if (!n)
+    if (!lua_rawlen(L, -1))
         rb_error_raise(L, "usage", "not_started", "exec: the command is an empty list");
-    if (n > ARG_COUNT_MAX)
-        rb_error_raise(L, "usage", "not_started", "exec: %d arguments are more than %d", (int)n, ARG_COUNT_MAX);
-    op->argv = rb_alloc((n + 1) * sizeof(*op->argv));
-    for (size_t i = 0; i < n; i++) {
-        size_t len;
-        int type = lua_rawgeti(L, -1, (lua_Integer)i + 1);
-        if (type != LUA_TSTRING && type != LUA_TNUMBER)
-            rb_error_raise(L, "usage", "not_started", "exec: argument %d must be a string or a number, not a %s", (int)i, lua_typename(L, type));
-        const char *s = lua_tolstring(L, -1, &len);
-        if (memchr(s, '\0', len))
-            rb_error_raise(L, "usage", "not_started", "exec: argument %d contains a NUL byte, which no command can be given", (int)i);
-        op->argv[i] = rb_strndup(s, len);
-        lua_pop(L, 1);
-    }
     lua_pop(L, 1);
+    op->argv = read_list(L, "argv", "argument", false);
+    op->env = read_list(L, "envp", "environment variable", true);
     if (!op->argv[0][0])
         rb_error_raise(L, "usage", "not_started", "exec: the name of the command is empty");
-}
-
-/* envp: a list of "NAME=value", complete. */
-static void read_env(lua_State *L, struct exec_op *op)
-{
-    lua_getfield(L, 1, "envp");
-    size_t n = lua_rawlen(L, -1);
-    op->env = rb_alloc((n + 1) * sizeof(*op->env));
-    for (size_t i = 0; i < n; i++) {
-        lua_rawgeti(L, -1, (lua_Integer)i + 1);
-        op->env[i] = rb_strdup(lua_tostring(L, -1));
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
 }
 
 static int64_t int_field(lua_State *L, const char *field, int64_t otherwise)
@@ -305,22 +326,29 @@ static void write_args(lua_State *L, struct exec_op *op)
         rb_json_key(&j, "cwd");
         rb_json_string(&j, op->cwd, strlen(op->cwd));
     }
-    if (lua_getfield(L, 1, "env_shown") == LUA_TTABLE && lua_rawlen(L, -1)) { /* what the call adds, not what every child gets */
+    struct rb_buf *shown = rb_effect_buf(L, ARGS_BYTES_MAX);
+    lua_getfield(L, 1, "own_env"); /* what the call adds, not what every child gets */
+    size_t own = lua_rawlen(L, -1);
+    if (own) {
         rb_json_key(&j, "env");
         rb_json_array(&j);
-        for (lua_Integer i = 1; lua_rawgeti(L, -1, i) == LUA_TSTRING; i++) {
-            size_t n;
-            const char *s = lua_tolstring(L, -1, &n);
-            rb_json_string(&j, s, n);
+        for (size_t i = 0; i < own; i++) {
+            rb_buf_reset(shown);
+            lua_rawgeti(L, -1, (lua_Integer)i + 1);
+            rb_secret_shown(L, -1, shown, "exec: env");
             lua_pop(L, 1);
+            rb_json_string(&j, rb_buf_text(shown), shown->len);
         }
-        lua_pop(L, 1);
         rb_json_end_array(&j);
     }
-    lua_pop(L, 1);
+    lua_pop(L, 2);
     if (op->has_input) {
         char hex[RB_SHA_HEX];
-        rb_sha_of_hex(op->input, op->input_len, hex);
+        struct rb_buf *said = rb_effect_buf(L, STDIN_MAX); /* of a secret: what may be shown of it */
+        lua_getfield(L, 1, "stdin");
+        rb_secret_shown(L, -1, said, "exec: stdin");
+        rb_sha_of_hex(rb_buf_text(said), said->len, hex);
+        lua_pop(L, 2);
         rb_json_key(&j, "stdin");
         rb_json_object(&j);
         rb_json_kint(&j, "size", (int64_t)op->input_len);
@@ -339,18 +367,17 @@ int rb_bind_exec(lua_State *L)
     struct exec_op *op = rb_effect_new(L, sizeof(*op), &exec_type, RB_CLASS_EFFECT);
     struct rb_effect *e = &op->effect;
     rb_effect_options(L, 1, e);
-    read_argv(L, op);
-    read_env(L, op);
+    read_command(L, op);
     op->cwd = text_field(L, 1, "cwd");
-    int type = lua_getfield(L, 1, "stdin");
-    if (type == LUA_TSTRING) {
-        const char *s = lua_tolstring(L, -1, &op->input_len);
-        if (op->input_len > STDIN_MAX)
+    if (lua_getfield(L, 1, "stdin") != LUA_TNIL) {
+        struct rb_buf *input = rb_effect_buf(L, STDIN_MAX);
+        rb_secret_expand(L, -2, input, "exec: stdin");
+        if (input->cut)
             rb_error_raise(L, "usage", "not_started", "exec: stdin is larger than %d MiB", (int)(STDIN_MAX >> 20));
-        op->input = rb_strndup(s, op->input_len);
+        op->input_len = input->len;
+        op->input = rb_buf_detach(input);
         op->has_input = true;
-    } else if (type != LUA_TNIL) {
-        rb_error_raise(L, "usage", "not_started", "exec: stdin must be a string, not a %s", lua_typename(L, type));
+        lua_pop(L, 1);
     }
     lua_pop(L, 1);
     op->check = !(lua_getfield(L, 1, "check") == LUA_TBOOLEAN && !lua_toboolean(L, -1));

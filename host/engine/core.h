@@ -6,6 +6,7 @@
 #include "engine/replay.h"
 #include "engine/run.h"
 #include "engine/scope.h"
+#include "engine/secret.h"
 #include "engine/task.h"
 #include "engine/value.h"
 #include "engine/vm.h"
@@ -96,6 +97,9 @@ struct rb_run {
     char *retry_reason;
     bool undo_wanted;              /* the undo phase begins when the replay is through */
     int64_t undo_skip;
+    char successor[RB_RUN_ID_MAX];
+    struct rb_secret *secrets;     /* secret.c's */
+    char *secret_from;             /* JSON: where they were read from; NULL */
     struct rb_strmap sources;      /* module name → struct rb_source */
     struct rb_list mailbox;        /* struct rb_letter: signals by name that came before their wait */
     int64_t signals_seen;          /* highest id looked at */
@@ -120,6 +124,7 @@ struct rb_letter {
 
 /* turn.c: what happens in a loop turn */
 void rb_run_wake(struct rb_run *run); /* it has something to do at the next turn */
+void rb_run_begin_undo(struct rb_run *run); /* live, after the run's end: the compensations */
 void rb_run_turns(struct rb_turn *t); /* the host's turn hook */
 void rb_run_task_ended(struct rb_run *run, struct rb_task *task); /* one without a parent: the root, an on_doubt function */
 /* The run can not go on. What runs is ended first; then it ends as failed with this kind. */
@@ -155,11 +160,16 @@ void rb_undo_json(struct rb_run *run, struct rb_buf *out); /* [{"n":…,"title":
 
 /* source.c */
 int rb_source_pin_all(struct rb_run *run, const char *text, size_t len, struct rb_buf *json, struct rb_err *err);
+void rb_source_pin_again(const struct rb_run *from, struct rb_run *to, struct rb_buf *json); /* the sources of a run for another */
 int rb_source_load_pinned(struct rb_run *run, struct rb_err *err);
 int rb_source_find(void *arg, const char *name, struct rb_buf *text, char chunkname[256], struct rb_err *err);
 void rb_source_free(void *source);
 
+/* successor.c: restart_with(). Creates the run that goes on; the same one again when this run is resumed in between. */
+int rb_run_create_successor(struct rb_run *run, const char *params_json, struct rb_err *err);
+
 /* run.c */
+void rb_run_append_start(struct rb_run *run, const struct rb_actor *actor, const char *reason, const char *secret_from, const char *previous, const struct rb_buf *sources);
 int rb_run_spawn_root(struct rb_run *run, const char *rt_module, struct rb_err *err); /* NULL: the runbook itself */
 
 /* record.c: events that are written at once and claimed by replay at the same place (print, note, step.start …).

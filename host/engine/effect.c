@@ -72,6 +72,24 @@ void *rb_effect_new(lua_State *L, size_t size, const struct rb_effect_type *type
     return e;
 }
 
+static int l_buf_gc(lua_State *L)
+{
+    rb_buf_release(lua_touserdata(L, 1));
+    return 0;
+}
+
+struct rb_buf *rb_effect_buf(lua_State *L, size_t max)
+{
+    struct rb_buf *b = lua_newuserdatauv(L, sizeof(*b), 0);
+    rb_buf_init(b, max);
+    if (luaL_newmetatable(L, "rbhost.buf")) {
+        lua_pushcfunction(L, l_buf_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    return b;
+}
+
 void rb_effect_free(struct rb_effect *e)
 {
     lua_State *L = e->run->vm.L;

@@ -113,6 +113,9 @@ int rb_effect_call(lua_State *L, struct rb_effect *e);
 /* The same with a key that was made already (copied). */
 int rb_effect_call_at(lua_State *L, struct rb_effect *e, const char *key);
 
+/* [-0, +1, m] a buffer that Lua frees, whatever is raised meanwhile. */
+struct rb_buf *rb_effect_buf(lua_State *L, size_t max);
+
 /* Reads the options that every op takes (timeout is the primitive's): title, read, idempotent, on_doubt from the table at index. */
 void rb_effect_options(lua_State *L, int index, struct rb_effect *e);
 

@@ -12,6 +12,7 @@
 #include "engine/bindings.h"
 #include "engine/core.h"
 #include "engine/error.h"
+#include "engine/runbook.h"
 #include "engine/value.h"
 
 #define DATA_MAX ((size_t)16 << 20)
@@ -19,25 +20,6 @@
 static struct rb_run *run_of(lua_State *L)
 {
     return RB_CONTAINER(rb_vm_of(L), struct rb_run, vm);
-}
-
-/* [-0, +1, m] a buffer that Lua frees, whatever is raised meanwhile. */
-static int l_buf_gc(lua_State *L)
-{
-    rb_buf_release(lua_touserdata(L, 1));
-    return 0;
-}
-
-static struct rb_buf *push_buf(lua_State *L, size_t max)
-{
-    struct rb_buf *b = lua_newuserdatauv(L, sizeof(*b), 0);
-    rb_buf_init(b, max);
-    if (luaL_newmetatable(L, "rbhost.buf")) {
-        lua_pushcfunction(L, l_buf_gc);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
-    return b;
 }
 
 /* -- tasks and scopes ------------------------------------------------------------------------------------------------------------------------ */
@@ -118,7 +100,7 @@ static int l_event(lua_State *L)
     struct rb_task *task = rb_task_current(L);
     const char *kind = luaL_checkstring(L, 1);
     lua_settop(L, 3);
-    struct rb_buf *data = push_buf(L, DATA_MAX);
+    struct rb_buf *data = rb_effect_buf(L, DATA_MAX);
     struct rb_err err;
     if (rb_value_encode(L, 2, "value", &run->codec, data, &err))
         return rb_error_raise(L, "usage", "not_started", "%s", err.msg);
@@ -153,7 +135,7 @@ static int l_pin(lua_State *L)
         return 1;
     }
     lua_call(L, lua_gettop(L) - 3, 1);
-    struct rb_buf *data = push_buf(L, DATA_MAX);
+    struct rb_buf *data = rb_effect_buf(L, DATA_MAX);
     rb_buf_addf(data, "{\"op\":\"%s\"", op);
     if (!lua_isnil(L, -2)) {
         rb_buf_adds(data, ",\"value\":");
@@ -188,7 +170,7 @@ static int l_memo_wait(lua_State *L) /* key → value, when the replay has come 
 
 static int l_plain(lua_State *L) /* value, what: raises when it is not plain data */
 {
-    struct rb_buf *out = push_buf(L, DATA_MAX);
+    struct rb_buf *out = rb_effect_buf(L, DATA_MAX);
     struct rb_err err;
     if (rb_value_encode(L, 1, luaL_checkstring(L, 2), NULL, out, &err))
         return rb_error_raise(L, "usage", NULL, "%s", err.msg);
@@ -197,7 +179,7 @@ static int l_plain(lua_State *L) /* value, what: raises when it is not plain dat
 
 static int l_digest(lua_State *L) /* value → hex */
 {
-    struct rb_buf *out = push_buf(L, DATA_MAX);
+    struct rb_buf *out = rb_effect_buf(L, DATA_MAX);
     struct rb_err err;
     char hex[RB_SHA_HEX];
     if (rb_value_encode(L, 1, "value", NULL, out, &err))
@@ -208,6 +190,12 @@ static int l_digest(lua_State *L) /* value → hex */
 }
 
 /* -- the host's surroundings ---------------------------------------------------------------------------------------------------------------- */
+
+static int l_is_secret(lua_State *L)
+{
+    lua_pushboolean(L, rb_secret_is(L, 1));
+    return 1;
+}
 
 static int l_task_id(lua_State *L)
 {
@@ -271,15 +259,14 @@ static bool passes(const struct rb_run *run, const char *name, size_t len)
 static bool listed(lua_State *L, int index, const char *entry, size_t len)
 {
     bool found = false;
-    for (lua_Integer i = 1; !found && lua_rawgeti(L, index, i) == LUA_TSTRING; i++) {
-        const char *s = lua_tostring(L, -1);
-        found = strncmp(s, entry, len) == 0 && (s[len] == '=' || s[len] == '\0');
+    size_t n = lua_rawlen(L, index);
+    for (size_t i = 1; i <= n && !found; i++) {
+        lua_rawgeti(L, index, (lua_Integer)i);
+        const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_testudata(L, -1, RB_SECRET_META);
+        found = s && strncmp(s, entry, len) == 0 && (s[len] == '=' || s[len] == '\0');
         lua_pop(L, 1);
-        if (found)
-            return true;
     }
-    lua_pop(L, 1);
-    return false;
+    return found;
 }
 
 extern char **environ;
@@ -298,9 +285,11 @@ static int l_environ(lua_State *L) /* names let through, own "NAME=value" … �
         lua_pushstring(L, *e);
         lua_rawseti(L, 3, ++n);
     }
-    for (lua_Integer i = 1; lua_rawgeti(L, 2, i) == LUA_TSTRING; i++)
+    size_t own = lua_rawlen(L, 2);
+    for (size_t i = 1; i <= own; i++) {
+        lua_rawgeti(L, 2, (lua_Integer)i);
         lua_rawseti(L, 3, ++n);
-    lua_settop(L, 3);
+    }
     return 1;
 }
 
@@ -492,6 +481,16 @@ static int l_params(lua_State *L) /* → the checked parameters */
     return 1;
 }
 
+static int l_check_params(lua_State *L) /* raises all that is wrong with parameters for this runbook */
+{
+    struct rb_run *run = run_of(L);
+    struct rb_buf *given = rb_effect_buf(L, DATA_MAX), *values = rb_effect_buf(L, DATA_MAX);
+    struct rb_err err;
+    if (rb_value_encode(L, 1, "restart_with", NULL, given, &err) || rb_params_resolve(run->header_json, rb_buf_text(given), values, &err))
+        return rb_error_raise(L, "params", "not_started", "%s", err.msg);
+    return 0;
+}
+
 static int l_header(lua_State *L) /* → the header as data */
 {
     struct rb_run *run = run_of(L);
@@ -524,7 +523,7 @@ static int l_normalize(lua_State *L) /* anything that was raised → one of our 
 
 static int l_error_text(lua_State *L)
 {
-    struct rb_buf *out = push_buf(L, 8192);
+    struct rb_buf *out = rb_effect_buf(L, 8192);
     rb_vm_error_text(L, 1, out);
     lua_pushlstring(L, rb_buf_text(out), out->len);
     return 1;
@@ -540,9 +539,9 @@ static const struct rb_binding own[] = {
     {"spawn", l_spawn}, {"wait_child", rb_task_wait_child}, {"cancel_children", l_cancel_children}, {"scope_push", l_scope_push},
     {"scope_pop", l_scope_pop}, {"flag", l_flag}, {"set_reads_only", l_set_flag}, {"event", l_event}, {"pin", l_pin}, {"plain", l_plain},
     {"digest", l_digest}, {"undo", l_undo}, {"settled", l_settled}, {"undo_next", l_undo_next}, {"undo_done", l_undo_done},
-    {"wall_us", l_wall_us}, {"random_bytes", l_random_bytes}, {"getenv", l_getenv}, {"info", l_info}, {"params", l_params}, {"header", l_header},
+    {"wall_us", l_wall_us}, {"random_bytes", l_random_bytes}, {"getenv", l_getenv}, {"info", l_info}, {"params", l_params}, {"check_params", l_check_params}, {"header", l_header},
     {"error", l_error}, {"normalize", l_normalize}, {"error_text", l_error_text}, {"check_cancel", l_check_cancel},
-    {"memo_key", l_memo_key}, {"memo_wait", l_memo_wait}, {"on_error", rb_task_on_error}, {"task_id", l_task_id}, {"set_on_doubt", l_set_on_doubt}, {"global", l_global}, {"parse_time", l_parse_time}, {"environ", l_environ}, {NULL, NULL},
+    {"memo_key", l_memo_key}, {"is_secret", l_is_secret}, {"secret_equal", rb_secret_l_equal}, {"memo_wait", l_memo_wait}, {"on_error", rb_task_on_error}, {"task_id", l_task_id}, {"set_on_doubt", l_set_on_doubt}, {"global", l_global}, {"parse_time", l_parse_time}, {"environ", l_environ}, {NULL, NULL},
 };
 
 static const struct rb_binding *primitives;

@@ -107,22 +107,12 @@ static void check_cycle(lua_State *L, int loading, const char *name)
     }
 }
 
-/* [-0, +1, e] the module's compiled body and, above it, its chunk name. */
+/* [-0, +1, e] the module's compiled body and, above it, its chunk name. What the run has pinned comes first: a resume by a newer binary
+ * uses the library that the run began with. */
 static void find(lua_State *L, const char *name)
 {
     struct rb_vm *vm = rb_vm_of(L);
     struct rb_err err = {.code = 0};
-    if (strncmp(name, "rt/", 3) != 0 && strncmp(name, "rt.", 3) != 0) {
-        for (const struct rb_embed *e = rb_stdlib; e->name; e++) {
-            if (strcmp(e->name, name) != 0)
-                continue;
-            const char *chunkname = lua_pushfstring(L, "@stdlib/%s.lua", name);
-            if (rb_vm_load(L, (const char *)e->data, e->len, chunkname, &err) < 0)
-                luaL_error(L, "%s", err.msg);
-            lua_insert(L, -2);
-            return;
-        }
-    }
     int found = 0;
     char chunkname[256] = "";
     if (vm->opt.hooks.find_module) {

@@ -153,6 +153,7 @@ void rb_run_free(struct rb_run *run)
         rb_effect_free(RB_CONTAINER(it, struct rb_effect, link));
     while ((it = rb_list_pop(&run->mailbox)))
         rb_letter_free(RB_CONTAINER(it, struct rb_letter, link));
+    rb_secret_free(run);
     rb_undo_free(run);
     rb_vm_close(&run->vm);
     if (run->journal)
@@ -160,7 +161,7 @@ void rb_run_free(struct rb_run *run)
     rb_replay_release(&run->replay);
     rb_strmap_release(&run->sources, rb_source_free);
     char *const owned[] = {run->runbook, run->title, run->file, run->header_json, run->params_json, run->stop_status, run->stop_error,
-                           run->fatal_kind, run->fatal_text, run->park_why, run->cancel_event, run->retry_reason};
+                           run->fatal_kind, run->fatal_text, run->park_why, run->secret_from, run->cancel_event, run->retry_reason};
     for (size_t i = 0; i < RB_COUNT(owned); i++)
         free(owned[i]);
     free(run);
@@ -261,15 +262,20 @@ static int begin(struct rb_run *run, struct rb_err *err)
 
 /* -- start ------------------------------------------------------------------------------------------------------------------------------------ */
 
-static void append_start(struct rb_run *run, const struct rb_run_options *opt, const char *digest, const struct rb_buf *sources)
+void rb_run_append_start(struct rb_run *run, const struct rb_actor *actor, const char *reason, const char *secret_from, const char *previous,
+                         const struct rb_buf *sources)
 {
-    struct rb_buf b, actor;
+    struct rb_buf b, who;
     struct rb_json j;
-    char host[256] = "", seed[24];
+    char host[256] = "", seed[24], digest[RB_SHA_HEX];
+    const struct rb_source *main = rb_strmap_get(&run->sources, "@main", 5);
     rb_buf_init(&b, JSON_MAX);
-    rb_buf_init(&actor, 4096);
-    rb_actor_json(opt->actor, &actor);
+    rb_buf_init(&who, 4096);
+    rb_actor_json(actor, &who);
     gethostname(host, sizeof(host) - 1);
+    rb_sha_of_hex(main->text, main->len, digest);
+    if (getrandom(&run->seed, sizeof(run->seed), 0) != sizeof(run->seed))
+        run->seed = (uint64_t)rb_clock_wall();
     snprintf(seed, sizeof(seed), "%016llx", (unsigned long long)run->seed);
     rb_json_init(&j, &b);
     rb_json_object(&j);
@@ -283,8 +289,11 @@ static void append_start(struct rb_run *run, const struct rb_run_options *opt, c
     rb_json_ktext(&j, "source", digest);
     rb_json_kraw(&j, "sources", rb_buf_text(sources), sources->len);
     rb_json_kraw(&j, "params", run->params_json, strlen(run->params_json));
-    rb_json_kraw(&j, "actor", actor.data, actor.len);
-    rb_json_ktext(&j, "reason", opt->reason);
+    if (secret_from)
+        rb_json_kraw(&j, "secret_from", secret_from, strlen(secret_from));
+    rb_json_kraw(&j, "actor", who.data, who.len);
+    rb_json_ktext(&j, "reason", reason);
+    rb_json_ktext(&j, "previous", previous);
     rb_json_ktext(&j, "host", host);
     rb_json_ktext(&j, "seed", seed);
     rb_json_kbool(&j, "dry", run->dry);
@@ -292,7 +301,7 @@ static void append_start(struct rb_run *run, const struct rb_run_options *opt, c
     rb_json_end_object(&j);
     rb_journal_append(run->journal, "", "run.start", b.data, b.len);
     rb_buf_release(&b);
-    rb_buf_release(&actor);
+    rb_buf_release(&who);
 }
 
 static char *header_text(const char *header, const char *key)
@@ -313,11 +322,14 @@ static int prepare(struct rb_run *run, const char *file, const struct rb_run_opt
         rc = rb_params_resolve(rb_buf_text(&header), opt->params_json ? opt->params_json : "{}", &params, err);
     if (!rc) {
         run->file = rb_strdup(file);
+        run->secret_from = rb_strdup(opt->secret_from);
         run->header_json = rb_buf_detach(&header);
         run->params_json = rb_buf_detach(&params);
         run->runbook = header_text(run->header_json, "name");
         run->title = header_text(run->header_json, "title");
     }
+    if (!rc)
+        rc = rb_secret_load(run, opt->params_json, NULL, err);
     rb_buf_release(&header);
     rb_buf_release(&params);
     return rc;
@@ -326,10 +338,7 @@ static int prepare(struct rb_run *run, const char *file, const struct rb_run_opt
 static int create(struct rb_run *run, const struct rb_run_options *opt, const struct rb_buf *text, char id[RB_RUN_ID_MAX], struct rb_err *err)
 {
     struct rb_buf sources;
-    char digest[RB_SHA_HEX];
     rb_run_id_new(run->id);
-    if (getrandom(&run->seed, sizeof(run->seed), 0) != sizeof(run->seed))
-        run->seed = (uint64_t)rb_clock_wall();
     run->created = rb_clock_wall();
     run->journal = rb_journal_new(run->host->store, run->id);
     rb_buf_init(&sources, JSON_MAX);
@@ -338,8 +347,7 @@ static int create(struct rb_run *run, const struct rb_run_options *opt, const st
         struct rb_run_row row = {.runbook = run->runbook, .title = run->title, .status = (char *)(uintptr_t)"running",
                                  .actor = (char *)(uintptr_t)opt->actor->name, .key = (char *)(uintptr_t)opt->key, .created = run->created, .updated = run->created};
         memcpy(row.id, run->id, sizeof(row.id));
-        rb_sha_of_hex(rb_buf_text(text), text->len, digest);
-        append_start(run, opt, digest, &sources);
+        rb_run_append_start(run, opt->actor, opt->reason, opt->secret_from, NULL, &sources);
         rc = rb_journal_create(run->journal, &row, err);
         memcpy(id, row.id, RB_RUN_ID_MAX);
         memcpy(run->id, row.id, RB_RUN_ID_MAX);
@@ -372,7 +380,7 @@ int rb_run_start(struct rb_host *h, const char *file, const struct rb_run_option
 
 /* -- going on --------------------------------------------------------------------------------------------------------------------------------- */
 
-static int read_start(struct rb_run *run, struct rb_err *err)
+static int read_start(struct rb_run *run, const char *given_json, struct rb_err *err)
 {
     const struct rb_recorded *ev = rb_replay_at(&run->replay, 1);
     if (strcmp(ev->kind, "run.start") != 0)
@@ -406,12 +414,15 @@ static int read_start(struct rb_run *run, struct rb_err *err)
         run->header_json = rb_buf_detach(&header);
         run->runbook = header_text(run->header_json, "name");
         run->title = header_text(run->header_json, "title");
+        struct rb_slice from = rb_json_member(ev->data, ev->data_len, "secret_from");
+        run->secret_from = from.p ? rb_strndup(from.p, from.n) : NULL;
+        rc = rb_secret_load(run, given_json, run->secret_from, err);
     }
     rb_buf_release(&header);
     return rc;
 }
 
-static int go_on(struct rb_run *run, const char *id, struct rb_err *err)
+static int go_on(struct rb_run *run, const char *id, const char *given_json, struct rb_err *err)
 {
     struct rb_run_row row = {0};
     run->mode = RB_RUN_REPLAY;
@@ -429,7 +440,7 @@ static int go_on(struct rb_run *run, const char *id, struct rb_err *err)
     rb_replay_release(&run->replay);
     run->replay_started = rb_clock_boot();
     rc = rb_replay_load(&run->replay, run->host->store, run->id, err);
-    return rc ? rc : read_start(run, err);
+    return rc ? rc : read_start(run, given_json, err);
 }
 
 /* Gives a run back that was claimed and can not go on. */
@@ -484,7 +495,7 @@ int rb_run_resume(struct rb_host *h, const char *id, const struct rb_run_options
     if (rc)
         return rc;
     struct rb_run *run = make(h, opt);
-    rc = go_on(run, id, err);
+    rc = go_on(run, id, opt->params_json, err);
     if (!rc)
         rc = begin(run, err);
     if (rc)
@@ -572,7 +583,9 @@ int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options 
     run->retry_reason = rb_strdup(opt->reason ? opt->reason : "");
     int64_t *seqs = NULL;
     size_t n = 0;
-    rc = go_on(run, id, err);
+    rc = go_on(run, id, opt->params_json, err);
+    if (!rc && rb_replay_last(&run->replay, "undo.start"))
+        rc = rb_err_set(err, RB_EINVAL, "what run %s did has been undone, at least in part; start a new run, or finish with `rbhost undo %s`", id, id);
     if (!rc)
         rc = choose_voided(run, skip ? skip : op, &seqs, &n, err);
     if (!rc) {
@@ -604,7 +617,7 @@ int rb_run_undo(struct rb_host *h, const char *id, const struct rb_run_options *
     run->retry_reason = rb_strdup(opt->reason ? opt->reason : "");
     run->undo_wanted = true;
     run->undo_skip = skip;
-    rc = go_on(run, id, err);
+    rc = go_on(run, id, opt->params_json, err);
     if (!rc)
         rc = begin(run, err);
     if (rc)

@@ -52,6 +52,7 @@ void rb_actor_json(const struct rb_actor *a, struct rb_buf *out);
 
 struct rb_run_options {
     const char *params_json;   /* one JSON object: values as given; strings from the command line are converted by the header */
+    const char *secret_from;   /* {name: "file:/path"} of secrets that were read from files, so that a resume can read them again; or NULL */
     const struct rb_actor *actor;
     const char *reason;        /* or NULL */
     const char *key;           /* idempotency key or NULL */
@@ -99,6 +100,9 @@ int rb_run_decide(struct rb_run *run, const char *kind, const char *target, cons
 
 /* Drops the run's Lua state and memory; only after on_stopped. */
 void rb_run_free(struct rb_run *run);
+
+/* The run that goes on after restart_with(); NULL. It is in the store, nobody drives it: rb_run_resume() it. */
+const char *rb_run_successor(const struct rb_run *run);
 
 /* -- without running --------------------------------------------------------------------------------------------------------- */
 

@@ -93,7 +93,7 @@ static void collect_failing(lua_State *L, int index, struct rb_buf *out, int dep
 
 struct ending {
     struct rb_run *run;
-    struct rb_buf error, failing, line;
+    struct rb_buf error, failing, line, restart;
     char kind[64];
 };
 
@@ -111,6 +111,9 @@ static int l_describe_error(lua_State *L)
     snprintf(end->kind, sizeof(end->kind), "%s", kind ? kind : "lua");
     rb_vm_error_text(L, 2, &end->line);
     collect_failing(L, 2, &end->failing, 0);
+    if (strcmp(end->kind, "restart") == 0 && lua_getfield(L, 2, "params") == LUA_TTABLE && rb_value_encode(L, -1, "params", NULL, &end->restart, &err))
+        rb_buf_reset(&end->restart);
+    lua_settop(L, 2);
     if (rb_value_encode(L, 2, "error", &end->run->codec, &end->error, &err)) {
         rb_buf_reset(&end->error); /* the script has put something into the error that can not be kept */
         struct rb_json j;
@@ -134,6 +137,7 @@ static void append_end(struct rb_run *run, const char *kind, const char *status,
     rb_json_ktext(&j, "status", status);
     if (end->error.len)
         rb_json_kraw(&j, "error", end->error.data, end->error.len);
+    rb_json_ktext(&j, "successor", run->successor[0] ? run->successor : NULL);
     if (end->failing.len > 2)
         rb_json_kraw(&j, "failing", end->failing.data, end->failing.len);
     struct rb_buf undo;
@@ -156,7 +160,16 @@ static void ending_init(struct ending *end, struct rb_run *run)
     rb_buf_init(&end->error, (size_t)16 << 20);
     rb_buf_init(&end->failing, 1 << 20);
     rb_buf_init(&end->line, 1500);
+    rb_buf_init(&end->restart, (size_t)16 << 20);
     rb_buf_addc(&end->failing, '[');
+}
+
+static void ending_release(struct ending *end)
+{
+    rb_buf_release(&end->error);
+    rb_buf_release(&end->failing);
+    rb_buf_release(&end->line);
+    rb_buf_release(&end->restart);
 }
 
 static void finish(struct rb_run *run, const char *status, struct ending *end)
@@ -164,9 +177,29 @@ static void finish(struct rb_run *run, const char *status, struct ending *end)
     rb_buf_addc(&end->failing, ']');
     append_end(run, run->phase == RB_PHASE_UNDO ? "undo.end" : "run.end", status, end);
     rb_run_stop(run, status, end->line.len ? rb_buf_text(&end->line) : NULL);
-    rb_buf_release(&end->error);
-    rb_buf_release(&end->failing);
-    rb_buf_release(&end->line);
+    ending_release(end);
+}
+
+/* on_failure = "undo": the end says `undoing`, so that a resume after a crash knows that the compensations are still to come. */
+static void end_and_undo(struct rb_run *run, struct ending *end)
+{
+    rb_buf_addc(&end->failing, ']');
+    append_end(run, "run.end", "undoing", end);
+    ending_release(end);
+    rb_run_begin_undo(run);
+}
+
+/* restart_with(): the successor exists before this run says that it has ended, and is found again if that is where the host dies. */
+static const char *restart(struct rb_run *run, struct ending *end)
+{
+    struct rb_err err = {0};
+    int rc = rb_run_create_successor(run, rb_buf_text(&end->restart), &err);
+    rb_buf_reset(&end->error);
+    rb_buf_reset(&end->line);
+    if (!rc)
+        return "succeeded";
+    rb_buf_addf(&end->line, "the successor of the run could not be made: %s", err.msg);
+    return "failed";
 }
 
 void rb_run_end(struct rb_run *run)
@@ -186,9 +219,16 @@ void rb_run_end(struct rb_run *run)
         status = "failed";
         if (run->phase == RB_PHASE_MAIN && strcmp(end.kind, "denied") == 0)
             status = "denied";
+        if (run->phase == RB_PHASE_MAIN && end.restart.len)
+            status = restart(run, &end);
     }
     if (run->phase == RB_PHASE_MAIN && run->cancelled && !run->root->ok)
         status = run->timed_out ? "timed_out" : "cancelled";
+    if (run->phase == RB_PHASE_MAIN && strcmp(status, "failed") == 0 && rb_undo_armed(run) &&
+        rb_json_member_is(run->header_json, strlen(run->header_json), "on_failure", "undo")) {
+        end_and_undo(run, &end);
+        return;
+    }
     finish(run, status, &end);
 }
 

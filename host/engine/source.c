@@ -122,6 +122,27 @@ int rb_source_pin_all(struct rb_run *run, const char *text, size_t len, struct r
     return rc;
 }
 
+void rb_source_pin_again(const struct rb_run *from, struct rb_run *to, struct rb_buf *json)
+{
+    struct rb_json rows;
+    rb_json_init(&rows, json);
+    rb_json_array(&rows);
+    for (size_t i = 0; i < from->sources.cap; i++) {
+        const struct rb_strmap_slot *slot = &from->sources.slots[i];
+        const struct rb_source *s = slot->value;
+        char digest[RB_SHA_HEX];
+        if (!slot->key)
+            continue;
+        keep(to, slot->key, s->text, s->len);
+        rb_journal_source(to->journal, slot->key, s->text, s->len, digest);
+        rb_json_object(&rows);
+        rb_json_ktext(&rows, "name", slot->key);
+        rb_json_ktext(&rows, "digest", digest);
+        rb_json_end_object(&rows);
+    }
+    rb_json_end_array(&rows);
+}
+
 static int on_source(void *arg, const char *name, const char *digest, const char *data, size_t len)
 {
     (void)digest;
@@ -138,7 +159,10 @@ int rb_source_find(void *arg, const char *name, struct rb_buf *text, char chunkn
 {
     struct rb_run *run = arg;
     struct rb_source *s = rb_strmap_get(&run->sources, name, strlen(name));
-    snprintf(chunkname, 256, "@%s.lua", name);
+    bool library = false;
+    for (const struct rb_embed *e = rb_stdlib; e->name && !library; e++)
+        library = strcmp(e->name, name) == 0;
+    snprintf(chunkname, 256, "@%s%s.lua", library ? "stdlib/" : "", name);
     if (s) {
         rb_buf_add(text, s->text, s->len);
         return 1;

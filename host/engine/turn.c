@@ -138,6 +138,7 @@ static bool feed(struct rb_run *run)
             if (run->root->state == RB_TASK_DONE || !rb_json_member_is(ev->data, ev->data_len, "status", "succeeded")) {
                 run->root->state = RB_TASK_DONE;
                 rb_replay_claim(r, ev);
+                run->undo_wanted |= rb_json_member_is(ev->data, ev->data_len, "status", "undoing");
                 rc = RB_OK;
             }
         } else if (run->root && run->root->state == RB_TASK_DONE && strcmp(ev->kind, "undo.start") == 0) {
@@ -232,13 +233,21 @@ static void append_undo_start(struct rb_run *run)
     rb_actor_json(&run->actor, &data);
     if (run->undo_skip) {
         rb_buf_addf(&data, ",\"skip\":%lld,\"reason\":", (long long)run->undo_skip);
-        rb_json_quote(&data, run->retry_reason, strlen(run->retry_reason));
+        rb_json_quote(&data, run->retry_reason ? run->retry_reason : "", run->retry_reason ? strlen(run->retry_reason) : 0);
     }
     rb_buf_addc(&data, '}');
     rb_journal_row(run->journal, "undoing", "", NULL, 0, 0);
     rb_journal_append(run->journal, "", "undo.start", data.data, data.len);
     snprintf(run->status, sizeof(run->status), "undoing");
     rb_buf_release(&data);
+}
+
+void rb_run_begin_undo(struct rb_run *run)
+{
+    run->undo_wanted = false;
+    append_undo_start(run);
+    start_undo(run);
+    rb_run_wake(run);
 }
 
 /* Everything recorded has been claimed: from here on things start. */
@@ -251,9 +260,7 @@ static void go_live(struct rb_run *run)
     if (run->retrying)
         append_retry(run);
     else if (run->undo_wanted && run->root->state == RB_TASK_DONE) {
-        run->undo_wanted = false;
-        append_undo_start(run);
-        start_undo(run);
+        rb_run_begin_undo(run);
     } else if (run->resumed)
         append_resume(run);
     if (run->observer.on_replayed)

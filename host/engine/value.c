@@ -8,6 +8,10 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "engine/secret.h"
+
+#define PLACEHOLDER "\xE2\x80\xB9secret:"
+#define PLACEHOLDER_END "\xE2\x80\xBA"
 
 struct path {
     const struct path *up;
@@ -258,11 +262,6 @@ static int encode_table(struct encoder *e, int index, const struct path *p, int 
     return RB_OK;
 }
 
-static const char *secret_name(lua_State *L, int index)
-{
-    return luaL_testudata(L, index, RB_SECRET_META);
-}
-
 static int encode(struct encoder *e, int index, const struct path *p, int depth)
 {
     lua_State *L = e->L;
@@ -285,10 +284,13 @@ static int encode(struct encoder *e, int index, const struct path *p, int depth)
         rb_buf_adds(e->out, "null");
         return RB_OK;
     }
-    const char *secret = secret_name(L, index);
+    const char *secret = luaL_testudata(L, index, RB_SECRET_META);
     if (secret) {
-        rb_buf_adds(e->out, "{\"$secret\":");
-        rb_json_quote(e->out, secret, strlen(secret));
+        size_t n = strlen(secret);
+        const char *name = secret + sizeof(PLACEHOLDER) - 1;
+        bool alone = strncmp(secret, PLACEHOLDER, sizeof(PLACEHOLDER) - 1) == 0 && !strstr(name, PLACEHOLDER) && strstr(name, PLACEHOLDER_END) == secret + n - 3;
+        rb_buf_adds(e->out, alone ? "{\"$secret\":" : "{\"$secret_text\":");
+        rb_json_quote(e->out, alone ? name : secret, alone ? (size_t)(secret + n - 3 - name) : n);
         rb_buf_addc(e->out, '}');
         return RB_OK;
     }
@@ -516,10 +518,11 @@ static int unmark(struct decoder *d)
         lua_pushnumber(L, strcmp(s, "inf") == 0 ? HUGE_VAL : strcmp(s, "-inf") == 0 ? -HUGE_VAL : (lua_Number)NAN);
         lua_replace(L, t);
     } else if (lua_getfield(L, t, "$secret") == LUA_TSTRING) {
-        size_t n;
-        const char *s = lua_tolstring(L, -1, &n);
-        memcpy(lua_newuserdatauv(L, n + 1, 0), s, n + 1);
-        luaL_setmetatable(L, RB_SECRET_META);
+        lua_pushfstring(L, PLACEHOLDER "%s" PLACEHOLDER_END, lua_tostring(L, -1));
+        rb_secret_push(L, lua_tostring(L, -1));
+        lua_replace(L, t);
+    } else if (lua_getfield(L, t, "$secret_text") == LUA_TSTRING) {
+        rb_secret_push(L, lua_tostring(L, -1));
         lua_replace(L, t);
     } else if (lua_getfield(L, t, "$blob") == LUA_TSTRING) {
         if (!d->codec || !d->codec->blob_in)

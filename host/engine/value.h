@@ -31,7 +31,7 @@ int rb_value_decode(lua_State *L, const char *json, size_t n, const struct rb_co
 void rb_value_push_null(lua_State *L);
 bool rb_value_is_null(lua_State *L, int index);
 
-/* Secrets are userdata of this metatable whose block begins with the NUL-terminated name. */
+/* Secrets are userdata of this metatable: the NUL-terminated template of secret.h. */
 #define RB_SECRET_META "rbhost.secret"
 
 #endif

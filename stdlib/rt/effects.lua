@@ -12,19 +12,23 @@ local function let_through()
     return names
 end
 
---- NAME=value of the call's own env, sorted.
+--- NAME=value of the call's own env, sorted by name; a value that is a secret makes the whole a secret.
 local function own_env(env)
-    local out = {}
+    base.expect("exec", "env", env, "table")
+    local keys, out = {}, {}
     for k, v in pairs(env) do
         if type(k) ~= "string" or k == "" or k:find("[=%z]") then
             base.usage("exec: %s is no name of an environment variable", tostring(k))
         end
-        if (type(v) ~= "string" and type(v) ~= "number") or tostring(v):find("%z") then
-            base.usage("exec: env.%s must be a string without NUL bytes", k)
+        if type(v) ~= "string" and type(v) ~= "number" and not host.is_secret(v) then
+            base.usage("exec: env.%s must be a string, not a %s", k, type(v))
         end
-        out[#out + 1] = k .. "=" .. tostring(v)
+        keys[#keys + 1] = k
     end
-    table.sort(out)
+    table.sort(keys)
+    for i, k in ipairs(keys) do
+        out[i] = k .. "=" .. env[k]
+    end
     return out
 end
 
@@ -35,7 +39,7 @@ local function run(argv, opts)
         cwd = opts.cwd,
         stdin = opts.stdin,
         envp = host.environ(let_through(), own),
-        env_shown = own,
+        own_env = own,
         check = opts.check,
         read = opts.read,
         idempotent = opts.idempotent,
@@ -141,6 +145,9 @@ local function line(level, ...)
     end
     host.event("log", { level = level, text = table.concat(parts, "\t", 1, parts.n) })
 end
+
+--- Are two secrets (or a secret and a text) equal? Takes as long for a near miss as for a far one.
+M.secret = { equal = host.secret_equal }
 
 function M.print(...)
     line("print", ...)

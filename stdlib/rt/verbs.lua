@@ -34,7 +34,7 @@ end
 ---@param params table
 function verbs.restart_with(params)
     base.expect("restart_with", "the parameters", params, "table")
-    host.plain(params, "restart_with")
+    host.check_params(params)
     error(host.error("restart", nil, "the run goes on in its successor", { params = params }), 0)
 end
 

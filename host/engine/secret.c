@@ -1,0 +1,258 @@
+/* Owns the texts of secrets while a run is in this process. They are in no event, no message and no Lua string. */
+#include "engine/secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/json.h"
+#include "engine/core.h"
+#include "engine/error.h"
+#include "engine/runbook.h"
+
+#define OPEN "\xE2\x80\xB9secret:" /* ‹secret: */
+#define CLOSE "\xE2\x80\xBA"       /* › */
+#define SECRET_MAX ((size_t)1 << 20)
+
+struct rb_secret {
+    struct rb_secret *next;
+    char *name, *text;
+    size_t len;
+};
+
+/* -- where they come from ---------------------------------------------------------------------------------------------------------------- */
+
+static void add(struct rb_run *run, const char *name, const char *text, size_t len)
+{
+    struct rb_secret *s = rb_alloc(sizeof(*s));
+    s->name = rb_strdup(name);
+    s->text = rb_strndup(text, len);
+    s->len = len;
+    s->next = run->secrets;
+    run->secrets = s;
+}
+
+static const struct rb_secret *find(const struct rb_run *run, const char *name, size_t len)
+{
+    for (const struct rb_secret *s = run->secrets; s; s = s->next)
+        if (strlen(s->name) == len && memcmp(s->name, name, len) == 0)
+            return s;
+    return NULL;
+}
+
+void rb_secret_free(struct rb_run *run)
+{
+    while (run->secrets) {
+        struct rb_secret *s = run->secrets;
+        run->secrets = s->next;
+        explicit_bzero(s->text, s->len);
+        free(s->text);
+        free(s->name);
+        free(s);
+    }
+}
+
+bool rb_secret_any(const struct rb_run *run)
+{
+    return run->secrets != NULL;
+}
+
+/* The content of a file without its last line end. */
+static int read_file(struct rb_run *run, const char *name, const char *path, struct rb_err *err)
+{
+    struct rb_buf text;
+    char chunk[4096];
+    ssize_t n = 0;
+    rb_buf_init(&text, SECRET_MAX);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && (n = read(fd, chunk, sizeof(chunk))) > 0)
+        rb_buf_add(&text, chunk, (size_t)n);
+    int saved = errno;
+    if (fd >= 0)
+        close(fd);
+    int rc = RB_OK;
+    if (fd < 0 || n < 0) {
+        rc = rb_err_sys(err, RB_EINVAL, saved, "the secret %s was read from %s, and can not be read again; `rbhost resume %s %s=@FILE` gives it anew", name, path, run->id,
+                        name);
+    } else {
+        while (text.len && (text.data[text.len - 1] == '\n' || text.data[text.len - 1] == '\r'))
+            text.len--;
+        add(run, name, rb_buf_text(&text), text.len);
+    }
+    explicit_bzero(chunk, sizeof(chunk));
+    if (text.data)
+        explicit_bzero(text.data, text.len);
+    rb_buf_release(&text);
+    return rc;
+}
+
+static int fetch(struct rb_run *run, const char *name, const json_t *from, struct rb_err *err)
+{
+    const char *where = json_string_value(json_object_get(from, name));
+    if (where && strncmp(where, "file:", 5) == 0)
+        return read_file(run, name, where + 5, err);
+    return rb_err_set(err, RB_EINVAL, "run %s needs its secret %s again, which is kept nowhere: `rbhost resume %s %s=@FILE` (or %s=@-)", run->id, name, run->id, name, name);
+}
+
+int rb_secret_load(struct rb_run *run, const char *given_json, const char *from_json, struct rb_err *err)
+{
+    struct rb_buf texts;
+    rb_buf_init(&texts, (size_t)64 << 20);
+    int rc = memmem(run->params_json, strlen(run->params_json), "\"$secret\"", 9) ? rb_params_secrets(run->header_json, given_json ? given_json : "{}", &texts, err) : RB_OK;
+    json_t *given = texts.len ? json_loadb(texts.data, texts.len, JSON_ALLOW_NUL, NULL) : NULL;
+    json_t *from = from_json ? json_loads(from_json, 0, NULL) : NULL;
+    json_t *params = json_loads(run->params_json, JSON_ALLOW_NUL, NULL), *value;
+    const char *key;
+    json_object_foreach(params, key, value) {
+        const char *name = json_string_value(json_object_get(value, "$secret"));
+        const json_t *text = name ? json_object_get(given, name) : NULL;
+        if (!name || rc)
+            continue;
+        if (text)
+            add(run, name, json_string_value(text), json_string_length(text));
+        else
+            rc = fetch(run, name, from, err);
+        if (!rc && run->secrets->len < RB_SECRET_MIN)
+            rc = rb_err_set(err, RB_EINVAL, "the secret %s is shorter than %d bytes: it could not be kept out of the journal", name, RB_SECRET_MIN);
+    }
+    json_decref(given);
+    json_decref(from);
+    json_decref(params);
+    if (texts.data)
+        explicit_bzero(texts.data, texts.len);
+    rb_buf_release(&texts);
+    return rc;
+}
+
+/* -- in Lua ---------------------------------------------------------------------------------------------------------------------------------- */
+
+static const char *template_of(lua_State *L, int index)
+{
+    return luaL_testudata(L, index, RB_SECRET_META);
+}
+
+bool rb_secret_is(lua_State *L, int index)
+{
+    return template_of(L, index) != NULL;
+}
+
+static int l_concat(lua_State *L)
+{
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (int i = 1; i <= 2; i++) {
+        const char *t = template_of(L, i);
+        size_t n;
+        const char *s = t ? t : luaL_checklstring(L, i, &n);
+        if (!t && (strlen(s) != n || strstr(s, OPEN)))
+            return rb_error_raise(L, "usage", "not_started", "this text can not be joined to a secret: it has a NUL byte or a placeholder of a secret in it");
+        luaL_addstring(&b, s);
+    }
+    luaL_pushresult(&b);
+    rb_secret_push(L, lua_tostring(L, -1));
+    return 1;
+}
+
+static int l_tostring(lua_State *L)
+{
+    lua_pushstring(L, template_of(L, 1));
+    return 1;
+}
+
+void rb_secret_push(lua_State *L, const char *template_text)
+{
+    size_t n = strlen(template_text) + 1;
+    memcpy(lua_newuserdatauv(L, n, 0), template_text, n);
+    if (luaL_newmetatable(L, RB_SECRET_META)) {
+        lua_pushcfunction(L, l_concat);
+        lua_setfield(L, -2, "__concat");
+        lua_pushcfunction(L, l_tostring);
+        lua_setfield(L, -2, "__tostring");
+        lua_pushliteral(L, "secret");
+        lua_setfield(L, -2, "__metatable");
+    }
+    lua_setmetatable(L, -2);
+}
+
+void rb_secret_shown(lua_State *L, int index, struct rb_buf *out, const char *what)
+{
+    const char *t = template_of(L, index);
+    size_t n;
+    if (t) {
+        rb_buf_adds(out, t);
+        return;
+    }
+    if (lua_type(L, index) != LUA_TSTRING && lua_type(L, index) != LUA_TNUMBER)
+        rb_error_raise(L, "usage", "not_started", "%s must be a string, not a %s", what, luaL_typename(L, index));
+    lua_pushvalue(L, index);
+    const char *s = lua_tolstring(L, -1, &n);
+    if (memmem(s, n, OPEN, sizeof(OPEN) - 1))
+        rb_error_raise(L, "usage", "not_started", "%s contains the placeholder of a secret as text: pass the secret itself, not what was printed of it", what);
+    rb_buf_add(out, s, n);
+    lua_pop(L, 1);
+}
+
+void rb_secret_expand(lua_State *L, int index, struct rb_buf *out, const char *what)
+{
+    const char *p = template_of(L, index);
+    const struct rb_run *run = RB_CONTAINER(rb_vm_of(L), struct rb_run, vm);
+    if (!p) {
+        rb_secret_shown(L, index, out, what);
+        return;
+    }
+    for (const char *open; (open = strstr(p, OPEN)); ) {
+        const char *name = open + sizeof(OPEN) - 1, *close = strstr(name, CLOSE);
+        const struct rb_secret *s = close ? find(run, name, (size_t)(close - name)) : NULL;
+        if (!s)
+            rb_error_raise(L, "usage", "not_started", "%s: there is no secret %s in this run", what, p);
+        rb_buf_add(out, p, (size_t)(open - p));
+        rb_buf_add(out, s->text, s->len);
+        p = close + sizeof(CLOSE) - 1;
+    }
+    rb_buf_adds(out, p);
+}
+
+int rb_secret_l_equal(lua_State *L)
+{
+    struct rb_buf a, b;
+    rb_buf_init(&a, SECRET_MAX);
+    rb_buf_init(&b, SECRET_MAX);
+    luaL_argcheck(L, rb_secret_is(L, 1) || lua_type(L, 1) == LUA_TSTRING, 1, "a secret or a string");
+    luaL_argcheck(L, rb_secret_is(L, 2) || lua_type(L, 2) == LUA_TSTRING, 2, "a secret or a string");
+    rb_secret_expand(L, 1, &a, "secret.equal");
+    rb_secret_expand(L, 2, &b, "secret.equal");
+    unsigned char differ = a.len != b.len;
+    for (size_t i = 0; i < a.len && i < b.len; i++)
+        differ |= (unsigned char)(a.data[i] ^ b.data[i]); /* as long for a near miss as for a far one */
+    rb_buf_release(&a);
+    rb_buf_release(&b);
+    lua_pushboolean(L, !differ);
+    return 1;
+}
+
+/* -- out of what comes back -------------------------------------------------------------------------------------------------------------------- */
+
+void rb_secret_redact(const struct rb_run *run, const char *text, size_t n, struct rb_buf *out)
+{
+    const char *end = text + n;
+    while (text < end) {
+        const struct rb_secret *which = NULL;
+        const char *first = end;
+        for (const struct rb_secret *s = run->secrets; s; s = s->next) {
+            const char *hit = s->len <= (size_t)(end - text) ? memmem(text, (size_t)(end - text), s->text, s->len) : NULL;
+            if (hit && (hit < first || (hit == first && which && s->len > which->len))) {
+                first = hit;
+                which = s;
+            }
+        }
+        rb_buf_add(out, text, (size_t)(first - text));
+        if (!which)
+            break;
+        rb_buf_addf(out, OPEN "%s" CLOSE, which->name);
+        text = first + which->len;
+    }
+}
