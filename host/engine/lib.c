@@ -197,6 +197,24 @@ static int l_is_secret(lua_State *L)
     return 1;
 }
 
+static int try_k(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)ctx;
+    lua_pushboolean(L, status == LUA_OK || status == LUA_YIELD);
+    lua_replace(L, 1); /* where the message handler was */
+    return lua_gettop(L);
+}
+
+/* fn, … → ok, values… | false, error. Unlike the script's pcall it also stops a cancellation on its way, so that scopes are left and steps
+ * are closed; whoever calls it raises the error again. */
+static int l_try(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_pushcfunction(L, rb_task_on_error);
+    lua_insert(L, 1);
+    return try_k(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, try_k), 0);
+}
+
 static int l_task_id(lua_State *L)
 {
     lua_pushinteger(L, rb_task_current(L)->id);
@@ -541,7 +559,7 @@ static const struct rb_binding own[] = {
     {"digest", l_digest}, {"undo", l_undo}, {"settled", l_settled}, {"undo_next", l_undo_next}, {"undo_done", l_undo_done},
     {"wall_us", l_wall_us}, {"random_bytes", l_random_bytes}, {"getenv", l_getenv}, {"info", l_info}, {"params", l_params}, {"check_params", l_check_params}, {"header", l_header},
     {"error", l_error}, {"normalize", l_normalize}, {"error_text", l_error_text}, {"check_cancel", l_check_cancel},
-    {"memo_key", l_memo_key}, {"is_secret", l_is_secret}, {"secret_equal", rb_secret_l_equal}, {"memo_wait", l_memo_wait}, {"on_error", rb_task_on_error}, {"task_id", l_task_id}, {"set_on_doubt", l_set_on_doubt}, {"global", l_global}, {"parse_time", l_parse_time}, {"environ", l_environ}, {NULL, NULL},
+    {"memo_key", l_memo_key}, {"is_secret", l_is_secret}, {"secret_equal", rb_secret_l_equal}, {"memo_wait", l_memo_wait}, {"try", l_try}, {"task_id", l_task_id}, {"set_on_doubt", l_set_on_doubt}, {"global", l_global}, {"parse_time", l_parse_time}, {"environ", l_environ}, {NULL, NULL},
 };
 
 static const struct rb_binding *primitives;

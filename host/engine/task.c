@@ -24,7 +24,7 @@ struct rb_task *rb_task_current(lua_State *L)
 
 void rb_task_check_waitable(lua_State *L, const char *what)
 {
-    if (!lua_isyieldable(L))
+    if (!rb_vm_can_wait(L))
         rb_error_raise(L, "usage", "not_started",
                        "%s can not wait here: a comparison of table.sort, a replacement of gsub, a module's own body, __tostring and "
                        "similar callbacks can not be suspended; call it before, keep its result in a variable and use that", what);

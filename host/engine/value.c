@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "engine/lua_lib.h"
 #include "engine/secret.h"
 
 #define PLACEHOLDER "\xE2\x80\xB9secret:"
@@ -240,7 +241,7 @@ static int encode_table(struct encoder *e, int index, const struct path *p, int 
     if (has_one && (size_t)max != positive)
         return refuse(e, p, "is a list with a hole");
     if (count == 0) {
-        rb_buf_adds(e->out, "[]");
+        rb_buf_adds(e->out, rb_lib_is_json_object(L, index) ? "{}" : "[]");
         return RB_OK;
     }
     if (strings || positive != count)
@@ -550,6 +551,7 @@ static int object(struct decoder *d, int depth)
     blanks(d);
     if (d->p < d->end && *d->p == '}') {
         d->p++;
+        rb_lib_mark_json_object(L, lua_gettop(L));
         return RB_OK;
     }
     struct rb_buf key;

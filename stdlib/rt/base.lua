@@ -25,7 +25,7 @@ end
 ---@return ...
 function M.in_scope(title, fn, ...)
     host.scope_push(title)
-    local r = table.pack(xpcall(fn, host.on_error, ...))
+    local r = table.pack(host.try(fn, ...))
     host.scope_pop()
     if not r[1] then
         error(r[2], 0)

@@ -66,13 +66,15 @@ local function exec(argv, opts)
     end)
 end
 
-M.exec = setmetatable({
+local exec_fields = {
     --- A text for the shell. What it pipes together fails as a whole only as the shell says.
     sh = function(text, opts)
         base.expect("exec.sh", "the text", text, "string")
         return exec({ "/bin/sh", "-c", text }, opts)
     end,
-}, {
+}
+M.exec = setmetatable({}, {
+    __index = exec_fields,
     __call = function(_, argv, opts)
         return exec(argv, opts)
     end,

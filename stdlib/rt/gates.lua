@@ -31,7 +31,7 @@ local function timed_out(opts, e, text)
 end
 
 local function waited(gate)
-    local ok, v = pcall(host.gate, gate)
+    local ok, v = host.try(host.gate, gate)
     if ok then
         return v
     end

@@ -23,7 +23,7 @@ local function group(kind, title, stage, fn, ...)
         M.before_step(kind, title)
     end
     host.event("step.start", { type = kind, title = title, stage = stage }, true)
-    local r = table.pack(xpcall(fn, host.on_error, ...))
+    local r = table.pack(host.try(fn, ...))
     if r[1] then
         for i = 2, r.n do
             if r[i] ~= nil then
@@ -102,7 +102,7 @@ function M.step(title, opts, fn)
             return body()
         end
         local before = host.set_on_doubt(opts.on_doubt)
-        local r = table.pack(xpcall(body, host.on_error))
+        local r = table.pack(host.try(body))
         host.set_on_doubt(before)
         return open_up(r)
     end)

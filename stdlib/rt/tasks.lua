@@ -155,7 +155,7 @@ end
 function M.shield(fn, opts)
     base.expect("shield", "the function", fn, "function")
     host.flag("shield", 1)
-    local r = table.pack(xpcall(M.timeout, host.on_error, opts and opts.timeout or "30s", fn))
+    local r = table.pack(host.try(M.timeout, opts and opts.timeout or "30s", fn))
     host.flag("shield", -1)
     if not r[1] then
         error(r[2], 0)
@@ -198,7 +198,7 @@ function M.retry(opts, fn)
     local max = base.seconds(opts.max or "1h", "retry: max")
     return base.in_scope("retry", function()
         for attempt = 1, times do
-            local r = table.pack(pcall(base.in_scope, tostring(attempt), fn, attempt))
+            local r = table.pack(host.try(base.in_scope, tostring(attempt), fn, attempt))
             if r[1] then
                 return table.unpack(r, 2, r.n)
             end
@@ -242,7 +242,7 @@ function M.wait_until(opts, fn)
         if not opts.timeout then
             return poll()
         end
-        local ok, v = pcall(M.timeout, opts.timeout, poll)
+        local ok, v = host.try(M.timeout, opts.timeout, poll)
         if ok then
             return v
         end
