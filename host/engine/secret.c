@@ -12,7 +12,6 @@
 #include "base/json.h"
 #include "engine/core.h"
 #include "engine/error.h"
-#include "engine/runbook.h"
 
 #define OPEN "\xE2\x80\xB9secret:" /* ‹secret: */
 #define CLOSE "\xE2\x80\xBA"       /* › */
@@ -100,10 +99,8 @@ static int fetch(struct rb_run *run, const char *name, const json_t *from, struc
 
 int rb_secret_load(struct rb_run *run, const char *given_json, const char *from_json, struct rb_err *err)
 {
-    struct rb_buf texts;
-    rb_buf_init(&texts, (size_t)64 << 20);
-    int rc = memmem(run->params_json, strlen(run->params_json), "\"$secret\"", 9) ? rb_params_secrets(run->header_json, given_json ? given_json : "{}", &texts, err) : RB_OK;
-    json_t *given = texts.len ? json_loadb(texts.data, texts.len, JSON_ALLOW_NUL, NULL) : NULL;
+    int rc = RB_OK;
+    json_t *given = given_json ? json_loads(given_json, JSON_ALLOW_NUL, NULL) : NULL;
     json_t *from = from_json ? json_loads(from_json, 0, NULL) : NULL;
     json_t *params = json_loads(run->params_json, JSON_ALLOW_NUL, NULL), *value;
     const char *key;
@@ -112,7 +109,7 @@ int rb_secret_load(struct rb_run *run, const char *given_json, const char *from_
         const json_t *text = name ? json_object_get(given, name) : NULL;
         if (!name || rc)
             continue;
-        if (text)
+        if (json_is_string(text))
             add(run, name, json_string_value(text), json_string_length(text));
         else
             rc = fetch(run, name, from, err);
@@ -122,9 +119,6 @@ int rb_secret_load(struct rb_run *run, const char *given_json, const char *from_
     json_decref(given);
     json_decref(from);
     json_decref(params);
-    if (texts.data)
-        explicit_bzero(texts.data, texts.len);
-    rb_buf_release(&texts);
     return rc;
 }
 

@@ -4,6 +4,7 @@
 
 #include "front/cmds.h"
 #include "front/drive.h"
+#include "front/params.h"
 
 struct values {
     struct rb_go_options go;
@@ -30,20 +31,34 @@ static const struct rb_opt undo_options[] = {
     {0},
 };
 
-static int go_on(struct rb_cli *cli, const struct values *v, const char *which, struct rb_drive_options *o)
+/* words: the run, then secrets that are given again because they are kept nowhere (key=@FILE, key=@-). */
+static int go_on(struct rb_cli *cli, const struct values *v, int n, char **words, struct rb_drive_options *o)
 {
     struct rb_run_row row = {0};
+    struct rb_buf secrets;
+    int first = n && strchr(words[0], '=') ? 0 : 1;
+    const char *which = n && first ? words[0] : NULL;
     if (o->skip && (!v->go.reason || !*v->go.reason))
         return rb_cli_fail(cli, RB_EXIT_USAGE, "--skip %lld needs --reason: why is it right to leave it out?", (long long)o->skip);
     int code = rb_cli_run(cli, RB_CLI_READ, which, &row);
     if (code)
         return code;
-    rb_drive_take(o, &v->go);
-    char *id = rb_strdup(row.id);
-    o->id = id;
+    rb_buf_init(&secrets, 64 << 20);
+    if (n > first) {
+        for (int i = first; i < n && !code; i++)
+            if (!strstr(words[i], "=@"))
+                code = rb_cli_fail(cli, RB_EXIT_USAGE, "'%s': a run keeps the parameters it was started with; only secrets are given again: key=@FILE or key=@-", words[i]);
+        if (!code)
+            code = rb_params_read(cli, NULL, NULL, words + first, n - first, &secrets, NULL);
+    }
+    if (!code) {
+        rb_drive_take(o, &v->go);
+        o->id = row.id;
+        o->params_json = secrets.len ? rb_buf_text(&secrets) : NULL;
+        code = rb_drive(cli, o);
+    }
     rb_run_row_release(&row);
-    code = rb_drive(cli, o);
-    free(id);
+    rb_buf_release(&secrets);
     return code;
 }
 
@@ -51,36 +66,35 @@ static int resume(struct rb_cli *cli, void *values, int argc, char **argv)
 {
     struct values *v = values;
     struct rb_drive_options o = {.how = RB_DRIVE_RESUME, .take_back = v->take_back > 0};
-    return go_on(cli, v, argc ? argv[0] : NULL, &o);
+    return go_on(cli, v, argc, argv, &o);
 }
 
 static int retry(struct rb_cli *cli, void *values, int argc, char **argv)
 {
     struct values *v = values;
     struct rb_drive_options o = {.how = RB_DRIVE_RETRY, .op = v->op, .skip = v->skip};
-    (void)argc;
-    return go_on(cli, v, argv[0], &o);
+    return go_on(cli, v, argc, argv, &o);
 }
 
 static int undo(struct rb_cli *cli, void *values, int argc, char **argv)
 {
     struct values *v = values;
     struct rb_drive_options o = {.how = RB_DRIVE_UNDO, .skip = v->skip};
-    (void)argc;
-    return go_on(cli, v, argv[0], &o);
+    return go_on(cli, v, argc, argv, &o);
 }
 
 const struct rb_cmd rb_cmd_resume = {
     .name = "resume",
     .group = "Run",
-    .operands = "[RUN]",
+    .operands = "[RUN] [key=@FILE ...]",
     .summary = "go on with a parked, waiting or in-doubt run",
     .example = "rbhost resume             # the latest run\n"
                "rbhost resume 7h2mc       # one run, by the end of its id",
-    .text = "What was recorded is not done again. A run that has failed goes on with `rbhost retry`.",
+    .text = "What was recorded is not done again. A run that has failed goes on with `rbhost retry`. A secret that was read from\n"
+            "a file is read there again; one that came from standard input is given anew: key=@FILE or key=@-.",
     .options = resume_options,
     .values = sizeof(struct values),
-    .max = 1,
+    .max = -1,
     .operand = RB_ARG_RUN,
     .run = resume,
 };
@@ -88,7 +102,7 @@ const struct rb_cmd rb_cmd_resume = {
 const struct rb_cmd rb_cmd_retry = {
     .name = "retry",
     .group = "Run",
-    .operands = "RUN",
+    .operands = "RUN [key=@FILE ...]",
     .summary = "go on with a failed run from where it failed",
     .example = "rbhost retry 7h2mc\n"
                "rbhost retry 7h2mc --skip 14 --reason \"restarted by hand\"",
@@ -96,7 +110,7 @@ const struct rb_cmd rb_cmd_retry = {
     .options = retry_options,
     .values = sizeof(struct values),
     .min = 1,
-    .max = 1,
+    .max = -1,
     .operand = RB_ARG_RUN,
     .run = retry,
 };
@@ -104,7 +118,7 @@ const struct rb_cmd rb_cmd_retry = {
 const struct rb_cmd rb_cmd_undo = {
     .name = "undo",
     .group = "Run",
-    .operands = "RUN",
+    .operands = "RUN [key=@FILE ...]",
     .summary = "run the registered compensations, the last one first",
     .example = "rbhost undo 7h2mc\n"
                "rbhost undo 7h2mc --skip 2 --reason \"the host is gone\"",
@@ -112,7 +126,7 @@ const struct rb_cmd rb_cmd_undo = {
     .options = undo_options,
     .values = sizeof(struct values),
     .min = 1,
-    .max = 1,
+    .max = -1,
     .operand = RB_ARG_RUN,
     .run = undo,
 };

@@ -433,6 +433,7 @@ static int begin(struct drive *d, enum rb_drive_how how, int64_t skip, const cha
     bool asks = rb_cli_may_ask(d->cli) && d->ready_fd < 0;
     struct rb_run_options ro = {
         .params_json = o->params_json ? o->params_json : "{}",
+        .secret_from = o->secret_from,
         .actor = &d->actor,
         .reason = reason,
         .key = o->key,
@@ -459,6 +460,8 @@ static int finish(struct drive *d)
 {
     struct rb_buf next, text;
     int code = d->store_failed ? RB_EXIT_STORE : rb_exit_of_status(d->view.status, d->left ? RB_EXIT_WAITS : d->parked_by);
+    if (code == RB_EXIT_OK && strcmp(d->view.status, "undone") == 0 && d->opt->how != RB_DRIVE_UNDO)
+        code = RB_EXIT_FAILED; /* that what it did was undone does not make the run a success */
     rb_buf_init(&next, 64 << 10);
     rb_buf_init(&text, 64 << 10);
     rb_next_commands(d->cli, &d->view, false, &next);
@@ -550,6 +553,20 @@ static void release(struct drive *d)
     free(d->again_reason);
 }
 
+/* restart_with(): the same screen, the run that goes on. */
+static int follow_successor(struct drive *d, struct rb_err *err)
+{
+    char id[RB_RUN_ID_MAX];
+    snprintf(id, sizeof(id), "%s", rb_run_successor(d->run));
+    rb_cli_note(d->cli, "run %s goes on as %s", d->view.id, id);
+    rb_run_free(d->run);
+    d->run = NULL;
+    rb_view_release(&d->view);
+    rb_view_init(&d->view, id);
+    rb_view_keep(&d->view, d->cli->verbose > 0, false);
+    return rb_view_load(&d->view, d->cli->store, err);
+}
+
 /* Everything between the first event and the last: runs, asks after a failure, runs again. */
 static int go(struct drive *d)
 {
@@ -587,6 +604,12 @@ static int go(struct drive *d)
         }
         if (!d->stopped)
             rb_loop_run(&d->loop);
+        if (rb_run_successor(d->run) && !d->left && !d->interrupts) {
+            if (follow_successor(d, &err) < 0)
+                return rb_cli_fail(d->cli, RB_EXIT_STORE, "%s", err.msg);
+            how = RB_DRIVE_RESUME;
+            continue;
+        }
         if (!ask_after_failure(d))
             return finish(d);
         rb_run_free(d->run);

@@ -11,7 +11,8 @@ struct rb_drive_options {
     enum rb_drive_how how;
     const char *file;        /* START: the runbook */
     const char *id;          /* else: the whole id of the run */
-    const char *params_json; /* START; NULL: {} */
+    const char *params_json; /* START: all; else secrets that are given again; NULL: {} */
+    const char *secret_from; /* START: where secrets were read from, for a resume; NULL */
     const char *actor;       /* --actor; NULL */
     const char *reason, *key, *confirm;
     bool dry, step, yes, take_back;

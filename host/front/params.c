@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,7 +19,8 @@
 struct params {
     struct rb_cli *cli;
     const json_t *header;
-    json_t *values;         /* name → text of its JSON, in the order given */
+    json_t *values;
+    json_t *secret_from; /* name → "file:/path" */         /* name → text of its JSON, in the order given */
     struct rb_buf problems; /* one a line */
     bool stdin_taken;
 };
@@ -104,8 +106,10 @@ static void set_from_file(struct params *p, const char *name, const char *path)
     struct rb_buf b;
     struct rb_err err;
     rb_buf_init(&b, MAX_VALUE);
-    if (read_all(p, path, &b, &err) < 0) {
-        problem(p, "%s=@%s: %s", name, path, err.msg);
+    if (!*path) {
+        problem(p, "%s=@: the name of the file is missing", name);
+    } else if (read_all(p, path, &b, &err) < 0) {
+        problem(p, "%s: %s", name, err.msg);
     } else {
         size_t n = b.len;
         if (n && b.data[n - 1] == '\n')
@@ -131,8 +135,15 @@ static void take_pair(struct params *p, const char *pair, json_t *seen)
         problem(p, "the name of a parameter is not UTF-8");
     else if (json_object_get(seen, name))
         problem(p, "%s is given twice", name);
-    else if (*value == '@' && value[1] != '@')
+    else if (*value == '@' && value[1] != '@') {
         set_from_file(p, name, value + 1);
+        char real[PATH_MAX];
+        if (is_secret(declared(p, name)) && realpath(value + 1, real)) { /* a resume reads it there again */
+            json_t *from = json_sprintf("file:%s", real);
+            if (from)
+                json_object_set_new(p->secret_from, name, from);
+        }
+    }
     else if (is_secret(declared(p, name)))
         problem(p, "%s is a secret: an argument can be seen by every user of this machine and stays in the shell's history; "
                    "write %s=@FILE or %s=@-", name, name, name);
@@ -141,6 +152,27 @@ static void take_pair(struct params *p, const char *pair, json_t *seen)
     if (rb_utf8_valid(name, n))
         json_object_set_new(seen, name, json_true());
     free(name);
+}
+
+/* Where and what, with the line and a caret below the place. */
+static void bad_json(struct params *p, const char *called, const struct rb_buf *text, const json_error_t *je)
+{
+    const char *line = rb_buf_text(text);
+    struct rb_buf shown;
+    for (int i = 1; i < je->line && strchr(line, '\n'); i++)
+        line = strchr(line, '\n') + 1;
+    size_t n = strcspn(line, "\n"), column = je->column > 0 ? (size_t)je->column - 1 : 0;
+    problem(p, "--params: %s:%d:%d: not valid JSON: %s", called, je->line, je->column, je->text);
+    if (!n || n > 200 || column > n)
+        return;
+    rb_buf_init(&shown, 8192);
+    rb_text_line(&shown, line, n);
+    rb_buf_addf(&p->problems, "\n  %s\n  ", rb_buf_text(&shown));
+    rb_buf_reset(&shown);
+    rb_text_line(&shown, line, column);
+    rb_text_pad(&p->problems, rb_text_width(rb_buf_text(&shown), shown.len));
+    rb_buf_addc(&p->problems, '^');
+    rb_buf_release(&shown);
 }
 
 static void take_file(struct params *p, const char *path)
@@ -158,7 +190,7 @@ static void take_file(struct params *p, const char *path)
     }
     json_t *all = json_loadb(rb_buf_text(&b), b.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &je);
     if (!all)
-        problem(p, "--params: %s:%d:%d: not valid JSON: %s", called, je.line, je.column, je.text);
+        bad_json(p, called, &b, &je);
     else if (!json_is_object(all))
         problem(p, "--params: %s: must be one JSON object: {\"key\": value, …}", called);
     json_object_foreach(all, name, v) {
@@ -213,9 +245,10 @@ static int ask_missing(struct params *p)
     return RB_EXIT_OK;
 }
 
-int rb_params_read(struct rb_cli *cli, const json_t *header, const char *params_file, char **pairs, int n, struct rb_buf *json)
+int rb_params_read(struct rb_cli *cli, const json_t *header, const char *params_file, char **pairs, int n, struct rb_buf *json,
+                   struct rb_buf *secret_from)
 {
-    struct params p = {.cli = cli, .header = header, .values = json_object()};
+    struct params p = {.cli = cli, .header = header, .values = json_object(), .secret_from = json_object()};
     json_t *seen = json_object(), *v;
     const char *name;
     struct rb_json j;
@@ -236,6 +269,11 @@ int rb_params_read(struct rb_cli *cli, const json_t *header, const char *params_
         rb_json_raw(&j, json_string_value(v), json_string_length(v));
     }
     rb_json_end_object(&j);
+    char *from = secret_from && json_object_size(p.secret_from) ? json_dumps(p.secret_from, JSON_COMPACT) : NULL;
+    if (from)
+        rb_buf_adds(secret_from, from);
+    free(from);
+    json_decref(p.secret_from);
     json_decref(p.values);
     json_decref(seen);
     rb_buf_release(&p.problems);
