@@ -83,9 +83,8 @@ function check(stage, text, fn, opts) end
 ---@class rbhost.Rows
 ---@field [integer] rbhost.Row
 ---@field serial? boolean One row after the other; default: rows that only read run together.
----@field valid? rbhost.Duration How long the verdicts hold when the run is resumed later.
 
---- uns its rows as checks and fails once, at the end, naming every failed check: checklist "title" { {stage, text, fn},
+---Runs its rows as checks and fails once, at the end, naming every failed check: checklist "title" { {stage, text, fn},
 --- … }
 ---@param title string
 ---@return fun(rows: rbhost.Rows)
@@ -109,7 +108,7 @@ function fail(message, fields) end
 ---@param why? string
 function skip(why) end
 
---- egisters a compensation. It is armed when its step starts its first effect; after a failure the armed ones run, last
+---Registers a compensation. It is armed when its step starts its first effect; after a failure the armed ones run, last
 --- first, when a person
 ---(or on_failure = "undo") says so.
 ---@param title string
@@ -137,14 +136,11 @@ function restart_with(params) end
 ---@field by? string|string[] Who may open it: people or groups.
 ---@field timeout? rbhost.Duration How long to wait.
 ---@field on_timeout? "fail"|"deny"|"continue" Default "fail".
----@field binds? any A value, or a function that gives one: when it has changed by the time of the release, the gate is closed again.
----@field valid? rbhost.Duration How long the answer holds when the run is resumed later.
----@field title? string Shown in place of the text in lists.
 
 ---@class rbhost.Approve: rbhost.Gate
 ---@field [1] string what is asked
 ---@field text? string the same by name
----@field quorum? integer How many must approve; default 1.
+---@field binds? any A value, or a function that gives one: when it has changed by the time of the release, the gate is closed again.
 ---@field not_requester? boolean Whoever started the run may not open it.
 
 ---A gate that a person opens. Denial is an error of kind "denied".

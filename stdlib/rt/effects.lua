@@ -50,6 +50,23 @@ local function run(argv, opts)
     }
 end
 
+--- The runbook's reach: once the header has `allow`, a command that it does not name is refused before anything starts.
+local function check_allowed(argv)
+    local allow = host.header().allow
+    if not allow then
+        return
+    end
+    local command = tostring(argv[1])
+    local name = command:match("[^/]+$") or command
+    for _, pattern in ipairs(allow.exec or {}) do
+        local lua = "^" .. pattern:gsub("[%^%$%(%)%%%.%[%]%+%-%?]", "%%%0"):gsub("%*", ".*") .. "$"
+        if command:find(lua) or (not pattern:find("/", 1, true) and name:find(lua)) then
+            return
+        end
+    end
+    base.raise("policy", string.format("exec: `%s` is not in the runbook's reach (allow = { exec = { … } } in the header)", command))
+end
+
 local function exec(argv, opts)
     if type(argv) ~= "table" then
         base.usage("exec: the command must be a list: exec({ \"git\", \"status\" }); exec.sh takes a text for the shell")
@@ -58,6 +75,7 @@ local function exec(argv, opts)
     if opts.max_output and (math.type(opts.max_output) ~= "integer" or opts.max_output < 0) then
         base.usage("exec: max_output is a number of bytes")
     end
+    check_allowed(argv)
     if not opts.retry then
         return run(argv, opts)
     end

@@ -45,9 +45,6 @@ function M.approve(spec)
     local opts = base.options("approve", type(spec) == "string" and { spec } or spec)
     local text = opts[1] or opts.text
     base.expect("approve", "the text", text, "string")
-    if opts.quorum and opts.quorum ~= 1 then
-        base.usage("approve: a quorum of %s is not known to this version; one approval opens the gate", tostring(opts.quorum))
-    end
     while true do
         local digest = bound(opts.binds)
         local v, e = waited {

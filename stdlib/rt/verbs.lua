@@ -27,6 +27,12 @@ function verbs.runbook()
         base.usage("runbook{…} is called once, at the top of the file")
     end
     called = true
+    local header = host.header()
+    for _, later in ipairs { "lock", "notify" } do
+        if header[later] then
+            effects.warn("the header's `" .. later .. "` is not acted upon by this version of rbhost")
+        end
+    end
     return host.params()
 end
 

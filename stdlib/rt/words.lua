@@ -21,11 +21,11 @@ M.options = {
     ["exec.sh"] = { arg = 2, keys = set(EXEC) },
     step = { arg = 2, keys = set "retry timeout undo on_doubt" },
     check = { arg = 4, keys = set "acts timeout retry" },
-    manual = { arg = 2, keys = set "type choices by timeout on_timeout binds valid title" },
+    manual = { arg = 2, keys = set "type choices by timeout on_timeout" },
     approve = {
         arg = 1,
         list = true,
-        keys = set "text by quorum not_requester timeout on_timeout binds valid title",
+        keys = set "text by not_requester timeout on_timeout binds",
     },
     sleep = { arg = 2, keys = set "title" },
     sleep_until = { arg = 2, keys = set "title" },
@@ -38,7 +38,7 @@ M.options = {
 -- Globals that wait: a function that Lua's C code calls back can not use them.
 M.waits = set [[exec exec.sh step check checklist manual approve signal sleep sleep_until
     all settle each race timeout retry wait_until]]
-M.checklist = set "serial valid" -- keys of the table of rows
+M.checklist = set "serial" -- keys of the table of rows
 M.row = set "acts timeout retry" -- keys of one row
 
 M.header = set "name title params allow lock timeout on_failure notify env"
