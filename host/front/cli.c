@@ -214,7 +214,7 @@ int rb_cli_store(struct rb_cli *cli, struct rb_loop *loop, enum rb_cli_mode mode
     int rc = rb_store_open(loop, &opt, &cli->store, &err);
     if (rc == RB_ENOENT && mode == RB_CLI_READ && !cli->journal)
         return RB_EXIT_OK;
-    if (rc == RB_ENOENT)
+    if (rc == RB_ENOENT && mode != RB_CLI_CREATE)
         return rb_cli_fail(cli, RB_EXIT_STORE, "there is no journal at %s; `rbhost run` makes one, --journal names another",
                            cli->journal_path);
     if (rc < 0)

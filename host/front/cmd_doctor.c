@@ -99,6 +99,18 @@ static const char *network_fs(long type)
     return NULL;
 }
 
+static void check_folder(struct doctor *d, const char *dir, const struct stat *st)
+{
+    if (access(dir, W_OK | X_OK) != 0)
+        say(d, FAIL, "folder", "%s can not be written by you: %s", dir, strerror(errno));
+    else if (st->st_uid != geteuid())
+        say(d, WARN, "folder", "%s belongs to user %u, not to you", dir, (unsigned)st->st_uid);
+    else if (st->st_mode & 077)
+        say(d, WARN, "folder", "%s can be read by others (mode %03o): chmod 700 %s", dir, (unsigned)st->st_mode & 0777, dir);
+    else
+        say(d, OK, "folder", "%s", dir);
+}
+
 static void check_place(struct doctor *d)
 {
     char dir[4096];
@@ -115,21 +127,16 @@ static void check_place(struct doctor *d)
         *(slash == dir ? slash + 1 : slash) = '\0';
     else
         memcpy(dir, ".", 2);
-    if (stat(dir, &st) < 0) {
-        if (errno == ENOENT)
-            say(d, OK, "folder", "%s does not exist yet; the first run makes it (0700)", dir);
-        else
-            say(d, FAIL, "folder", "%s: %s", dir, strerror(errno));
+    if (stat(dir, &st) == 0) {
+        check_folder(d, dir, &st);
+    } else if (errno == ENOENT) {
+        say(d, OK, "folder", "%s does not exist yet; the first run makes it (0700)", dir);
+        while (stat(dir, &st) < 0 && errno == ENOENT && (slash = strrchr(dir, '/')) != NULL && slash != dir)
+            *slash = '\0'; /* its file system is that of the nearest folder that exists */
+    } else {
+        say(d, FAIL, "folder", "%s: %s", dir, strerror(errno));
         return;
     }
-    if (access(dir, W_OK | X_OK) != 0)
-        say(d, FAIL, "folder", "%s can not be written by you: %s", dir, strerror(errno));
-    else if (st.st_uid != geteuid())
-        say(d, WARN, "folder", "%s belongs to user %u, not to you", dir, (unsigned)st.st_uid);
-    else if (st.st_mode & 077)
-        say(d, WARN, "folder", "%s can be read by others (mode %03o): chmod 700 %s", dir, (unsigned)st.st_mode & 0777, dir);
-    else
-        say(d, OK, "folder", "%s", dir);
     if (statfs(dir, &fs) == 0) {
         const char *net = network_fs((long)fs.f_type);
         if (net)

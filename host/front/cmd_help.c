@@ -5,12 +5,41 @@
 #include "base/nearest.h"
 #include "front/cmds.h"
 
+static bool is_member(const struct rb_cmd *c, const char *family)
+{
+    size_t n = strlen(family);
+    return n && strncmp(c->name, family, n) == 0 && c->name[n] == ' ';
+}
+
+static bool is_family(const char *word)
+{
+    for (size_t i = 0; rb_cmds[i]; i++)
+        if (is_member(rb_cmds[i], word))
+            return true;
+    return false;
+}
+
+/* `rbhost help journal`: all of its commands. */
+static int family(const char *word)
+{
+    struct rb_buf out;
+    rb_buf_init(&out, 1 << 20);
+    for (size_t i = 0; rb_cmds[i]; i++)
+        if (is_member(rb_cmds[i], word))
+            rb_buf_addf(&out, "rbhost %-16s %-6s %s\n", rb_cmds[i]->name, rb_cmds[i]->operands, rb_cmds[i]->summary);
+    int code = rb_cli_put(&out, RB_EXIT_OK);
+    rb_buf_release(&out);
+    return code;
+}
+
 static int run(struct rb_cli *cli, void *values, int argc, char **argv)
 {
     struct rb_buf out;
     char name[80];
     (void)values;
     const struct rb_cmd *cmd = NULL;
+    if (argc == 1 && is_family(argv[0]))
+        return family(argv[0]);
     if (argc) {
         snprintf(name, sizeof(name), argc > 1 ? "%.30s %.40s" : "%.70s", argv[0], argc > 1 ? argv[1] : "");
         cmd = rb_cmd_find(name);

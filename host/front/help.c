@@ -113,7 +113,7 @@ static void overview_group(const char *group, struct rb_buf *out)
         const struct rb_cmd *c = rb_cmds[i];
         if (!c->group || strcmp(c->group, group) != 0)
             continue;
-        snprintf(words, sizeof(words), "%s%s%s", c->name, *c->operands ? " " : "", c->operands);
+        snprintf(words, sizeof(words), "%s%s%s", *c->name ? c->name : "(nothing)", *c->operands ? " " : "", c->operands);
         if (strlen(words) > 34)
             rb_buf_addf(out, "  %s\n  %36s%s\n", words, "", c->summary);
         else

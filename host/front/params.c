@@ -19,8 +19,8 @@
 struct params {
     struct rb_cli *cli;
     const json_t *header;
-    json_t *values;
-    json_t *secret_from; /* name → "file:/path" */         /* name → text of its JSON, in the order given */
+    json_t *values;         /* name → text of its JSON, in the order given */
+    json_t *secret_from;    /* name → "file:/path" */
     struct rb_buf problems; /* one a line */
     bool stdin_taken;
 };
@@ -143,8 +143,7 @@ static void take_pair(struct params *p, const char *pair, json_t *seen)
             if (from)
                 json_object_set_new(p->secret_from, name, from);
         }
-    }
-    else if (is_secret(declared(p, name)))
+    } else if (is_secret(declared(p, name)))
         problem(p, "%s is a secret: an argument can be seen by every user of this machine and stays in the shell's history; "
                    "write %s=@FILE or %s=@-", name, name, name);
     else

@@ -423,8 +423,7 @@ int rb_prompt_read(const char *question, bool hidden, struct rb_buf *out)
     bool hide = hidden && tcgetattr(STDIN_FILENO, &saved) == 0;
     int rc = RB_ECANCELED;
     char c;
-    rb_cli_write(STDERR_FILENO, question, strlen(question));
-    if (hide) {
+    if (hide) { /* before the question stands there: whoever types at once is not echoed, and nothing of it is dropped */
         for (size_t i = 0; i < RB_COUNT(fatal); i++)
             sigaction(fatal[i], &sa, &old[i]);
         quiet = saved;
@@ -432,6 +431,7 @@ int rb_prompt_read(const char *question, bool hidden, struct rb_buf *out)
         quiet.c_cc[VSUSP] = _POSIX_VDISABLE; /* a stop would leave the shell without echo */
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
     }
+    rb_cli_write(STDERR_FILENO, question, strlen(question));
     for (;;) {
         ssize_t n = read(STDIN_FILENO, &c, 1);
         if (n < 0 && errno == EINTR)
