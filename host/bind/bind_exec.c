@@ -27,8 +27,8 @@ struct exec_op {
     bool has_input, check;
     size_t max_output;
     uint64_t timeout_ms, grace_ms;
-    struct rb_proc *proc;  /* while it runs */
-    bool orphan;           /* the op has been dropped: the last callback frees it */
+    struct rb_proc *proc; /* while it runs */
+    bool orphan;          /* the op has been dropped: the last callback frees it */
     bool cancelled;
     struct rb_proc_result result; /* its captures are owned here once it has ended */
     bool ended;
@@ -109,7 +109,8 @@ static void redact(const struct rb_run *run, struct rb_buf *b)
 static void on_output(void *arg, int stream, const char *data, size_t len)
 {
     struct exec_op *op = arg;
-    if (!op->orphan && !rb_secret_any(op->effect.run)) /* a secret may be split between two pieces: then only the whole is shown */
+    /* a secret may be split between two pieces: then only the whole is shown */
+    if (!op->orphan && !rb_secret_any(op->effect.run))
         rb_effect_output(&op->effect, stream, data, len);
 }
 
@@ -136,14 +137,18 @@ static void on_done(void *arg, struct rb_proc_result *r)
     last_line(op, line, sizeof(line));
     const char *colon = line[0] ? ": " : "";
     if (r->end == RB_PROC_TIMED_OUT)
-        rb_effect_failed(e, "exec.timeout", RB_OUTCOME_UNKNOWN, true, "`%s` did not end within %.3gs and was stopped%s%s", rb_buf_text(&cmd),
+        rb_effect_failed(e, "exec.timeout", RB_OUTCOME_UNKNOWN, true,
+                         "`%s` did not end within %.3gs and was stopped%s%s", rb_buf_text(&cmd),
                          (double)op->timeout_ms / 1000, colon, line);
     else if (r->end == RB_PROC_KILLED)
-        rb_effect_failed(e, "cancelled", RB_OUTCOME_UNKNOWN, true, "`%s` was stopped before it ended", rb_buf_text(&cmd));
+        rb_effect_failed(e, "cancelled", RB_OUTCOME_UNKNOWN, true, "`%s` was stopped before it ended",
+                         rb_buf_text(&cmd));
     else if (r->signal && op->check)
-        rb_effect_failed(e, "exec.signal", RB_OUTCOME_UNKNOWN, true, "`%s` was ended by signal %d (%s)%s%s", rb_buf_text(&cmd), r->signal, strsignal(r->signal), colon, line);
+        rb_effect_failed(e, "exec.signal", RB_OUTCOME_UNKNOWN, true, "`%s` was ended by signal %d (%s)%s%s",
+                         rb_buf_text(&cmd), r->signal, strsignal(r->signal), colon, line);
     else if (r->code && op->check)
-        rb_effect_failed(e, "exec.exit", RB_OUTCOME_FAILED, true, "`%s` exited with %d%s%s", rb_buf_text(&cmd), r->code, colon, line);
+        rb_effect_failed(e, "exec.exit", RB_OUTCOME_FAILED, true, "`%s` exited with %d%s%s", rb_buf_text(&cmd), r->code,
+                         colon, line);
     else
         rb_effect_done(e);
     rb_buf_release(&cmd);
@@ -157,13 +162,24 @@ static int start(struct rb_effect *e, struct rb_err *err)
         rb_buf_release(&op->result.err.buf);
         op->ended = false;
     }
-    struct rb_proc_options opt = {
-        .argv = (const char *const *)op->argv, .envp = (const char *const *)op->env, .cwd = op->cwd, .stdin_data = op->has_input ? op->input : NULL,
-        .stdin_len = op->input_len, .max_output = op->max_output, .timeout_ms = op->timeout_ms, .grace_ms = op->grace_ms, .drain_ms = DRAIN_MS,
-        .on_output = rb_effect_watched(e) ? on_output : NULL, .on_done = on_done, .arg = op};
+    struct rb_proc_options opt = {.argv = (const char *const *)op->argv,
+                                  .envp = (const char *const *)op->env,
+                                  .cwd = op->cwd,
+                                  .stdin_data = op->has_input ? op->input : NULL,
+                                  .stdin_len = op->input_len,
+                                  .max_output = op->max_output,
+                                  .timeout_ms = op->timeout_ms,
+                                  .grace_ms = op->grace_ms,
+                                  .drain_ms = DRAIN_MS,
+                                  .on_output = rb_effect_watched(e) ? on_output : NULL,
+                                  .on_done = on_done,
+                                  .arg = op};
     int rc = rb_proc_start(rb_effect_loop(e), &opt, &op->proc, err);
     if (rc)
-        snprintf(e->error_kind, sizeof(e->error_kind), "%s", rc == RB_ENOENT ? "exec.not_found" : rc == RB_EDENIED ? "exec.denied" : "exec.start");
+        snprintf(e->error_kind, sizeof(e->error_kind), "%s",
+                 rc == RB_ENOENT    ? "exec.not_found"
+                 : rc == RB_EDENIED ? "exec.denied"
+                                    : "exec.start");
     return rc;
 }
 
@@ -178,7 +194,7 @@ static void cancel(struct rb_effect *e, bool now)
         rb_proc_kill(op->proc);
 }
 
-/* -- the result ------------------------------------------------------------------------------------------------------------------------------ */
+/* -- the result ---------------------------------------------------------------------------------------------------- */
 
 static void set_stream(lua_State *L, const char *name, const struct rb_capture *c)
 {
@@ -236,9 +252,10 @@ static void assume(struct rb_effect *e, lua_State *L)
     lua_setfield(L, -2, "assumed");
 }
 
-static const struct rb_effect_type exec_type = {.kind = "exec", .slots = true, .start = start, .cancel = cancel, .push = push, .assume = assume, .free = release};
+static const struct rb_effect_type exec_type = {
+    .kind = "exec", .slots = true, .start = start, .cancel = cancel, .push = push, .assume = assume, .free = release};
 
-/* -- the call -------------------------------------------------------------------------------------------------------------------------------- */
+/* -- the call ------------------------------------------------------------------------------------------------------ */
 
 /* A string of the table at index, without NUL bytes; raises. NULL when absent. Allocated. */
 static char *text_field(lua_State *L, int index, const char *field)
@@ -265,7 +282,8 @@ static char **read_list(lua_State *L, const char *field, const char *what, bool 
     lua_getfield(L, 1, field);
     size_t n = lua_rawlen(L, -1);
     if (n > ARG_COUNT_MAX)
-        rb_error_raise(L, "usage", "not_started", "exec: %d elements of %s are more than %d", (int)n, what, ARG_COUNT_MAX);
+        rb_error_raise(L, "usage", "not_started", "exec: %d elements of %s are more than %d", (int)n, what,
+                       ARG_COUNT_MAX);
     /* Owned by the Lua state until it is whole: reading an element may raise. */
     struct rb_buf *text = rb_effect_buf(L, ARGS_BYTES_MAX);
     for (size_t i = 0; i < n; i++) {
@@ -274,7 +292,10 @@ static char **read_list(lua_State *L, const char *field, const char *what, bool 
         snprintf(name, sizeof(name), "exec: %s %d", what, (int)i + (secrets ? 1 : 0));
         lua_rawgeti(L, -2, (lua_Integer)i + 1);
         if (!secrets && rb_secret_is(L, -1))
-            rb_error_raise(L, "usage", "not_started", "%s is a secret: every user of the machine can see the arguments of a command; pass it by env or stdin", name);
+            rb_error_raise(
+                L, "usage", "not_started",
+                "%s is a secret: every user of the machine can see the arguments of a command; pass it by env or stdin",
+                name);
         rb_secret_expand(L, -1, text, name);
         lua_pop(L, 1);
         if (text->cut)
@@ -294,7 +315,9 @@ static char **read_list(lua_State *L, const char *field, const char *what, bool 
 static void read_command(lua_State *L, struct exec_op *op)
 {
     if (lua_getfield(L, 1, "argv") != LUA_TTABLE)
-        rb_error_raise(L, "usage", "not_started", "exec: the command must be a list: exec({ \"git\", \"status\" }); exec.sh takes a text for the shell");
+        rb_error_raise(
+            L, "usage", "not_started",
+            "exec: the command must be a list: exec({ \"git\", \"status\" }); exec.sh takes a text for the shell");
     if (!lua_rawlen(L, -1))
         rb_error_raise(L, "usage", "not_started", "exec: the command is an empty list");
     lua_pop(L, 1);

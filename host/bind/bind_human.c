@@ -1,5 +1,6 @@
-/* Owns the waits that a person or a signal ends: approve, manual, signal. Who may decide is checked here, against the actor that the
- * system knows; a claimed name satisfies nobody. Groups of the configuration, quorum and signatures come with their own part. */
+/* Owns the waits that a person or a signal ends: approve, manual, signal. Who may decide is checked here, against the
+ * actor that the system knows; a claimed name satisfies nobody. Groups of the configuration, quorum and signatures come
+ * with their own part. */
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -19,8 +20,8 @@ enum gate_kind { GATE_APPROVE, GATE_MANUAL, GATE_SIGNAL };
 struct gate_op {
     struct rb_effect effect;
     enum gate_kind kind;
-    char *name;          /* of a signal */
-    char **by;           /* names that may decide; NULL: anybody; an empty list: nobody */
+    char *name; /* of a signal */
+    char **by;  /* names that may decide; NULL: anybody; an empty list: nobody */
     size_t by_count;
     char *not_requester; /* a name that may not approve; NULL */
     char *value_type;    /* of a manual answer: string integer number boolean choice; NULL: none */
@@ -40,7 +41,8 @@ static void on_time(struct rb_timer *t)
 {
     struct gate_op *op = RB_CONTAINER(t, struct gate_op, timer);
     op->timed_out = true;
-    rb_effect_failed(&op->effect, "timeout", RB_OUTCOME_FAILED, false, "nobody answered in time: %s", op->effect.title ? op->effect.title : op->effect.type->kind);
+    rb_effect_failed(&op->effect, "timeout", RB_OUTCOME_FAILED, false, "nobody answered in time: %s",
+                     op->effect.title ? op->effect.title : op->effect.type->kind);
 }
 
 static int start(struct rb_effect *e, struct rb_err *err)
@@ -132,7 +134,8 @@ static int check_actor(struct gate_op *op, const char *actor, struct rb_err *err
         }
         rb_buf_addf(&who, "%s%s", i ? ", " : "", op->by[i]);
     }
-    rb_err_set(err, RB_EDENIED, "%s may not decide this: it is for %s", name, op->by_count ? rb_buf_text(&who) : "nobody (its list of people is empty)");
+    rb_err_set(err, RB_EDENIED, "%s may not decide this: it is for %s", name,
+               op->by_count ? rb_buf_text(&who) : "nobody (its list of people is empty)");
     rb_buf_release(&who);
     return RB_EDENIED;
 }
@@ -148,8 +151,11 @@ static int check_value(struct gate_op *op, struct rb_slice value, struct rb_err 
     bool is_text = *value.p == '"';
     bool is_number = *value.p == '-' || (*value.p >= '0' && *value.p <= '9');
     bool integer = is_number && !memchr(value.p, '.', value.n) && !memchr(value.p, 'e', value.n);
-    bool fits = strcmp(type, "string") == 0 ? is_text : strcmp(type, "integer") == 0 ? integer : strcmp(type, "number") == 0 ? is_number
-                : strcmp(type, "boolean") == 0 ? *value.p == 't' || *value.p == 'f' : is_text;
+    bool fits = strcmp(type, "string") == 0    ? is_text
+                : strcmp(type, "integer") == 0 ? integer
+                : strcmp(type, "number") == 0  ? is_number
+                : strcmp(type, "boolean") == 0 ? *value.p == 't' || *value.p == 'f'
+                                               : is_text;
     if (fits && strcmp(type, "choice") == 0) {
         fits = false;
         for (size_t i = 0; i < op->choice_count && !fits; i++)
@@ -159,23 +165,29 @@ static int check_value(struct gate_op *op, struct rb_slice value, struct rb_err 
             rb_buf_init(&list, 400);
             for (size_t i = 0; i < op->choice_count; i++)
                 rb_buf_addf(&list, "%s%s", i ? ", " : "", op->choices[i]);
-            rb_err_set(err, RB_EINVAL, "%.*s is none of %s", value.n > 80 ? 80 : (int)value.n, value.p, rb_buf_text(&list));
+            rb_err_set(err, RB_EINVAL, "%.*s is none of %s", value.n > 80 ? 80 : (int)value.n, value.p,
+                       rb_buf_text(&list));
             rb_buf_release(&list);
             return RB_EINVAL;
         }
     }
-    return fits ? RB_OK : rb_err_set(err, RB_EINVAL, "%.*s is no value of type %s", value.n > 80 ? 80 : (int)value.n, value.p, type);
+    return fits ? RB_OK
+                : rb_err_set(err, RB_EINVAL, "%.*s is no value of type %s", value.n > 80 ? 80 : (int)value.n, value.p,
+                             type);
 }
 
-static int decide(struct rb_effect *e, const char *kind, const char *data, const char *actor, int64_t signal, struct rb_err *err)
+static int decide(struct rb_effect *e, const char *kind, const char *data, const char *actor, int64_t signal,
+                  struct rb_err *err)
 {
     struct gate_op *op = gate_of(e);
     size_t n = strlen(data);
     static const char *const commands[] = {"approve or deny", "answer", "signal"};
-    bool fits = op->kind == GATE_SIGNAL ? strcmp(kind, "signal") == 0 : op->kind == GATE_MANUAL ? strcmp(kind, "answer") == 0
-                                                                                              : strcmp(kind, "approve") == 0 || strcmp(kind, "deny") == 0;
+    bool fits = op->kind == GATE_SIGNAL   ? strcmp(kind, "signal") == 0
+                : op->kind == GATE_MANUAL ? strcmp(kind, "answer") == 0
+                                          : strcmp(kind, "approve") == 0 || strcmp(kind, "deny") == 0;
     if (!fits)
-        return rb_err_set(err, RB_EINVAL, "operation #%lld waits for another kind of answer: use %s", (long long)e->n, commands[op->kind]);
+        return rb_err_set(err, RB_EINVAL, "operation #%lld waits for another kind of answer: use %s", (long long)e->n,
+                          commands[op->kind]);
     int rc = check_actor(op, actor, err);
     if (rc)
         return rc;
@@ -213,9 +225,11 @@ static int decide(struct rb_effect *e, const char *kind, const char *data, const
     rb_buf_adds(&e->actor, actor);
     e->signal = signal;
     if (op->kind == GATE_APPROVE && strcmp(kind, "deny") == 0)
-        rb_effect_failed(e, "denied", RB_OUTCOME_FAILED, true, "%s denied: %s%s%s", name, e->title ? e->title : "", comment[0] ? ": " : "", comment);
+        rb_effect_failed(e, "denied", RB_OUTCOME_FAILED, true, "%s denied: %s%s%s", name, e->title ? e->title : "",
+                         comment[0] ? ": " : "", comment);
     else if (op->kind == GATE_MANUAL && strcmp(verdict, "failed") == 0)
-        rb_effect_failed(e, "manual.failed", RB_OUTCOME_FAILED, true, "%s answered failed: %s%s%s", name, e->title ? e->title : "", comment[0] ? ": " : "", comment);
+        rb_effect_failed(e, "manual.failed", RB_OUTCOME_FAILED, true, "%s answered failed: %s%s%s", name,
+                         e->title ? e->title : "", comment[0] ? ": " : "", comment);
     else
         rb_effect_done(e);
     return RB_OK;
@@ -228,9 +242,33 @@ static bool wants(struct rb_effect *e, const char *name)
 }
 
 static const struct rb_effect_type types[] = {
-    [GATE_APPROVE] = {.kind = "approve", .person = true, .start = start, .cancel = cancel, .push = push, .assume = assume, .wants = wants, .decide = decide, .free = release},
-    [GATE_MANUAL] = {.kind = "manual", .person = true, .start = start, .cancel = cancel, .push = push, .assume = assume, .wants = wants, .decide = decide, .free = release},
-    [GATE_SIGNAL] = {.kind = "signal", .person = true, .start = start, .cancel = cancel, .push = push, .assume = assume, .wants = wants, .decide = decide, .free = release},
+    [GATE_APPROVE] = {.kind = "approve",
+                      .person = true,
+                      .start = start,
+                      .cancel = cancel,
+                      .push = push,
+                      .assume = assume,
+                      .wants = wants,
+                      .decide = decide,
+                      .free = release},
+    [GATE_MANUAL] = {.kind = "manual",
+                     .person = true,
+                     .start = start,
+                     .cancel = cancel,
+                     .push = push,
+                     .assume = assume,
+                     .wants = wants,
+                     .decide = decide,
+                     .free = release},
+    [GATE_SIGNAL] = {.kind = "signal",
+                     .person = true,
+                     .start = start,
+                     .cancel = cancel,
+                     .push = push,
+                     .assume = assume,
+                     .wants = wants,
+                     .decide = decide,
+                     .free = release},
 };
 
 /* A list of strings at index (or one string); absent: NULL. */
@@ -256,14 +294,17 @@ static char **string_list(lua_State *L, int index, size_t *n)
     return list;
 }
 
-/* gate{ kind=, title=, name=, by=, not_requester=, type=, choices=, until=, shown = table of what the prompt and the journal show } */
+/* gate{ kind=, title=, name=, by=, not_requester=, type=, choices=, until=, shown = table of what the prompt and the
+ * journal show } */
 int rb_bind_gate(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     lua_getfield(L, 1, "kind");
     const char *kind = luaL_checkstring(L, -1);
-    enum gate_kind which = strcmp(kind, "approve") == 0 ? GATE_APPROVE : strcmp(kind, "manual") == 0 ? GATE_MANUAL : GATE_SIGNAL;
+    enum gate_kind which = strcmp(kind, "approve") == 0  ? GATE_APPROVE
+                           : strcmp(kind, "manual") == 0 ? GATE_MANUAL
+                                                         : GATE_SIGNAL;
     struct gate_op *op = rb_effect_new(L, sizeof(*op), &types[which], RB_CLASS_WAIT);
     struct rb_effect *e = &op->effect;
     rb_buf_init(&op->value, (size_t)1 << 20);

@@ -1,5 +1,6 @@
-/* Owns `sleep` and `sleep_until`: a wait for a wall-clock time that is recorded, so that a resumed run sleeps the rest only. While the
- * process lives, the clock that counts suspended time decides; a wall clock that is set meanwhile changes nothing. */
+/* Owns `sleep` and `sleep_until`: a wait for a wall-clock time that is recorded, so that a resumed run sleeps the rest
+ * only. While the process lives, the clock that counts suspended time decides; a wall clock that is set meanwhile
+ * changes nothing. */
 #include <stdlib.h>
 
 #include "base/clock.h"

@@ -32,7 +32,7 @@ struct rb_host {
 };
 
 enum rb_run_mode {
-    RB_RUN_REPLAY,  /* recorded events are fed; nothing starts */
+    RB_RUN_REPLAY, /* recorded events are fed; nothing starts */
     RB_RUN_LIVE,
     RB_RUN_PARKING, /* no new op starts; what runs may finish */
     RB_RUN_STOPPED, /* on_stopped was called */
@@ -71,40 +71,40 @@ struct rb_run {
 
     struct rb_list ready; /* struct rb_task.ready */
     struct rb_task *root, *current;
-    int tasks;            /* alive */
+    int tasks; /* alive */
     int next_task;
-    struct rb_list fresh; /* struct rb_effect.done_link: called in this slice, not opened */
+    struct rb_list fresh;   /* struct rb_effect.done_link: called in this slice, not opened */
     struct rb_list helpers; /* struct rb_task.sibling: tasks of on_doubt functions */
-    struct rb_list ops;   /* struct rb_effect.link: called and not delivered, in the order of the calls */
-    struct rb_list done;  /* struct rb_effect.done_link: outcome known, not journaled */
+    struct rb_list ops;     /* struct rb_effect.link: called and not delivered, in the order of the calls */
+    struct rb_list done;    /* struct rb_effect.done_link: outcome known, not journaled */
     struct rb_undo *undos;
     size_t undo_count, undo_cap;
     int64_t undo_cleared; /* registrations up to this n are settled */
 
     /* The end. */
-    struct rb_durable stop_wait;  /* for the last event */
+    struct rb_durable stop_wait;    /* for the last event */
     char *stop_status, *stop_error; /* for on_stopped; set once */
-    char *fatal_kind, *fatal_text; /* the run can not go on: nondeterminism, budget, memory … */
-    bool stopping;                 /* running ops are being ended; then the run stops */
+    char *fatal_kind, *fatal_text;  /* the run can not go on: nondeterminism, budget, memory … */
+    bool stopping;                  /* running ops are being ended; then the run stops */
     struct rb_timer park_timer, wait_timer, deadline_timer;
     char *park_why;
-    int64_t park_signal;  /* id of the signal that asked for it */
-    bool parked_event;    /* run.park is in the journal */
-    char *cancel_event;            /* JSON of a cancel that the next turn applies; NULL */
+    int64_t park_signal; /* id of the signal that asked for it */
+    bool parked_event;   /* run.park is in the journal */
+    char *cancel_event;  /* JSON of a cancel that the next turn applies; NULL */
     bool cancelled, timed_out;
-    bool retrying;                 /* a tolerant replay: its run.retry event is still to be written */
+    bool retrying; /* a tolerant replay: its run.retry event is still to be written */
     int64_t retry_op, retry_skip;
     char *retry_reason;
-    bool undo_wanted;              /* the undo phase begins when the replay is through */
+    bool undo_wanted; /* the undo phase begins when the replay is through */
     int64_t undo_skip;
     char successor[RB_RUN_ID_MAX];
-    struct rb_secret *secrets;     /* secret.c's */
-    char *secret_from;             /* JSON: where they were read from; NULL */
-    struct rb_strmap sources;      /* module name → struct rb_source */
-    struct rb_list mailbox;        /* struct rb_letter: signals by name that came before their wait */
-    int64_t signals_seen;          /* highest id looked at */
+    struct rb_secret *secrets; /* secret.c's */
+    char *secret_from;         /* JSON: where they were read from; NULL */
+    struct rb_strmap sources;  /* module name → struct rb_source */
+    struct rb_list mailbox;    /* struct rb_letter: signals by name that came before their wait */
+    int64_t signals_seen;      /* highest id looked at */
     int64_t replay_started;
-    bool again;                    /* has something to do at the next turn */
+    bool again; /* has something to do at the next turn */
     bool resumed;
     struct rb_codec codec;
 };
@@ -123,19 +123,21 @@ struct rb_letter {
 };
 
 /* turn.c: what happens in a loop turn */
-void rb_run_wake(struct rb_run *run); /* it has something to do at the next turn */
+void rb_run_wake(struct rb_run *run);       /* it has something to do at the next turn */
 void rb_run_begin_undo(struct rb_run *run); /* live, after the run's end: the compensations */
-void rb_run_turns(struct rb_turn *t); /* the host's turn hook */
-void rb_run_task_ended(struct rb_run *run, struct rb_task *task); /* one without a parent: the root, an on_doubt function */
+void rb_run_turns(struct rb_turn *t);       /* the host's turn hook */
+/* one without a parent: the root, an on_doubt function */
+void rb_run_task_ended(struct rb_run *run, struct rb_task *task);
 /* The run can not go on. What runs is ended first; then it ends as failed with this kind. */
 void rb_run_fail_internal(struct rb_run *run, const char *kind, const char *fmt, ...) RB_PRINTF(3, 4);
 
 /* run_end.c: the ways in which a run leaves this process */
-void rb_run_end(struct rb_run *run);   /* its root task has ended, live */
+void rb_run_end(struct rb_run *run); /* its root task has ended, live */
 void rb_run_end_fatal(struct rb_run *run);
-void rb_run_stop(struct rb_run *run, const char *status, const char *error); /* on_stopped once everything appended is durable */
+/* on_stopped once everything appended is durable */
+void rb_run_stop(struct rb_run *run, const char *status, const char *error);
 void rb_run_lost(struct rb_run *run, int rc, const struct rb_err *err); /* the journal can not go on */
-bool rb_run_ops_busy(struct rb_run *run); /* does something still run in the world? */
+bool rb_run_ops_busy(struct rb_run *run);                               /* does something still run in the world? */
 
 /* park.c */
 void rb_run_park_init(struct rb_run *run);
@@ -151,16 +153,18 @@ struct rb_letter *rb_run_letter(struct rb_run *run, const char *name); /* takes 
 void rb_letter_free(struct rb_letter *l);
 
 /* undo.c: [-0,+0,e] */
-int rb_undo_register(lua_State *L, struct rb_run *run, const char *title, size_t len); /* function on top of L, popped; returns n */
+/* function on top of L, popped; returns n */
+int rb_undo_register(lua_State *L, struct rb_run *run, const char *title, size_t len);
 void rb_undo_free(struct rb_run *run);
-struct rb_undo *rb_undo_next(struct rb_run *run); /* the armed one that was registered last; NULL */
+struct rb_undo *rb_undo_next(struct rb_run *run);          /* the armed one that was registered last; NULL */
 struct rb_undo *rb_undo_at(struct rb_run *run, int64_t n); /* NULL */
 size_t rb_undo_armed(struct rb_run *run);
 void rb_undo_json(struct rb_run *run, struct rb_buf *out); /* [{"n":…,"title":…}…] of the armed ones, last first */
 
 /* source.c */
 int rb_source_pin_all(struct rb_run *run, const char *text, size_t len, struct rb_buf *json, struct rb_err *err);
-void rb_source_pin_again(const struct rb_run *from, struct rb_run *to, struct rb_buf *json); /* the sources of a run for another */
+/* the sources of a run for another */
+void rb_source_pin_again(const struct rb_run *from, struct rb_run *to, struct rb_buf *json);
 int rb_source_load_pinned(struct rb_run *run, struct rb_err *err);
 int rb_source_find(void *arg, const char *name, struct rb_buf *text, char chunkname[256], struct rb_err *err);
 void rb_source_free(void *source);
@@ -169,12 +173,14 @@ void rb_source_free(void *source);
 int rb_run_create_successor(struct rb_run *run, const char *params_json, struct rb_err *err);
 
 /* run.c */
-void rb_run_append_start(struct rb_run *run, const struct rb_actor *actor, const char *reason, const char *secret_from, const char *previous, const struct rb_buf *sources);
+void rb_run_append_start(struct rb_run *run, const struct rb_actor *actor, const char *reason, const char *secret_from,
+                         const char *previous, const struct rb_buf *sources);
 int rb_run_spawn_root(struct rb_run *run, const char *rt_module, struct rb_err *err); /* NULL: the runbook itself */
 
 /* record.c: events that are written at once and claimed by replay at the same place (print, note, step.start …).
  * [-0, +0, e] `data` is the event's JSON. Raises `nondeterminism`. */
-int64_t rb_record_event(lua_State *L, struct rb_run *run, const char *key, const char *kind, const char *data, size_t len);
+int64_t rb_record_event(lua_State *L, struct rb_run *run, const char *key, const char *kind, const char *data,
+                        size_t len);
 /* A value that was pinned under this key by op: its event, claimed; NULL when it is to be made now. */
 struct rb_recorded *rb_record_pinned(lua_State *L, struct rb_run *run, const char *key, const char *op);
 

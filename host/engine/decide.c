@@ -1,5 +1,5 @@
-/* Owns what people say to a run: answers, approvals, decisions on doubts, signals, cancel, pause; from the owner's own terminal, or from
- * another process through the store's signals. The run's owner is the only one who journals them. */
+/* Owns what people say to a run: answers, approvals, decisions on doubts, signals, cancel, pause; from the owner's own
+ * terminal, or from another process through the store's signals. The run's owner is the only one who journals them. */
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +31,7 @@ void rb_actor_json(const struct rb_actor *a, struct rb_buf *out)
     rb_json_end_object(&j);
 }
 
-/* -- letters: signals by name --------------------------------------------------------------------------------------------------------------- */
+/* -- letters: signals by name -------------------------------------------------------------------------------------- */
 
 void rb_letter_free(struct rb_letter *l)
 {
@@ -82,9 +82,10 @@ static int take_signal(struct rb_run *run, const char *name, const char *data, c
     return RB_OK;
 }
 
-/* -- decisions --------------------------------------------------------------------------------------------------------------------------------- */
+/* -- decisions ----------------------------------------------------------------------------------------------------- */
 
-static int resolve(struct rb_run *run, struct rb_effect *e, const char *data, const char *actor, int64_t signal, struct rb_err *err)
+static int resolve(struct rb_run *run, struct rb_effect *e, const char *data, const char *actor, int64_t signal,
+                   struct rb_err *err)
 {
     char as[16] = "";
     size_t n = strlen(data);
@@ -136,7 +137,8 @@ static int cancel(struct rb_run *run, const char *data, const char *actor, int64
     return RB_OK;
 }
 
-static int decide(struct rb_run *run, const char *kind, const char *target, const char *data, const char *actor, int64_t signal, struct rb_err *err)
+static int decide(struct rb_run *run, const char *kind, const char *target, const char *data, const char *actor,
+                  int64_t signal, struct rb_err *err)
 {
     if (run->mode == RB_RUN_STOPPED || run->stop_status)
         return rb_err_set(err, RB_EINVAL, "run %s has stopped here", run->id);
@@ -151,7 +153,9 @@ static int decide(struct rb_run *run, const char *kind, const char *target, cons
         return take_signal(run, target, data, actor, signal);
     struct rb_effect *e = rb_effect_find(run, strtoll(target, NULL, 10));
     if (!e)
-        return rb_err_set(err, RB_EINVAL, "run %s waits for nothing with the number %s; `rbhost show %s` lists what it waits for", run->id, target, run->id);
+        return rb_err_set(err, RB_EINVAL,
+                          "run %s waits for nothing with the number %s; `rbhost show %s` lists what it waits for",
+                          run->id, target, run->id);
     if (strcmp(kind, "resolve") == 0)
         return resolve(run, e, data, actor, signal, err);
     if (e->state != RB_EFFECT_RUNNING || !e->type->person)
@@ -159,7 +163,8 @@ static int decide(struct rb_run *run, const char *kind, const char *target, cons
     return e->type->decide(e, kind, data, actor, signal, err);
 }
 
-int rb_run_decide(struct rb_run *run, const char *kind, const char *target, const char *data_json, const struct rb_actor *actor, struct rb_err *err)
+int rb_run_decide(struct rb_run *run, const char *kind, const char *target, const char *data_json,
+                  const struct rb_actor *actor, struct rb_err *err)
 {
     struct rb_buf who;
     rb_buf_init(&who, 4096);
@@ -177,13 +182,15 @@ static int on_signal_row(void *arg, const struct rb_signal_row *sig)
     snprintf(id, sizeof(id), "%lld", (long long)sig->id);
     run->signals_seen = sig->id;
     if (!rb_strmap_get(&run->replay.signals_used, id, strlen(id)))
-        decide(run, sig->kind, sig->target, sig->data, sig->actor, sig->id, &err); /* one that does not fit (any more) is left alone */
+        /* one that does not fit (any more) is left alone */
+        decide(run, sig->kind, sig->target, sig->data, sig->actor, sig->id, &err);
     return 0;
 }
 
 void rb_run_read_signals(struct rb_run *run)
 {
     struct rb_err err = {0};
-    if (run->mode == RB_RUN_LIVE && rb_store_signals(run->host->store, run->id, run->signals_seen, on_signal_row, run, &err))
+    if (run->mode == RB_RUN_LIVE &&
+        rb_store_signals(run->host->store, run->id, run->signals_seen, on_signal_row, run, &err))
         rb_run_fail_internal(run, "journal", "%s", err.msg);
 }

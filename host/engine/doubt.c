@@ -1,5 +1,5 @@
-/* Owns what becomes of ops whose outcome the journal does not hold: the end of a replay, and the decisions on doubts (D3 "In doubt"). Never
- * guesses: what is unknown is asked, repeated only where its class allows it, or failed. */
+/* Owns what becomes of ops whose outcome the journal does not hold: the end of a replay, and the decisions on doubts
+ * (D3 "In doubt"). Never guesses: what is unknown is asked, repeated only where its class allows it, or failed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "engine/outcome.h"
 #include "engine/value.h"
 
-/* -- delivering ------------------------------------------------------------------------------------------------------------------------- */
+/* -- delivering ---------------------------------------------------------------------------------------------------- */
 
 void rb_effect_deliver(struct rb_effect *e)
 {
@@ -38,8 +38,10 @@ int rb_effect_feed(struct rb_run *run, struct rb_recorded *ev, struct rb_err *er
     if (!e || e->state != RB_EFFECT_PENDING)
         return RB_ENOENT;
     if (!rb_json_member_is(ev->data, ev->data_len, "op", e->type->kind) ||
-        (rb_json_member(ev->data, ev->data_len, "digest").p && !rb_json_member_is(ev->data, ev->data_len, "digest", e->digest)))
-        return rb_err_set(err, RB_EINVAL, "\"%s\" is now %s %.300s at %s", e->key, e->type->kind, rb_buf_text(&e->args), e->where);
+        (rb_json_member(ev->data, ev->data_len, "digest").p &&
+         !rb_json_member_is(ev->data, ev->data_len, "digest", e->digest)))
+        return rb_err_set(err, RB_EINVAL, "\"%s\" is now %s %.300s at %s", e->key, e->type->kind, rb_buf_text(&e->args),
+                          e->where);
     int rc = rb_outcome_read(e, ev, err);
     if (rc)
         return rc;
@@ -52,7 +54,7 @@ int rb_effect_feed(struct rb_run *run, struct rb_recorded *ev, struct rb_err *er
     return RB_OK;
 }
 
-/* -- doubts ---------------------------------------------------------------------------------------------------------------------------------- */
+/* -- doubts -------------------------------------------------------------------------------------------------------- */
 
 static void ask_person(struct rb_effect *e, const struct rb_keyed *k)
 {
@@ -91,7 +93,8 @@ static void doubt(struct rb_effect *e, const struct rb_keyed *k)
         break;
     case RB_DOUBT_FAIL:
         rb_effect_failed(e, "in_doubt", RB_OUTCOME_UNKNOWN, false,
-                         "%s had started when the host stopped, and its outcome is not known (on_doubt = \"fail\")", e->type->kind);
+                         "%s had started when the host stopped, and its outcome is not known (on_doubt = \"fail\")",
+                         e->type->kind);
         break;
     case RB_DOUBT_ASK: ask_person(e, k); break;
     case RB_DOUBT_FUNCTION:
@@ -115,7 +118,8 @@ int rb_effect_feed_doubt(struct rb_run *run, struct rb_recorded *ev)
     return RB_OK;
 }
 
-void rb_effect_resolve(struct rb_effect *e, const char *as, const char *value, size_t len, const char *actor, int64_t signal)
+void rb_effect_resolve(struct rb_effect *e, const char *as, const char *value, size_t len, const char *actor,
+                       int64_t signal)
 {
     if (strcmp(as, "done") == 0) {
         rb_effect_decide_done(e, "done", value, len, actor, signal);
@@ -126,7 +130,8 @@ void rb_effect_resolve(struct rb_effect *e, const char *as, const char *value, s
         if (actor)
             rb_buf_adds(&e->actor, actor);
         e->signal = signal;
-        rb_effect_failed(e, "in_doubt", RB_OUTCOME_UNKNOWN, false, "the outcome of %s was in doubt, and was settled as failed", e->type->kind);
+        rb_effect_failed(e, "in_doubt", RB_OUTCOME_UNKNOWN, false,
+                         "the outcome of %s was in doubt, and was settled as failed", e->type->kind);
     }
 }
 

@@ -1,8 +1,8 @@
-/* Owns the way of an op from the call to the resumed task (D3 "An operation's way"). Knows no primitive: what one does is behind its
- * struct rb_effect_type. Doubts are doubt.c's, the bytes of a result event outcome.c's.
+/* Owns the way of an op from the call to the resumed task (D3 "An operation's way"). Knows no primitive: what one does
+ * is behind its struct rb_effect_type. Doubts are doubt.c's, the bytes of a result event outcome.c's.
  *
  * State of an op, and the function that makes each step:
- *   NEW     → PENDING [rb_effect_open: replaying] | HELD [parking] | QUEUED [no slot] | INTENT | RUNNING [a read, a wait]
+ *   NEW → PENDING [rb_effect_open: replaying] | HELD [parking] | QUEUED [no slot] | INTENT | RUNNING [a read, a wait]
  *   PENDING → DONE [rb_effect_feed] | DOUBT, INTENT, RUNNING [rb_effect_settle_pending, at the end of the replay]
  *   INTENT  → RUNNING [on_intent_durable]: invariant 1, nothing has started before this line
  *   RUNNING → DONE [rb_effect_done, rb_effect_failed]
@@ -25,7 +25,7 @@
 #define ARGS_MAX ((size_t)1 << 20)
 #define BOX_META "rbhost.effect"
 
-/* -- made by a primitive --------------------------------------------------------------------------------------------------------------- */
+/* -- made by a primitive ------------------------------------------------------------------------------------------- */
 
 static int l_box_gc(lua_State *L)
 {
@@ -154,7 +154,7 @@ void rb_effect_options(lua_State *L, int index, struct rb_effect *e)
     lua_pop(L, 4);
 }
 
-/* -- the call ---------------------------------------------------------------------------------------------------------------------------- */
+/* -- the call ------------------------------------------------------------------------------------------------------ */
 
 static void make_digest(struct rb_effect *e)
 {
@@ -172,7 +172,8 @@ static void make_digest(struct rb_effect *e)
 static bool same_call(const struct rb_effect *e, const struct rb_recorded *ev)
 {
     return rb_json_member_is(ev->data, ev->data_len, "op", e->type->kind) &&
-           (!rb_json_member(ev->data, ev->data_len, "digest").p || rb_json_member_is(ev->data, ev->data_len, "digest", e->digest));
+           (!rb_json_member(ev->data, ev->data_len, "digest").p ||
+            rb_json_member_is(ev->data, ev->data_len, "digest", e->digest));
 }
 
 static void differs(struct rb_effect *e, const struct rb_recorded *ev)
@@ -181,12 +182,14 @@ static void differs(struct rb_effect *e, const struct rb_recorded *ev)
     struct rb_slice args = rb_json_member(ev->data, ev->data_len, "args");
     rb_json_member_text(ev->data, ev->data_len, "op", op, sizeof(op));
     rb_json_member_text(ev->data, ev->data_len, "where", where, sizeof(where));
-    rb_run_fail_internal(e->run, "nondeterminism",
-                         "the runbook has taken another way than the journal of this run records: \"%s\" was %s %.*s at %s, and is now %s %.300s at %s. "
-                         "What a runbook does may depend only on its parameters and on results of operations: use now(), uuid() and "
-                         "env() for what changes from time to time. Nothing was started; go on with a new run, or `rbhost show %s`",
-                         e->key, op, args.n > 300 ? 300 : (int)args.n, args.p ? args.p : "", where, e->type->kind, rb_buf_text(&e->args), e->where,
-                         e->run->id);
+    rb_run_fail_internal(
+        e->run, "nondeterminism",
+        "the runbook has taken another way than the journal of this run records: \"%s\" was %s %.*s at %s, and is now "
+        "%s %.300s at %s. "
+        "What a runbook does may depend only on its parameters and on results of operations: use now(), uuid() and "
+        "env() for what changes from time to time. Nothing was started; go on with a new run, or `rbhost show %s`",
+        e->key, op, args.n > 300 ? 300 : (int)args.n, args.p ? args.p : "", where, e->type->kind, rb_buf_text(&e->args),
+        e->where, e->run->id);
 }
 
 int rb_effect_call(lua_State *L, struct rb_effect *e)
@@ -201,10 +204,12 @@ int rb_effect_call_at(lua_State *L, struct rb_effect *e, const char *key)
     rb_task_check_cancel(L, task);
     if (task->reads_only && e->cls == RB_CLASS_EFFECT)
         rb_error_raise(L, "policy", "not_started",
-                       "%s may change something, and a check only looks: add read = true if it does not change anything, or acts = true to the check's row",
+                       "%s may change something, and a check only looks: add read = true if it does not change "
+                       "anything, or acts = true to the check's row",
                        e->type->kind);
     if (e->args.cut)
-        rb_error_raise(L, "usage", "not_started", "the arguments of %s are larger than %zu bytes", e->type->kind, ARGS_MAX);
+        rb_error_raise(L, "usage", "not_started", "the arguments of %s are larger than %zu bytes", e->type->kind,
+                       ARGS_MAX);
     struct rb_run *run = e->run;
     rb_vm_slice(&run->vm);
     rb_vm_where(L, e->where, sizeof(e->where));
@@ -217,7 +222,8 @@ int rb_effect_call_at(lua_State *L, struct rb_effect *e, const char *key)
         const struct rb_recorded *known = k ? (k->intent ? k->intent : k->result) : NULL;
         if (known && !same_call(e, known)) {
             differs(e, known);
-            rb_error_raise(L, "nondeterminism", "not_started", "the runbook has taken another way than its journal records");
+            rb_error_raise(L, "nondeterminism", "not_started",
+                           "the runbook has taken another way than its journal records");
         }
         if (k) {
             k->called = true;
@@ -236,7 +242,7 @@ int rb_effect_call_at(lua_State *L, struct rb_effect *e, const char *key)
     return rb_task_await(L);
 }
 
-/* -- going its way ----------------------------------------------------------------------------------------------------------------------- */
+/* -- going its way ------------------------------------------------------------------------------------------------- */
 
 static void begin(struct rb_effect *e)
 {
@@ -261,7 +267,8 @@ static void begin(struct rb_effect *e)
 static void on_intent_durable(struct rb_durable *w)
 {
     struct rb_effect *e = RB_CONTAINER(w, struct rb_effect, durable);
-    if (e->run->mode == RB_RUN_PARKING && !e->cancel_wanted) { /* the journal must say that it never started, or a resume would ask */
+    if (e->run->mode == RB_RUN_PARKING && !e->cancel_wanted) {
+        /* the journal must say that it never started, or a resume would ask */
         char data[64];
         int n = snprintf(data, sizeof(data), "{\"n\":%lld}", (long long)e->n);
         rb_journal_append(e->run->journal, e->key, "op.unstarted", data, (size_t)n);
@@ -389,7 +396,8 @@ void rb_effect_done(struct rb_effect *e)
     complete(e);
 }
 
-void rb_effect_failed(struct rb_effect *e, const char *kind, enum rb_outcome outcome, bool has_result, const char *fmt, ...)
+void rb_effect_failed(struct rb_effect *e, const char *kind, enum rb_outcome outcome, bool has_result, const char *fmt,
+                      ...)
 {
     va_list ap;
     struct rb_buf text;
@@ -406,7 +414,8 @@ void rb_effect_failed(struct rb_effect *e, const char *kind, enum rb_outcome out
     complete(e);
 }
 
-void rb_effect_decide_done(struct rb_effect *e, const char *as, const char *value, size_t value_len, const char *actor_json, int64_t signal)
+void rb_effect_decide_done(struct rb_effect *e, const char *as, const char *value, size_t value_len,
+                           const char *actor_json, int64_t signal)
 {
     e->as = as;
     rb_buf_reset(&e->decided);
@@ -456,7 +465,7 @@ struct rb_effect *rb_effect_find(struct rb_run *run, int64_t n)
     return NULL;
 }
 
-/* -- cancelling ---------------------------------------------------------------------------------------------------------------------------- */
+/* -- cancelling ---------------------------------------------------------------------------------------------------- */
 
 static void on_stop_durable(struct rb_durable *w)
 {
@@ -501,12 +510,9 @@ void rb_effect_cancel(struct rb_effect *e, bool now)
     case RB_EFFECT_DOUBT:
         rb_effect_failed(e, "cancelled", RB_OUTCOME_UNKNOWN, false, "cancelled while its outcome was in doubt");
         break;
-    case RB_EFFECT_RUNNING:
-        stop_started(e, now);
-        break;
+    case RB_EFFECT_RUNNING: stop_started(e, now); break;
     case RB_EFFECT_PENDING: /* the journal knows its outcome, or rb_effect_settle_pending() decides */
     case RB_EFFECT_INTENT:  /* begin() sees the wish */
-    case RB_EFFECT_DONE:
-        break;
+    case RB_EFFECT_DONE: break;
     }
 }

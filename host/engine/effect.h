@@ -1,8 +1,8 @@
-/* The way of an operation (D3): key → look up in the journal → policy → intent, durable → start → outcome → journal → resume. One path for
- * all primitives; a primitive's code knows nothing of it.
+/* The way of an operation (D3): key → look up in the journal → policy → intent, durable → start → outcome → journal →
+ * resume. One path for all primitives; a primitive's code knows nothing of it.
  *
- * A primitive allocates its own struct that begins with a struct rb_effect, fills the first group of members, and ends with
- * `return rb_effect_call(L, &op->effect);`. */
+ * A primitive allocates its own struct that begins with a struct rb_effect, fills the first group of members, and ends
+ * with `return rb_effect_call(L, &op->effect);`. */
 #ifndef RB_EFFECT_H
 #define RB_EFFECT_H
 
@@ -29,8 +29,8 @@ enum rb_effect_state {
     RB_EFFECT_QUEUED,  /* waits for a slot */
     RB_EFFECT_INTENT,  /* its intent is being made durable */
     RB_EFFECT_RUNNING,
-    RB_EFFECT_DOUBT,   /* a person or a function decides */
-    RB_EFFECT_DONE,    /* its outcome is known */
+    RB_EFFECT_DOUBT, /* a person or a function decides */
+    RB_EFFECT_DONE,  /* its outcome is known */
 };
 
 struct rb_effect;
@@ -48,12 +48,15 @@ struct rb_effect_type {
     void (*cancel)(struct rb_effect *e, bool now);
     /* [-0, +1, m] the result of one that has ended. NULL: nil. */
     void (*push)(struct rb_effect *e, lua_State *L);
-    /* [-0, +1, m] the result that "it was done" stands for, when a person says so, it is skipped or the run is dry. NULL: nil. */
+    /* [-0, +1, m] the result that "it was done" stands for, when a person says so, it is skipped or the run is dry.
+     * NULL: nil. */
     void (*assume)(struct rb_effect *e, lua_State *L);
-    /* Of ops that a person or a signal ends; NULL for others. wants: does it wait for a signal of this name? decide: kind approve, deny, answer
-     * or signal with its data (JSON object) and actor (JSON); RB_EINVAL, RB_EDENIED with a sentence when it does not fit. */
+    /* Of ops that a person or a signal ends; NULL for others. wants: does it wait for a signal of this name? decide:
+     * kind approve, deny, answer or signal with its data (JSON object) and actor (JSON); RB_EINVAL, RB_EDENIED with a
+     * sentence when it does not fit. */
     bool (*wants)(struct rb_effect *e, const char *name);
-    int (*decide)(struct rb_effect *e, const char *kind, const char *data, const char *actor, int64_t signal, struct rb_err *err);
+    int (*decide)(struct rb_effect *e, const char *kind, const char *data, const char *actor, int64_t signal,
+                  struct rb_err *err);
     void (*free)(struct rb_effect *e); /* frees what is its own, and e */
 };
 
@@ -62,12 +65,12 @@ struct rb_effect {
     const struct rb_effect_type *type;
     enum rb_class cls;
     enum rb_on_doubt on_doubt;
-    int doubt_ref;      /* registry reference of the function, LUA_NOREF */
+    int doubt_ref; /* registry reference of the function, LUA_NOREF */
     bool idempotent, doubt_stated;
-    struct rb_buf args; /* JSON object: what the journal, the prompt and the report show */
+    struct rb_buf args;  /* JSON object: what the journal, the prompt and the report show */
     struct rb_buf world; /* the bytes that reach the world: what the digest covers; empty: args */
-    char *title;        /* or NULL; owned */
-    int64_t until;      /* WAIT: wall clock µs at which it ends; 0 none */
+    char *title;         /* or NULL; owned */
+    int64_t until;       /* WAIT: wall clock µs at which it ends; 0 none */
 
     /* Set by effect.c. */
     struct rb_effect **box; /* the userdata that owns it until the call */
@@ -78,17 +81,17 @@ struct rb_effect {
     char *key;
     char where[160];
     char digest[RB_SHA_HEX];
-    int64_t n;          /* number of the op: the seq of its intent or wait, 0 for a read until its result */
+    int64_t n; /* number of the op: the seq of its intent or wait, 0 for a read until its result */
     int attempt;
     bool has_slot;
     bool cancel_wanted, stop_sent, cut;
     struct rb_task *doubt_task; /* runs the on_doubt function */
-    int64_t doubt_call; /* seq of its doubt.call event */
-    char doubt_says[8]; /* what it returned: done, retry, fail, ask; "" */
-    bool twice;         /* may have run twice: on_doubt = retry */
+    int64_t doubt_call;         /* seq of its doubt.call event */
+    char doubt_says[8];         /* what it returned: done, retry, fail, ask; "" */
+    bool twice;                 /* may have run twice: on_doubt = retry */
     struct rb_durable durable;
     struct rb_timer grace;
-    int64_t started;    /* rb_clock_boot() */
+    int64_t started; /* rb_clock_boot() */
 
     /* The outcome. */
     bool ok;
@@ -104,7 +107,8 @@ struct rb_effect {
     int value_ref;         /* registry: the value or the error for the task */
 };
 
-/* Allocates size zeroed bytes that begin with an rb_effect, boxed in a userdata on top of L's stack so that a Lua error frees it. */
+/* Allocates size zeroed bytes that begin with an rb_effect, boxed in a userdata on top of L's stack so that a Lua error
+ * frees it. */
 void *rb_effect_new(lua_State *L, size_t size, const struct rb_effect_type *type, enum rb_class cls);
 
 /* [-*, +?, e] takes the effect out of its box. Last call of a primitive: `return rb_effect_call(L, e);` */
@@ -116,12 +120,14 @@ int rb_effect_call_at(lua_State *L, struct rb_effect *e, const char *key);
 /* [-0, +1, m] a buffer that Lua frees, whatever is raised meanwhile. */
 struct rb_buf *rb_effect_buf(lua_State *L, size_t max);
 
-/* Reads the options that every op takes (timeout is the primitive's): title, read, idempotent, on_doubt from the table at index. */
+/* Reads the options that every op takes (timeout is the primitive's): title, read, idempotent, on_doubt from the table
+ * at index. */
 void rb_effect_options(lua_State *L, int index, struct rb_effect *e);
 
-/* -- for drivers' callbacks, on the loop ------------------------------------------------------------------------------------- */
+/* -- for drivers' callbacks, on the loop --------------------------------------------------------------------------- */
 void rb_effect_done(struct rb_effect *e);
-void rb_effect_failed(struct rb_effect *e, const char *kind, enum rb_outcome outcome, bool has_result, const char *fmt, ...) RB_PRINTF(5, 6);
+void rb_effect_failed(struct rb_effect *e, const char *kind, enum rb_outcome outcome, bool has_result, const char *fmt,
+                      ...) RB_PRINTF(5, 6);
 bool rb_effect_watched(const struct rb_effect *e); /* is anybody there to see live output? */
 struct rb_loop *rb_effect_loop(const struct rb_effect *e);
 const struct rb_limits *rb_effect_limits(const struct rb_effect *e);
@@ -130,18 +136,22 @@ bool rb_effect_take_letter(struct rb_effect *e, const char *name);
 /* Live output, to whoever watches. */
 void rb_effect_output(struct rb_effect *e, int stream, const char *data, size_t len);
 
-/* -- for run.c ------------------------------------------------------------------------------------------------------------------ */
-void rb_effect_open(struct rb_effect *e);    /* live: goes its way from here */
+/* -- for run.c ----------------------------------------------------------------------------------------------------- */
+void rb_effect_open(struct rb_effect *e);           /* live: goes its way from here */
 void rb_effect_settle_pending(struct rb_effect *e); /* at the end of a replay: in doubt, or open */
-void rb_effect_continue(struct rb_effect *e); /* a wait that was recorded: goes on without a new event */
-void rb_effect_deliver(struct rb_effect *e); /* journal the outcome, then wake the task */
-int rb_effect_feed(struct rb_run *run, struct rb_recorded *ev, struct rb_err *err); /* a recorded result; RB_ENOENT: nobody waits for it */
+void rb_effect_continue(struct rb_effect *e);       /* a wait that was recorded: goes on without a new event */
+void rb_effect_deliver(struct rb_effect *e);        /* journal the outcome, then wake the task */
+/* a recorded result; RB_ENOENT: nobody waits for it */
+int rb_effect_feed(struct rb_run *run, struct rb_recorded *ev, struct rb_err *err);
 void rb_effect_cancel(struct rb_effect *e, bool now);
-void rb_effect_decide_done(struct rb_effect *e, const char *as, const char *value, size_t value_len, const char *actor_json, int64_t signal);
+void rb_effect_decide_done(struct rb_effect *e, const char *as, const char *value, size_t value_len,
+                           const char *actor_json, int64_t signal);
 /* A decision on a doubt: as is done, retry or fail. */
-void rb_effect_resolve(struct rb_effect *e, const char *as, const char *value, size_t len, const char *actor, int64_t signal);
-void rb_effect_rerun(struct rb_effect *e);   /* a doubt was settled as "retry" */
-int rb_effect_feed_doubt(struct rb_run *run, struct rb_recorded *ev); /* a recorded doubt.call: the function runs again */
+void rb_effect_resolve(struct rb_effect *e, const char *as, const char *value, size_t len, const char *actor,
+                       int64_t signal);
+void rb_effect_rerun(struct rb_effect *e); /* a doubt was settled as "retry" */
+/* a recorded doubt.call: the function runs again */
+int rb_effect_feed_doubt(struct rb_run *run, struct rb_recorded *ev);
 void rb_effect_doubt_ended(struct rb_effect *e); /* its doubt_task has ended */
 void rb_effect_free(struct rb_effect *e);
 /* The op number n of the run; NULL when it is not open. */

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 struct rb_embed {
-    const char *name; /* path below stdlib/ without .lua: "rollout", "rt/steps" */
+    const char *name;          /* path below stdlib/ without .lua: "rollout", "rt/steps" */
     const unsigned char *data; /* bytecode for rt/…, text for all others */
     size_t len;
 };

@@ -1,5 +1,5 @@
-/* Owns the functions of the engine that stdlib/rt calls (the table `host`), and the registration of the verbs. The verbs themselves are
- * Lua: stdlib/rt/verbs.lua and what it requires. */
+/* Owns the functions of the engine that stdlib/rt calls (the table `host`), and the registration of the verbs. The
+ * verbs themselves are Lua: stdlib/rt/verbs.lua and what it requires. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static struct rb_run *run_of(lua_State *L)
     return RB_CONTAINER(rb_vm_of(L), struct rb_run, vm);
 }
 
-/* -- tasks and scopes ------------------------------------------------------------------------------------------------------------------------ */
+/* -- tasks and scopes ---------------------------------------------------------------------------------------------- */
 
 static int l_spawn(lua_State *L) /* title, fn, … → id */
 {
@@ -30,7 +30,8 @@ static int l_spawn(lua_State *L) /* title, fn, … → id */
     const char *title = luaL_checklstring(L, 1, &len);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     struct rb_task *parent = rb_task_current(L);
-    struct rb_task *t = rb_task_spawn(L, run_of(L), parent, rb_scope_child(parent->scope, title, len), lua_gettop(L) - 2);
+    struct rb_task *t =
+        rb_task_spawn(L, run_of(L), parent, rb_scope_child(parent->scope, title, len), lua_gettop(L) - 2);
     lua_pushinteger(L, t->id);
     return 1;
 }
@@ -76,7 +77,9 @@ static int l_flag(lua_State *L) /* name, +1 | -1 → the new count */
     struct rb_task *task = rb_task_current(L);
     const char *name = luaL_checkstring(L, 1);
     int by = (int)luaL_checkinteger(L, 2);
-    int *flag = strcmp(name, "shield") == 0 ? &task->shield : strcmp(name, "reads_only") == 0 ? &task->reads_only : &task->no_wait;
+    int *flag = strcmp(name, "shield") == 0       ? &task->shield
+                : strcmp(name, "reads_only") == 0 ? &task->reads_only
+                                                  : &task->no_wait;
     *flag += by;
     lua_pushinteger(L, *flag);
     return 1;
@@ -90,10 +93,10 @@ static int l_set_flag(lua_State *L) /* "reads_only", value → the old value */
     return 1;
 }
 
-/* -- events ------------------------------------------------------------------------------------------------------------------------------------ */
+/* -- events -------------------------------------------------------------------------------------------------------- */
 
-/* kind, table [, place] → number of the event. Written at once; claimed at the same place by a replay. place: true, its key is the scope's
- * path; a string, that is its key; else it gets the scope's next one. */
+/* kind, table [, place] → number of the event. Written at once; claimed at the same place by a replay. place: true, its
+ * key is the scope's path; a string, that is its key; else it gets the scope's next one. */
 static int l_event(lua_State *L)
 {
     struct rb_run *run = run_of(L);
@@ -115,7 +118,8 @@ static int l_event(lua_State *L)
     return 1;
 }
 
-/* op, fn, … → value. The function makes the value now; a replay gets the same one from the journal and does not call it. */
+/* op, fn, … → value. The function makes the value now; a replay gets the same one from the journal and does not call
+ * it. */
 static int l_pin(lua_State *L)
 {
     struct rb_run *run = run_of(L);
@@ -131,7 +135,8 @@ static int l_pin(lua_State *L)
         if (!v.p)
             lua_pushnil(L);
         else if (rb_value_decode(L, v.p, v.n, &run->codec, &err))
-            return rb_error_raise(L, "journal", NULL, "event %lld can not be read back: %s", (long long)ev->seq, err.msg);
+            return rb_error_raise(L, "journal", NULL, "event %lld can not be read back: %s", (long long)ev->seq,
+                                  err.msg);
         return 1;
     }
     lua_call(L, lua_gettop(L) - 3, 1);
@@ -189,7 +194,7 @@ static int l_digest(lua_State *L) /* value → hex */
     return 1;
 }
 
-/* -- the host's surroundings ---------------------------------------------------------------------------------------------------------------- */
+/* -- the host's surroundings --------------------------------------------------------------------------------------- */
 
 static int l_is_secret(lua_State *L)
 {
@@ -205,8 +210,8 @@ static int try_k(lua_State *L, int status, lua_KContext ctx)
     return lua_gettop(L);
 }
 
-/* fn, … → ok, values… | false, error. Unlike the script's pcall it also stops a cancellation on its way, so that scopes are left and steps
- * are closed; whoever calls it raises the error again. */
+/* fn, … → ok, values… | false, error. Unlike the script's pcall it also stops a cancellation on its way, so that scopes
+ * are left and steps are closed; whoever calls it raises the error again. */
 static int l_try(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -258,7 +263,8 @@ static int l_parse_time(lua_State *L) /* "2026-11-22T03:00:00Z" → seconds, or 
     return 1;
 }
 
-static const char *const small_environment[] = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TERM", "TMPDIR", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR", NULL};
+static const char *const small_environment[] = {"PATH", "HOME", "USER",   "LOGNAME",       "SHELL",           "LANG",
+                                                "TZ",   "TERM", "TMPDIR", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR", NULL};
 
 static bool passes(const struct rb_run *run, const char *name, size_t len)
 {
@@ -311,7 +317,7 @@ static int l_environ(lua_State *L) /* names let through, own "NAME=value" … �
     return 1;
 }
 
-/* -- undo ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* -- undo ---------------------------------------------------------------------------------------------------------- */
 
 static int l_undo(lua_State *L) /* title, fn → n */
 {
@@ -350,7 +356,7 @@ static int l_undo_done(lua_State *L) /* n */
     return 0;
 }
 
-/* -- records ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* -- records ------------------------------------------------------------------------------------------------------- */
 
 static int l_wall_us(lua_State *L)
 {
@@ -430,7 +436,8 @@ static int date_text(lua_State *L) /* format, time: local time depends on the ho
     format += utc;
     if (strcmp(format, "*t") == 0) {
         static const char *const names[] = {"year", "month", "day", "hour", "min", "sec", "yday", "wday"};
-        int values[] = {tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, tm.tm_yday + 1, tm.tm_wday + 1};
+        int values[] = {tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,     tm.tm_hour,
+                        tm.tm_min,         tm.tm_sec,     tm.tm_yday + 1, tm.tm_wday + 1};
         lua_createtable(L, 0, 9);
         for (size_t i = 0; i < RB_COUNT(names); i++) {
             lua_pushinteger(L, values[i]);
@@ -452,7 +459,8 @@ int rb_lib_os_date(lua_State *L)
     return pinned_call(L, "date", date_text);
 }
 
-int rb_lib_random_seed(lua_State *L) /* two integers from the run's seed and the task's place: the same on replay, no record needed */
+/* two integers from the run's seed and the task's place: the same on replay, no record needed */
+int rb_lib_random_seed(lua_State *L)
 {
     struct rb_run *run = run_of(L);
     const char *path = run->current ? run->current->scope->path : "";
@@ -469,7 +477,7 @@ int rb_lib_random_seed(lua_State *L) /* two integers from the run's seed and the
     return 2;
 }
 
-/* -- the rest ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* -- the rest ------------------------------------------------------------------------------------------------------ */
 
 static int l_info(lua_State *L) /* → { run, runbook, dry, step, file } */
 {
@@ -504,7 +512,8 @@ static int l_check_params(lua_State *L) /* raises all that is wrong with paramet
     struct rb_run *run = run_of(L);
     struct rb_buf *given = rb_effect_buf(L, DATA_MAX), *values = rb_effect_buf(L, DATA_MAX);
     struct rb_err err;
-    if (rb_value_encode(L, 1, "restart_with", NULL, given, &err) || rb_params_resolve(run->header_json, rb_buf_text(given), values, &err))
+    if (rb_value_encode(L, 1, "restart_with", NULL, given, &err) ||
+        rb_params_resolve(run->header_json, rb_buf_text(given), values, &err))
         return rb_error_raise(L, "params", "not_started", "%s", err.msg);
     return 0;
 }
@@ -554,12 +563,43 @@ static int l_check_cancel(lua_State *L)
 }
 
 static const struct rb_binding own[] = {
-    {"spawn", l_spawn}, {"wait_child", rb_task_wait_child}, {"cancel_children", l_cancel_children}, {"scope_push", l_scope_push},
-    {"scope_pop", l_scope_pop}, {"flag", l_flag}, {"set_reads_only", l_set_flag}, {"event", l_event}, {"pin", l_pin}, {"plain", l_plain},
-    {"digest", l_digest}, {"undo", l_undo}, {"settled", l_settled}, {"undo_next", l_undo_next}, {"undo_done", l_undo_done},
-    {"wall_us", l_wall_us}, {"random_bytes", l_random_bytes}, {"getenv", l_getenv}, {"info", l_info}, {"params", l_params}, {"check_params", l_check_params}, {"header", l_header},
-    {"error", l_error}, {"normalize", l_normalize}, {"error_text", l_error_text}, {"check_cancel", l_check_cancel},
-    {"memo_key", l_memo_key}, {"is_secret", l_is_secret}, {"secret_equal", rb_secret_l_equal}, {"memo_wait", l_memo_wait}, {"try", l_try}, {"task_id", l_task_id}, {"set_on_doubt", l_set_on_doubt}, {"global", l_global}, {"parse_time", l_parse_time}, {"environ", l_environ}, {NULL, NULL},
+    {"spawn", l_spawn},
+    {"wait_child", rb_task_wait_child},
+    {"cancel_children", l_cancel_children},
+    {"scope_push", l_scope_push},
+    {"scope_pop", l_scope_pop},
+    {"flag", l_flag},
+    {"set_reads_only", l_set_flag},
+    {"event", l_event},
+    {"pin", l_pin},
+    {"plain", l_plain},
+    {"digest", l_digest},
+    {"undo", l_undo},
+    {"settled", l_settled},
+    {"undo_next", l_undo_next},
+    {"undo_done", l_undo_done},
+    {"wall_us", l_wall_us},
+    {"random_bytes", l_random_bytes},
+    {"getenv", l_getenv},
+    {"info", l_info},
+    {"params", l_params},
+    {"check_params", l_check_params},
+    {"header", l_header},
+    {"error", l_error},
+    {"normalize", l_normalize},
+    {"error_text", l_error_text},
+    {"check_cancel", l_check_cancel},
+    {"memo_key", l_memo_key},
+    {"is_secret", l_is_secret},
+    {"secret_equal", rb_secret_l_equal},
+    {"memo_wait", l_memo_wait},
+    {"try", l_try},
+    {"task_id", l_task_id},
+    {"set_on_doubt", l_set_on_doubt},
+    {"global", l_global},
+    {"parse_time", l_parse_time},
+    {"environ", l_environ},
+    {NULL, NULL},
 };
 
 static const struct rb_binding *primitives;

@@ -107,8 +107,8 @@ static void check_cycle(lua_State *L, int loading, const char *name)
     }
 }
 
-/* [-0, +1, e] the module's compiled body and, above it, its chunk name. What the run has pinned comes first: a resume by a newer binary
- * uses the library that the run began with. */
+/* [-0, +1, e] the module's compiled body and, above it, its chunk name. What the run has pinned comes first: a resume
+ * by a newer binary uses the library that the run began with. */
 static void find(lua_State *L, const char *name)
 {
     struct rb_vm *vm = rb_vm_of(L);

@@ -1,5 +1,5 @@
-/* Owns the outcome of an op as bytes and as Lua value. Live, the value is built once on the Lua stack and walked into the event; in a
- * replay the event is read back; both give the script the same thing. */
+/* Owns the outcome of an op as bytes and as Lua value. Live, the value is built once on the Lua stack and walked into
+ * the event; in a replay the event is read back; both give the script the same thing. */
 #include "engine/outcome.h"
 
 #include <stdio.h>
@@ -19,7 +19,7 @@ static const char *outcome_word(enum rb_outcome o)
     return words[o];
 }
 
-/* -- live ------------------------------------------------------------------------------------------------------------------------------ */
+/* -- live ---------------------------------------------------------------------------------------------------------- */
 
 /* [-0, +1, m] the value of a success. */
 static void push_value(lua_State *L, struct rb_effect *e)
@@ -51,7 +51,8 @@ static void push_error(lua_State *L, struct rb_effect *e)
         lua_pushstring(L, e->where);
         lua_setfield(L, -2, "where");
     }
-    lua_pushboolean(L, e->retryable || e->outcome == RB_OUTCOME_NOT_STARTED || e->idempotent || e->cls == RB_CLASS_READ);
+    lua_pushboolean(L,
+                    e->retryable || e->outcome == RB_OUTCOME_NOT_STARTED || e->idempotent || e->cls == RB_CLASS_READ);
     lua_setfield(L, -2, "retryable");
     if (outcome_word(e->outcome)) {
         lua_pushstring(L, outcome_word(e->outcome));
@@ -135,11 +136,13 @@ void rb_outcome_build(struct rb_effect *e, struct rb_buf *event)
         /* The value can not be kept. The effect has happened all the same: the task gets an error that says so. */
         const char *why = lua_tostring(L, -1);
         struct rb_err err;
-        rb_err_set(&err, RB_ETOOBIG, "the result of %s can not be kept: %s", e->type->kind, why ? why : "not enough memory");
+        rb_err_set(&err, RB_ETOOBIG, "the result of %s can not be kept: %s", e->type->kind,
+                   why ? why : "not enough memory");
         lua_pop(L, 1);
         event->len = start;
         if (attempt == 1) { /* not even the error fits: the run is out of memory, and ends with that */
-            rb_buf_addf(event, ",\"error\":{\"kind\":\"memory\",\"message\":\"not enough memory\",\"outcome\":\"unknown\"}");
+            rb_buf_addf(event,
+                        ",\"error\":{\"kind\":\"memory\",\"message\":\"not enough memory\",\"outcome\":\"unknown\"}");
             e->value_ref = LUA_REFNIL;
             e->run->vm.dead = RB_VM_MEMORY;
             break;
@@ -153,7 +156,7 @@ void rb_outcome_build(struct rb_effect *e, struct rb_buf *event)
     rb_buf_addc(event, '}');
 }
 
-/* -- replay ---------------------------------------------------------------------------------------------------------------------------- */
+/* -- replay -------------------------------------------------------------------------------------------------------- */
 
 struct reading {
     struct rb_effect *e;
@@ -193,7 +196,8 @@ int rb_outcome_read(struct rb_effect *e, const struct rb_recorded *ev, struct rb
     lua_pushlightuserdata(L, &r);
     if (lua_pcall(L, 1, 0, 0) == LUA_OK)
         return RB_OK;
-    rb_err_set(err, RB_ECORRUPT, "event %lld of run %s can not be read back: %s", (long long)ev->seq, e->run->id, lua_tostring(L, -1));
+    rb_err_set(err, RB_ECORRUPT, "event %lld of run %s can not be read back: %s", (long long)ev->seq, e->run->id,
+               lua_tostring(L, -1));
     lua_pop(L, 1);
     return RB_ECORRUPT;
 }

@@ -1,5 +1,6 @@
-/* Owns parking: the run stops so that it can be resumed, exactly as after a crash, but politely. No new op starts; what runs may finish
- * within the grace and its outcome is recorded; what does not is ended, and the resume finds it in doubt. */
+/* Owns parking: the run stops so that it can be resumed, exactly as after a crash, but politely. No new op starts; what
+ * runs may finish within the grace and its outcome is recorded; what does not is ended, and the resume finds it in
+ * doubt. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,8 @@ static void write_running(struct rb_run *run, struct rb_json *j)
     rb_json_array(j);
     RB_LIST_EACH (it, &run->ops) {
         struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, link);
-        if (e->cls == RB_CLASS_WAIT || e->state == RB_EFFECT_HELD || e->state == RB_EFFECT_QUEUED || e->state == RB_EFFECT_DOUBT)
+        if (e->cls == RB_CLASS_WAIT || e->state == RB_EFFECT_HELD || e->state == RB_EFFECT_QUEUED ||
+            e->state == RB_EFFECT_DOUBT)
             continue;
         rb_json_object(j);
         rb_json_kint(j, "n", e->n);

@@ -7,8 +7,9 @@
 
 bool rb_replay_is_ordered(const char *kind)
 {
-    static const char *const kinds[] = {"result", "record", "log", "note", "evidence", "step.start", "step.end", "undo", "undo.clear",
-                                        "cancel", "doubt.call", "run.end", "undo.start", "undo.end"};
+    static const char *const kinds[] = {"result",     "record",   "log",        "note",       "evidence",
+                                        "step.start", "step.end", "undo",       "undo.clear", "cancel",
+                                        "doubt.call", "run.end",  "undo.start", "undo.end"};
     for (size_t i = 0; i < RB_COUNT(kinds); i++)
         if (strcmp(kind, kinds[i]) == 0)
             return true;
@@ -37,7 +38,8 @@ static int on_event(void *arg, const struct rb_event *ev)
     memcpy(text, ev->key, key_len);
     memcpy(kind, ev->kind, kind_len);
     memcpy(data, ev->data, ev->data_len);
-    r->events[r->count++] = (struct rb_recorded){.seq = ev->seq, .at = ev->at, .key = text, .kind = kind, .data = data, .data_len = ev->data_len};
+    r->events[r->count++] = (struct rb_recorded){
+        .seq = ev->seq, .at = ev->at, .key = text, .kind = kind, .data = data, .data_len = ev->data_len};
     return 0;
 }
 
@@ -57,7 +59,8 @@ static void free_keyed(void *p)
 }
 
 /* Walks a JSON list of integers or of pairs; calls each(first, second). */
-static void each_pair(struct rb_slice s, void (*each)(struct rb_replay *r, int64_t a, int64_t b), struct rb_replay *r, bool pairs)
+static void each_pair(struct rb_slice s, void (*each)(struct rb_replay *r, int64_t a, int64_t b), struct rb_replay *r,
+                      bool pairs)
 {
     const char *p = s.p, *end = s.p ? s.p + s.n : NULL;
     int64_t have[2];
@@ -182,7 +185,8 @@ int rb_replay_load(struct rb_replay *r, struct rb_store *store, const char *run,
         return rc;
     for (size_t i = 0; i < r->count; i++)
         if (r->events[i].seq != (int64_t)i + 1)
-            return rb_err_set(err, RB_ECORRUPT, "run %s: event %zu is missing in the journal; see `rbhost verify %s`", run, i + 1, run);
+            return rb_err_set(err, RB_ECORRUPT, "run %s: event %zu is missing in the journal; see `rbhost verify %s`",
+                              run, i + 1, run);
     if (!r->count)
         return rb_err_set(err, RB_ECORRUPT, "run %s has no events; see `rbhost verify %s`", run, run);
     for (size_t i = 0; i < r->count; i++) /* `events` no longer moves: pointers into it are good from here on */
@@ -268,7 +272,8 @@ struct rb_recorded *rb_replay_last(struct rb_replay *r, const char *kind)
 /* What a failure has brought about: the end of steps, of the run, of an undo; they come anew. */
 static bool is_consequence(const struct rb_recorded *ev)
 {
-    if (strcmp(ev->kind, "run.end") == 0 || strcmp(ev->kind, "undo.start") == 0 || strcmp(ev->kind, "undo.end") == 0 || strcmp(ev->kind, "cancel") == 0)
+    if (strcmp(ev->kind, "run.end") == 0 || strcmp(ev->kind, "undo.start") == 0 || strcmp(ev->kind, "undo.end") == 0 ||
+        strcmp(ev->kind, "cancel") == 0)
         return true;
     if (strcmp(ev->kind, "result") != 0 || rb_json_member_true(ev->data, ev->data_len, "ok"))
         return false;

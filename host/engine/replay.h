@@ -1,5 +1,5 @@
-/* The recorded events of a run, as replay needs them: the ordered ones in the order in which they are fed, and for each key what is
- * known of its operation. Knows no Lua. */
+/* The recorded events of a run, as replay needs them: the ordered ones in the order in which they are fed, and for each
+ * key what is known of its operation. Knows no Lua. */
 #ifndef RB_REPLAY_H
 #define RB_REPLAY_H
 
@@ -19,16 +19,16 @@ struct rb_effect;
 
 /* What the journal holds of one operation. */
 struct rb_keyed {
-    const struct rb_recorded *intent; /* the latest intent or wait event; NULL */
-    int attempts;                     /* intents so far */
-    const struct rb_recorded *result; /* the latest result that counts; NULL */
-    const struct rb_recorded *voided; /* result that a retry has voided and that nothing has replaced; NULL */
-    bool rerun;                       /* the retry named it: it runs again without being asked about */
-    char *skip;                       /* the retry says that it counts as done, with this reason */
+    const struct rb_recorded *intent;  /* the latest intent or wait event; NULL */
+    int attempts;                      /* intents so far */
+    const struct rb_recorded *result;  /* the latest result that counts; NULL */
+    const struct rb_recorded *voided;  /* result that a retry has voided and that nothing has replaced; NULL */
+    bool rerun;                        /* the retry named it: it runs again without being asked about */
+    char *skip;                        /* the retry says that it counts as done, with this reason */
     const struct rb_recorded *resolve; /* decision on its doubt; NULL */
     const struct rb_recorded *doubt;   /* a person has been asked */
-    struct rb_effect *pending;        /* the replayed script has called it and waits */
-    bool called;                      /* the replayed script has called it */
+    struct rb_effect *pending;         /* the replayed script has called it and waits */
+    bool called;                       /* the replayed script has called it */
 };
 
 struct rb_replay {
@@ -36,11 +36,12 @@ struct rb_replay {
     size_t count, cap;
     int64_t *order; /* seqs of the ordered events, as they are fed */
     size_t ordered, order_cap, next;
-    struct rb_strmap keys; /* key → struct rb_keyed */
+    struct rb_strmap keys;         /* key → struct rb_keyed */
     struct rb_strmap signals_used; /* decimal id of each signal that an event has consumed */
     /* Tolerant: the replay of a retry. Events are claimed as they fit; `order` is rebuilt from what was claimed. */
     bool tolerant;
-    struct rb_strmap records; /* "kind key" → the latest such ordered event that is no result; made for a tolerant replay */
+    /* "kind key" → the latest such ordered event that is no result; made for a tolerant replay */
+    struct rb_strmap records;
     int64_t *claimed;
     size_t claimed_count, claimed_cap;
 };
@@ -57,7 +58,7 @@ struct rb_keyed *rb_replay_key(struct rb_replay *r, const char *key); /* NULL: n
 struct rb_recorded *rb_replay_find(struct rb_replay *r, const char *kind, const char *key);
 /* A live event that was appended during the replay takes its place in the claimed order. */
 void rb_replay_claim_live(struct rb_replay *r, int64_t seq);
-struct rb_recorded *rb_replay_at(struct rb_replay *r, int64_t seq);   /* NULL out of range */
+struct rb_recorded *rb_replay_at(struct rb_replay *r, int64_t seq); /* NULL out of range */
 /* The last event of a kind; NULL. */
 struct rb_recorded *rb_replay_last(struct rb_replay *r, const char *kind);
 bool rb_replay_is_ordered(const char *kind);

@@ -1,4 +1,5 @@
-/* Owns the making of a run in this process: a new one, one that is resumed, retried or undone; and the host that runs share. */
+/* Owns the making of a run in this process: a new one, one that is resumed, retried or undone; and the host that runs
+ * share. */
 #include "engine/run.h"
 
 #include <stdio.h>
@@ -17,7 +18,7 @@
 
 #define JSON_MAX ((size_t)64 << 20)
 
-/* -- the host ----------------------------------------------------------------------------------------------------------------------------- */
+/* -- the host ------------------------------------------------------------------------------------------------------ */
 
 static void on_signalled(void *arg)
 {
@@ -62,7 +63,7 @@ void rb_host_free(struct rb_host *h)
     free(h);
 }
 
-/* -- one run -------------------------------------------------------------------------------------------------------------------------------- */
+/* -- one run ------------------------------------------------------------------------------------------------------- */
 
 static void blob_out(void *arg, const char *s, size_t n, char digest[RB_SHA_HEX])
 {
@@ -90,7 +91,8 @@ static void on_slow_slice(void *arg, int64_t us, const char *where)
 {
     struct rb_run *run = arg;
     char text[400];
-    int n = snprintf(text, sizeof(text), "%s: the runbook has computed for %lld ms without waiting; at %lld ms the run is ended\n", where,
+    int n = snprintf(text, sizeof(text),
+                     "%s: the runbook has computed for %lld ms without waiting; at %lld ms the run is ended\n", where,
                      (long long)(us / 1000), (long long)(run->vm.opt.slice_max_us / 1000));
     if (run->observer.on_output && run->mode != RB_RUN_REPLAY)
         run->observer.on_output(run->observer.arg, run, 0, "", 2, text, (size_t)n);
@@ -160,8 +162,9 @@ void rb_run_free(struct rb_run *run)
         rb_journal_close(run->journal);
     rb_replay_release(&run->replay);
     rb_strmap_release(&run->sources, rb_source_free);
-    char *const owned[] = {run->runbook, run->title, run->file, run->header_json, run->params_json, run->stop_status, run->stop_error,
-                           run->fatal_kind, run->fatal_text, run->park_why, run->secret_from, run->cancel_event, run->retry_reason};
+    char *const owned[] = {run->runbook,     run->title,        run->file,        run->header_json, run->params_json,
+                           run->stop_status, run->stop_error,   run->fatal_kind,  run->fatal_text,  run->park_why,
+                           run->secret_from, run->cancel_event, run->retry_reason};
     for (size_t i = 0; i < RB_COUNT(owned); i++)
         free(owned[i]);
     free(run);
@@ -180,10 +183,17 @@ const char *rb_run_status(const struct rb_run *run)
 static int open_vm(struct rb_run *run, struct rb_err *err)
 {
     const struct rb_limits *l = &run->host->limits;
-    struct rb_vm_options opt = {.memory = l->lua_memory, .slice_warn_us = l->slice_warn_us, .slice_max_us = l->slice_max_us,
-                                .on_slow_slice = on_slow_slice, .arg = run};
-    opt.hooks = (struct rb_vm_hooks){.os_time = rb_lib_os_time, .os_date = rb_lib_os_date, .os_clock = rb_lib_os_clock, .random_seed = rb_lib_random_seed,
-                                     .find_module = rb_source_find, .arg = run};
+    struct rb_vm_options opt = {.memory = l->lua_memory,
+                                .slice_warn_us = l->slice_warn_us,
+                                .slice_max_us = l->slice_max_us,
+                                .on_slow_slice = on_slow_slice,
+                                .arg = run};
+    opt.hooks = (struct rb_vm_hooks){.os_time = rb_lib_os_time,
+                                     .os_date = rb_lib_os_date,
+                                     .os_clock = rb_lib_os_clock,
+                                     .random_seed = rb_lib_random_seed,
+                                     .find_module = rb_source_find,
+                                     .arg = run};
     int rc = rb_vm_open(&run->vm, &opt, err);
     return rc ? rc : rb_lib_register(run, err);
 }
@@ -260,10 +270,10 @@ static int begin(struct rb_run *run, struct rb_err *err)
     return RB_OK;
 }
 
-/* -- start ------------------------------------------------------------------------------------------------------------------------------------ */
+/* -- start --------------------------------------------------------------------------------------------------------- */
 
-void rb_run_append_start(struct rb_run *run, const struct rb_actor *actor, const char *reason, const char *secret_from, const char *previous,
-                         const struct rb_buf *sources)
+void rb_run_append_start(struct rb_run *run, const struct rb_actor *actor, const char *reason, const char *secret_from,
+                         const char *previous, const struct rb_buf *sources)
 {
     struct rb_buf b, who;
     struct rb_json j;
@@ -310,7 +320,8 @@ static char *header_text(const char *header, const char *key)
     return rb_json_member_text(header, strlen(header), key, text, sizeof(text)) ? rb_strdup(text) : NULL;
 }
 
-static int prepare(struct rb_run *run, const char *file, const struct rb_run_options *opt, struct rb_buf *text, struct rb_err *err)
+static int prepare(struct rb_run *run, const char *file, const struct rb_run_options *opt, struct rb_buf *text,
+                   struct rb_err *err)
 {
     struct rb_buf header, params;
     rb_buf_init(&header, JSON_MAX);
@@ -335,7 +346,8 @@ static int prepare(struct rb_run *run, const char *file, const struct rb_run_opt
     return rc;
 }
 
-static int create(struct rb_run *run, const struct rb_run_options *opt, const struct rb_buf *text, char id[RB_RUN_ID_MAX], struct rb_err *err)
+static int create(struct rb_run *run, const struct rb_run_options *opt, const struct rb_buf *text,
+                  char id[RB_RUN_ID_MAX], struct rb_err *err)
 {
     struct rb_buf sources;
     rb_run_id_new(run->id);
@@ -344,8 +356,13 @@ static int create(struct rb_run *run, const struct rb_run_options *opt, const st
     rb_buf_init(&sources, JSON_MAX);
     int rc = rb_source_pin_all(run, rb_buf_text(text), text->len, &sources, err);
     if (!rc) {
-        struct rb_run_row row = {.runbook = run->runbook, .title = run->title, .status = (char *)(uintptr_t)"running",
-                                 .actor = (char *)(uintptr_t)opt->actor->name, .key = (char *)(uintptr_t)opt->key, .created = run->created, .updated = run->created};
+        struct rb_run_row row = {.runbook = run->runbook,
+                                 .title = run->title,
+                                 .status = (char *)(uintptr_t) "running",
+                                 .actor = (char *)(uintptr_t)opt->actor->name,
+                                 .key = (char *)(uintptr_t)opt->key,
+                                 .created = run->created,
+                                 .updated = run->created};
         memcpy(row.id, run->id, sizeof(row.id));
         rb_run_append_start(run, opt->actor, opt->reason, opt->secret_from, NULL, &sources);
         rc = rb_journal_create(run->journal, &row, err);
@@ -359,7 +376,8 @@ static int create(struct rb_run *run, const struct rb_run_options *opt, const st
     return rc;
 }
 
-int rb_run_start(struct rb_host *h, const char *file, const struct rb_run_options *opt, struct rb_run **out, char id[RB_RUN_ID_MAX], struct rb_err *err)
+int rb_run_start(struct rb_host *h, const char *file, const struct rb_run_options *opt, struct rb_run **out,
+                 char id[RB_RUN_ID_MAX], struct rb_err *err)
 {
     struct rb_run *run = make(h, opt);
     struct rb_buf text;
@@ -378,19 +396,23 @@ int rb_run_start(struct rb_host *h, const char *file, const struct rb_run_option
     return RB_OK;
 }
 
-/* -- going on --------------------------------------------------------------------------------------------------------------------------------- */
+/* -- going on ------------------------------------------------------------------------------------------------------ */
 
 static int read_start(struct rb_run *run, const char *given_json, struct rb_err *err)
 {
     const struct rb_recorded *ev = rb_replay_at(&run->replay, 1);
     if (strcmp(ev->kind, "run.start") != 0)
-        return rb_err_set(err, RB_ECORRUPT, "the journal of run %s does not begin with run.start; see `rbhost verify %s`", run->id, run->id);
+        return rb_err_set(err, RB_ECORRUPT,
+                          "the journal of run %s does not begin with run.start; see `rbhost verify %s`", run->id,
+                          run->id);
     int64_t version = rb_json_member_int(ev->data, ev->data_len, "replay_version", 0);
     if (version != RB_REPLAY_VERSION) {
         char by[64] = "another version";
         rb_json_member_text(ev->data, ev->data_len, "version", by, sizeof(by));
-        return rb_err_set(err, RB_EVERSION, "run %s was started by rbhost %s with replay version %lld, and this is %s with version %d; go on with rbhost %s", run->id,
-                          by, (long long)version, RB_VERSION, RB_REPLAY_VERSION, by);
+        return rb_err_set(err, RB_EVERSION,
+                          "run %s was started by rbhost %s with replay version %lld, and this is %s with version %d; "
+                          "go on with rbhost %s",
+                          run->id, by, (long long)version, RB_VERSION, RB_REPLAY_VERSION, by);
     }
     char file[4096] = "", seed[24] = "";
     rb_json_member_text(ev->data, ev->data_len, "file", file, sizeof(file));
@@ -405,7 +427,8 @@ static int read_start(struct rb_run *run, const char *given_json, struct rb_err 
     int rc = rb_source_load_pinned(run, err);
     struct rb_source *src = rc ? NULL : rb_strmap_get(&run->sources, "@main", 5);
     if (!rc && !src)
-        return rb_err_set(err, RB_ECORRUPT, "run %s: its runbook is missing in the journal; see `rbhost verify %s`", run->id, run->id);
+        return rb_err_set(err, RB_ECORRUPT, "run %s: its runbook is missing in the journal; see `rbhost verify %s`",
+                          run->id, run->id);
     struct rb_buf header;
     rb_buf_init(&header, JSON_MAX);
     if (!rc)
@@ -467,12 +490,18 @@ static int check_status(const char *id, const char *status, bool take_back, stru
 {
     if (strcmp(status, "moved") == 0)
         return take_back ? RB_OK
-                         : rb_err_set(err, RB_EINVAL, "run %s was exported and goes on elsewhere; `rbhost resume --take-back %s` if the export was never imported", id, id);
+                         : rb_err_set(err, RB_EINVAL,
+                                      "run %s was exported and goes on elsewhere; `rbhost resume --take-back %s` if "
+                                      "the export was never imported",
+                                      id, id);
     if (strcmp(status, "failed") == 0 || strcmp(status, "timed_out") == 0)
-        return rb_err_set(err, RB_EINVAL, "run %s has %s; `rbhost retry %s` goes on from where it failed, `rbhost show %s` says why", id,
-                          strcmp(status, "failed") == 0 ? "failed" : "timed out", id, id);
+        return rb_err_set(err, RB_EINVAL,
+                          "run %s has %s; `rbhost retry %s` goes on from where it failed, `rbhost show %s` says why",
+                          id, strcmp(status, "failed") == 0 ? "failed" : "timed out", id, id);
     if (is_one_of(status, ended_words))
-        return rb_err_set(err, RB_EINVAL, "run %s has ended (%s); there is nothing to resume. `rbhost show %s` shows it", id, status, id);
+        return rb_err_set(err, RB_EINVAL,
+                          "run %s has ended (%s); there is nothing to resume. `rbhost show %s` shows it", id, status,
+                          id);
     return RB_OK;
 }
 
@@ -486,7 +515,8 @@ static int status_of(struct rb_host *h, const char *id, char status[24], struct 
     return rc;
 }
 
-int rb_run_resume(struct rb_host *h, const char *id, const struct rb_run_options *opt, bool take_back, struct rb_run **out, struct rb_err *err)
+int rb_run_resume(struct rb_host *h, const char *id, const struct rb_run_options *opt, bool take_back,
+                  struct rb_run **out, struct rb_err *err)
 {
     char status[24];
     int rc = status_of(h, id, status, err);
@@ -504,8 +534,8 @@ int rb_run_resume(struct rb_host *h, const char *id, const struct rb_run_options
     return RB_OK;
 }
 
-/* The results that a retry sets aside: of the op that was named, or of those that ended the run; where the failure was the runbook's own word (a
- * check that returned false), the reads of the failing step, so that it looks again. */
+/* The results that a retry sets aside: of the op that was named, or of those that ended the run; where the failure was
+ * the runbook's own word (a check that returned false), the reads of the failing step, so that it looks again. */
 static int choose_voided(struct rb_run *run, int64_t op, int64_t **seqs, size_t *n, struct rb_err *err)
 {
     struct rb_replay *r = &run->replay;
@@ -537,8 +567,10 @@ static int choose_voided(struct rb_run *run, int64_t op, int64_t **seqs, size_t 
         }
     }
     if (op && !*n)
-        return rb_err_set(err, RB_EINVAL, "operation #%lld of run %s has no outcome that a retry could set aside; `rbhost show %s` lists the operations", (long long)op,
-                          run->id, run->id);
+        return rb_err_set(err, RB_EINVAL,
+                          "operation #%lld of run %s has no outcome that a retry could set aside; `rbhost show %s` "
+                          "lists the operations",
+                          (long long)op, run->id, run->id);
     if (*n)
         return RB_OK;
     /* Reads of the failing steps. */
@@ -550,7 +582,8 @@ static int choose_voided(struct rb_run *run, int64_t op, int64_t **seqs, size_t 
         for (size_t i = 0; i < r->count; i++) {
             const struct rb_recorded *ev = &r->events[i];
             struct rb_keyed *k = strcmp(ev->kind, "result") == 0 ? rb_replay_key(r, ev->key) : NULL;
-            if (k && k->result == ev && !k->rerun && !k->intent && strncmp(ev->key, step->key, len) == 0 && ev->key[len] == '/') {
+            if (k && k->result == ev && !k->rerun && !k->intent && strncmp(ev->key, step->key, len) == 0 &&
+                ev->key[len] == '/') {
                 k->rerun = true;
                 (*seqs)[(*n)++] = ev->seq;
             }
@@ -563,13 +596,15 @@ static int choose_voided(struct rb_run *run, int64_t op, int64_t **seqs, size_t 
             return RB_OK;
     if (!*n && end)
         return rb_err_set(err, RB_EINVAL,
-                          "run %s failed by a line of the runbook itself, not by an operation: a retry would take the same way again. Mend the runbook and start a new run; "
+                          "run %s failed by a line of the runbook itself, not by an operation: a retry would take the "
+                          "same way again. Mend the runbook and start a new run; "
                           "`rbhost show %s` names the line. `--op N` looks at operation N again",
                           run->id, run->id);
     return RB_OK;
 }
 
-int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options *opt, int64_t op, int64_t skip, struct rb_run **out, struct rb_err *err)
+int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options *opt, int64_t op, int64_t skip,
+                 struct rb_run **out, struct rb_err *err)
 {
     char status[24];
     int rc = status_of(h, id, status, err);
@@ -585,7 +620,10 @@ int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options 
     size_t n = 0;
     rc = go_on(run, id, opt->params_json, err);
     if (!rc && rb_replay_last(&run->replay, "undo.start"))
-        rc = rb_err_set(err, RB_EINVAL, "what run %s did has been undone, at least in part; start a new run, or finish with `rbhost undo %s`", id, id);
+        rc = rb_err_set(
+            err, RB_EINVAL,
+            "what run %s did has been undone, at least in part; start a new run, or finish with `rbhost undo %s`", id,
+            id);
     if (!rc)
         rc = choose_voided(run, skip ? skip : op, &seqs, &n, err);
     if (!rc) {
@@ -605,12 +643,15 @@ int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options 
     return RB_OK;
 }
 
-int rb_run_undo(struct rb_host *h, const char *id, const struct rb_run_options *opt, int64_t skip, struct rb_run **out, struct rb_err *err)
+int rb_run_undo(struct rb_host *h, const char *id, const struct rb_run_options *opt, int64_t skip, struct rb_run **out,
+                struct rb_err *err)
 {
     char status[24];
     int rc = status_of(h, id, status, err);
     if (!rc && strcmp(status, "undoing") != 0 && !is_one_of(status, ended_words))
-        rc = rb_err_set(err, RB_EINVAL, "run %s is %s; what it did is undone after it has ended: `rbhost cancel %s` first", id, status, id);
+        rc = rb_err_set(err, RB_EINVAL,
+                        "run %s is %s; what it did is undone after it has ended: `rbhost cancel %s` first", id, status,
+                        id);
     if (rc)
         return rc;
     struct rb_run *run = make(h, opt);

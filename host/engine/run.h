@@ -6,14 +6,17 @@
 
 struct rb_host;
 
-/* Whoever shows a run. Any member may be NULL. Called on the loop; must not call back into the run except where said. */
+/* Whoever shows a run. Any member may be NULL. Called on the loop; must not call back into the run except where
+ * said. */
 struct rb_observer {
     /* An event has become durable (docs/journal.md). This is what may be shown as fact. May call rb_run_answer/… */
     void (*on_event)(void *arg, struct rb_run *run, const struct rb_event *ev);
-    /* Live output of a running op: provisional. `op` is the op's number (the seq of its intent, or 0 for a read), key its key. */
-    void (*on_output)(void *arg, struct rb_run *run, int64_t op, const char *key, int stream, const char *data, size_t len);
-    /* The run needs nothing more from this process: it has ended, is parked, or waits for a person and may not stay (wait_ms). The last
-     * call for it. status as in runs.status; error is one line or NULL. */
+    /* Live output of a running op: provisional. `op` is the op's number (the seq of its intent, or 0 for a read), key
+     * its key. */
+    void (*on_output)(void *arg, struct rb_run *run, int64_t op, const char *key, int stream, const char *data,
+                      size_t len);
+    /* The run needs nothing more from this process: it has ended, is parked, or waits for a person and may not stay
+     * (wait_ms). The last call for it. status as in runs.status; error is one line or NULL. */
     void (*on_stopped)(void *arg, struct rb_run *run, const char *status, const char *error);
     /* Replay: how many recorded events were fed of how many. */
     void (*on_replayed)(void *arg, struct rb_run *run, int64_t events, int64_t us);
@@ -21,13 +24,13 @@ struct rb_observer {
 };
 
 struct rb_limits {
-    size_t lua_memory;      /* bytes for one run's Lua state; default 256 MiB */
-    int64_t slice_warn_us;  /* 100 ms */
-    int64_t slice_max_us;   /* 1 s */
-    size_t max_output;      /* default of max_output: 1 MiB for each stream */
-    int max_exec;           /* children at once in this process: 64 */
-    int max_tasks;          /* of one run: 10,000 */
-    int64_t park_grace_ms;  /* running ops get this long when parked: 10 s */
+    size_t lua_memory;       /* bytes for one run's Lua state; default 256 MiB */
+    int64_t slice_warn_us;   /* 100 ms */
+    int64_t slice_max_us;    /* 1 s */
+    size_t max_output;       /* default of max_output: 1 MiB for each stream */
+    int max_exec;            /* children at once in this process: 64 */
+    int max_tasks;           /* of one run: 10,000 */
+    int64_t park_grace_ms;   /* running ops get this long when parked: 10 s */
     int64_t cancel_grace_ms; /* a cancelled task's clean-up: 10 s */
 };
 
@@ -35,15 +38,16 @@ struct rb_limits {
 struct rb_host_options {
     struct rb_loop *loop;
     struct rb_store *store;
-    struct rb_limits limits;       /* zero members get the defaults */
-    const char *const *env_pass;   /* names that the configuration lets through to children and env(); NULL-terminated or NULL */
-    const char *config_json;       /* the whole configuration as JSON, for later primitives; NULL */
+    struct rb_limits limits; /* zero members get the defaults */
+    /* names that the configuration lets through to children and env(); NULL-terminated or NULL */
+    const char *const *env_pass;
+    const char *config_json; /* the whole configuration as JSON, for later primitives; NULL */
 };
 struct rb_host *rb_host_new(const struct rb_host_options *opt);
 void rb_host_free(struct rb_host *h); /* all runs must have stopped */
 
 struct rb_actor {
-    char name[128];    /* the uid's name */
+    char name[128]; /* the uid's name */
     int uid;
     char claimed[128]; /* --actor; "" none. Satisfies no gate. */
 };
@@ -51,31 +55,33 @@ void rb_actor_self(struct rb_actor *a);
 void rb_actor_json(const struct rb_actor *a, struct rb_buf *out);
 
 struct rb_run_options {
-    const char *params_json;   /* one JSON object: values as given; strings from the command line are converted by the header */
-    const char *secret_from;   /* {name: "file:/path"} of secrets that were read from files, so that a resume can read them again; or NULL */
+    /* one JSON object: values as given; strings from the command line are converted by the header */
+    const char *params_json;
+    /* {name: "file:/path"} of secrets that were read from files, so that a resume can read them again; or NULL */
+    const char *secret_from;
     const struct rb_actor *actor;
-    const char *reason;        /* or NULL */
-    const char *key;           /* idempotency key or NULL */
-    bool dry;                  /* reads happen; effects are listed as what would be done */
-    bool step;                 /* confirm each step (as a gate that the observer answers) */
-    int64_t wait_ms;           /* how long to stay when only a person can go on: 0 leave at once, -1 for ever */
+    const char *reason;          /* or NULL */
+    const char *key;             /* idempotency key or NULL */
+    bool dry;                    /* reads happen; effects are listed as what would be done */
+    bool step;                   /* confirm each step (as a gate that the observer answers) */
+    int64_t wait_ms;             /* how long to stay when only a person can go on: 0 leave at once, -1 for ever */
     struct rb_observer observer; /* copied */
 };
 
-/* Reads the file, its header and its literal requires, checks the parameters, writes the first event durably and starts it.
- * RB_EINVAL with every bad parameter or the load error; RB_EEXIST: the key names run id (copied to id). */
-int rb_run_start(struct rb_host *h, const char *file, const struct rb_run_options *opt, struct rb_run **out, char id[RB_RUN_ID_MAX],
-                 struct rb_err *err);
+/* Reads the file, its header and its literal requires, checks the parameters, writes the first event durably and starts
+ * it. RB_EINVAL with every bad parameter or the load error; RB_EEXIST: the key names run id (copied to id). */
+int rb_run_start(struct rb_host *h, const char *file, const struct rb_run_options *opt, struct rb_run **out,
+                 char id[RB_RUN_ID_MAX], struct rb_err *err);
 
-/* Claims and replays. RB_EBUSY: another process owns it. RB_EINVAL: it has ended (the error says how and which command fits).
- * take_back: also a run that was exported. */
-int rb_run_resume(struct rb_host *h, const char *id, const struct rb_run_options *opt, bool take_back, struct rb_run **out,
-                  struct rb_err *err);
+/* Claims and replays. RB_EBUSY: another process owns it. RB_EINVAL: it has ended (the error says how and which command
+ * fits). take_back: also a run that was exported. */
+int rb_run_resume(struct rb_host *h, const char *id, const struct rb_run_options *opt, bool take_back,
+                  struct rb_run **out, struct rb_err *err);
 
-/* Goes on with a failed run: voids the failing outcomes and what they cancelled. op: void this op instead (0: what failed).
- * skip: the op counts as done, with this reason (NULL: none). */
-int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options *opt, int64_t op, int64_t skip, struct rb_run **out,
-                 struct rb_err *err);
+/* Goes on with a failed run: voids the failing outcomes and what they cancelled. op: void this op instead (0: what
+ * failed). skip: the op counts as done, with this reason (NULL: none). */
+int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options *opt, int64_t op, int64_t skip,
+                 struct rb_run **out, struct rb_err *err);
 
 /* Runs the armed compensations, last first. skip: number of an undo (as shown) to leave out, 0 none. */
 int rb_run_undo(struct rb_host *h, const char *id, const struct rb_run_options *opt, int64_t skip, struct rb_run **out,
@@ -85,18 +91,20 @@ const char *rb_run_id(const struct rb_run *run);
 const char *rb_run_status(const struct rb_run *run);
 int rb_run_undo_count(const struct rb_run *run); /* armed compensations */
 
-/* Stops it so that it can be resumed: no new op starts; running ones get the grace; then on_stopped("parked"). now: at once. */
+/* Stops it so that it can be resumed: no new op starts; running ones get the grace; then on_stopped("parked"). now: at
+ * once. */
 void rb_run_park(struct rb_run *run, const char *why, bool now);
 
-/* A decision, by the owner's own terminal or another process (rb_run_signal writes it to the store when the run is not ours).
+/* A decision, by the owner's own terminal or another process (rb_run_signal writes it to the store when the run is not
+ * ours).
  *   approve | deny       target op number, data {"comment":…}
  *   answer               target op number, data {"verdict":"done"|"failed","value":…,"comment":…}
  *   resolve              target op number, data {"as":"done"|"retry"|"fail","value":…,"comment":…}
  *   signal               target name, data {"value":…}
  *   cancel | pause       target "", data {"reason":…}
  * Returns RB_EINVAL with a sentence when the run does not wait for this. */
-int rb_run_decide(struct rb_run *run, const char *kind, const char *target, const char *data_json, const struct rb_actor *actor,
-                  struct rb_err *err);
+int rb_run_decide(struct rb_run *run, const char *kind, const char *target, const char *data_json,
+                  const struct rb_actor *actor, struct rb_err *err);
 
 /* Drops the run's Lua state and memory; only after on_stopped. */
 void rb_run_free(struct rb_run *run);
@@ -104,15 +112,18 @@ void rb_run_free(struct rb_run *run);
 /* The run that goes on after restart_with(); NULL. It is in the store, nobody drives it: rb_run_resume() it. */
 const char *rb_run_successor(const struct rb_run *run);
 
-/* -- without running --------------------------------------------------------------------------------------------------------- */
+/* -- without running ----------------------------------------------------------------------------------------------- */
 
-/* The header of a file as JSON: {"name","title","params":[{name,type,required,default,help,choices,min,max,match,of}…],"allow":…,…}.
- * A file without a header gives {"name":…,"params":[]}. */
+/* The header of a file as JSON:
+ * {"name","title","params":[{name,type,required,default,help,choices,min,max,match,of}…],"allow":…,…}. A file without a
+ * header gives {"name":…,"params":[]}. */
 int rb_runbook_describe(const char *file, struct rb_buf *json, struct rb_err *err);
-/* Static check: syntax, header, unknown globals and options (with the nearest known one). Appends one line for each finding,
- * "file:line:column: error|warning: text"; returns the number of errors, or a negative status when the file can not be read. */
+/* Static check: syntax, header, unknown globals and options (with the nearest known one). Appends one line for each
+ * finding, "file:line:column: error|warning: text"; returns the number of errors, or a negative status when the file
+ * can not be read. */
 int rb_runbook_check(const char *file, struct rb_buf *findings, int *warnings, struct rb_err *err);
-/* Evaluates a configuration file (a Lua table of plain data, empty environment, budget) to JSON. Errors have file and line. */
+/* Evaluates a configuration file (a Lua table of plain data, empty environment, budget) to JSON. Errors have file and
+ * line. */
 int rb_config_load(const char *file, struct rb_buf *json, struct rb_err *err);
 
 #endif

@@ -1,4 +1,5 @@
-/* Owns the ways in which a run leaves this process: it ends, is parked, waits for a person, or is lost to another owner. */
+/* Owns the ways in which a run leaves this process: it ends, is parked, waits for a person, or is lost to another
+ * owner. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@ bool rb_run_ops_busy(struct rb_run *run)
 {
     RB_LIST_EACH (it, &run->ops) {
         struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, link);
-        if (e->cls != RB_CLASS_WAIT && (e->state == RB_EFFECT_RUNNING || e->state == RB_EFFECT_INTENT || e->state == RB_EFFECT_DONE))
+        if (e->cls != RB_CLASS_WAIT &&
+            (e->state == RB_EFFECT_RUNNING || e->state == RB_EFFECT_INTENT || e->state == RB_EFFECT_DONE))
             return true;
     }
     return false;
@@ -30,7 +32,8 @@ static void stopped(struct rb_run *run)
     rb_timer_disarm(&run->deadline_timer);
     struct rb_err err;
     if (strcmp(run->stop_status, "lost") != 0)
-        rb_store_disown_sync(run->host->store, run->id, run->epoch, &err); /* failing is as good: its owner is seen to be dead */
+        /* failing is as good: its owner is seen to be dead */
+        rb_store_disown_sync(run->host->store, run->id, run->epoch, &err);
     if (run->observer.on_stopped)
         run->observer.on_stopped(run->observer.arg, run, run->stop_status, run->stop_error);
 }
@@ -60,7 +63,8 @@ void rb_run_lost(struct rb_run *run, int rc, const struct rb_err *err)
     run->stop_status = rb_strdup("lost");
     run->stop_error = rb_strdup(err->msg);
     (void)rc;
-    RB_LIST_EACH_SAFE (it, next, &run->ops) { /* what runs is not ours any more, or can not be recorded: it is left to its receipt */
+    RB_LIST_EACH_SAFE (it, next, &run->ops) {
+        /* what runs is not ours any more, or can not be recorded: it is left to its receipt */
         struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, link);
         if (e->task)
             e->task->op = NULL;
@@ -69,9 +73,10 @@ void rb_run_lost(struct rb_run *run, int rc, const struct rb_err *err)
     stopped(run);
 }
 
-/* -- the end ---------------------------------------------------------------------------------------------------------------------------- */
+/* -- the end ------------------------------------------------------------------------------------------------------- */
 
-/* Numbers of the ops whose errors ended the run: error.op, and those of error.errors (a checklist's, settle's). [-0, +0, m] */
+/* Numbers of the ops whose errors ended the run: error.op, and those of error.errors (a checklist's, settle's). [-0,
+ * +0, m] */
 static void collect_failing(lua_State *L, int index, struct rb_buf *out, int depth)
 {
     if (depth > 20 || lua_type(L, index) != LUA_TTABLE || !lua_checkstack(L, 6))
@@ -111,7 +116,8 @@ static int l_describe_error(lua_State *L)
     snprintf(end->kind, sizeof(end->kind), "%s", kind ? kind : "lua");
     rb_vm_error_text(L, 2, &end->line);
     collect_failing(L, 2, &end->failing, 0);
-    if (strcmp(end->kind, "restart") == 0 && lua_getfield(L, 2, "params") == LUA_TTABLE && rb_value_encode(L, -1, "params", NULL, &end->restart, &err))
+    if (strcmp(end->kind, "restart") == 0 && lua_getfield(L, 2, "params") == LUA_TTABLE &&
+        rb_value_encode(L, -1, "params", NULL, &end->restart, &err))
         rb_buf_reset(&end->restart);
     lua_settop(L, 2);
     if (rb_value_encode(L, 2, "error", &end->run->codec, &end->error, &err)) {
@@ -180,7 +186,8 @@ static void finish(struct rb_run *run, const char *status, struct ending *end)
     ending_release(end);
 }
 
-/* on_failure = "undo": the end says `undoing`, so that a resume after a crash knows that the compensations are still to come. */
+/* on_failure = "undo": the end says `undoing`, so that a resume after a crash knows that the compensations are still to
+ * come. */
 static void end_and_undo(struct rb_run *run, struct ending *end)
 {
     rb_buf_addc(&end->failing, ']');
@@ -189,7 +196,8 @@ static void end_and_undo(struct rb_run *run, struct ending *end)
     rb_run_begin_undo(run);
 }
 
-/* restart_with(): the successor exists before this run says that it has ended, and is found again if that is where the host dies. */
+/* restart_with(): the successor exists before this run says that it has ended, and is found again if that is where the
+ * host dies. */
 static const char *restart(struct rb_run *run, struct ending *end)
 {
     struct rb_err err = {0};

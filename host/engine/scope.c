@@ -1,5 +1,5 @@
-/* Owns the paths that name operations. The names depend only on the order in which one task opens scopes and calls operations, never on
- * the order in which things arrive. */
+/* Owns the paths that name operations. The names depend only on the order in which one task opens scopes and calls
+ * operations, never on the order in which things arrive. */
 #include "engine/scope.h"
 
 #include <stdio.h>

@@ -1,5 +1,6 @@
-/* Scopes give operations their keys: a path of titles, branch and loop keys and attempt numbers, then an ordinal (D3 "Key"). A scope
- * belongs to the task that opened it; child tasks begin with a scope of their own below it. Counted references. */
+/* Scopes give operations their keys: a path of titles, branch and loop keys and attempt numbers, then an ordinal (D3
+ * "Key"). A scope belongs to the task that opened it; child tasks begin with a scope of their own below it. Counted
+ * references. */
 #ifndef RB_SCOPE_H
 #define RB_SCOPE_H
 
@@ -17,7 +18,8 @@ struct rb_scope {
 };
 
 struct rb_scope *rb_scope_root(void);
-/* A scope below parent; a repeated title gets ~2, ~3 …; "/" and "\" are escaped, control characters become spaces, titles are cut at 200 bytes. */
+/* A scope below parent; a repeated title gets ~2, ~3 …; "/" and "\" are escaped, control characters become spaces,
+ * titles are cut at 200 bytes. */
 struct rb_scope *rb_scope_child(struct rb_scope *parent, const char *title, size_t len);
 struct rb_scope *rb_scope_ref(struct rb_scope *s);
 void rb_scope_unref(struct rb_scope *s);

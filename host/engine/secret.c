@@ -23,7 +23,7 @@ struct rb_secret {
     size_t len;
 };
 
-/* -- where they come from ---------------------------------------------------------------------------------------------------------------- */
+/* -- where they come from ------------------------------------------------------------------------------------------ */
 
 static void add(struct rb_run *run, const char *name, const char *text, size_t len)
 {
@@ -75,8 +75,10 @@ static int read_file(struct rb_run *run, const char *name, const char *path, str
         close(fd);
     int rc = RB_OK;
     if (fd < 0 || n < 0) {
-        rc = rb_err_sys(err, RB_EINVAL, saved, "the secret %s was read from %s, and can not be read again; `rbhost resume %s %s=@FILE` gives it anew", name, path, run->id,
-                        name);
+        rc = rb_err_sys(
+            err, RB_EINVAL, saved,
+            "the secret %s was read from %s, and can not be read again; `rbhost resume %s %s=@FILE` gives it anew",
+            name, path, run->id, name);
     } else {
         while (text.len && (text.data[text.len - 1] == '\n' || text.data[text.len - 1] == '\r'))
             text.len--;
@@ -94,7 +96,9 @@ static int fetch(struct rb_run *run, const char *name, const json_t *from, struc
     const char *where = json_string_value(json_object_get(from, name));
     if (where && strncmp(where, "file:", 5) == 0)
         return read_file(run, name, where + 5, err);
-    return rb_err_set(err, RB_EINVAL, "run %s needs its secret %s again, which is kept nowhere: `rbhost resume %s %s=@FILE` (or %s=@-)", run->id, name, run->id, name, name);
+    return rb_err_set(err, RB_EINVAL,
+                      "run %s needs its secret %s again, which is kept nowhere: `rbhost resume %s %s=@FILE` (or %s=@-)",
+                      run->id, name, run->id, name, name);
 }
 
 int rb_secret_load(struct rb_run *run, const char *given_json, const char *from_json, struct rb_err *err)
@@ -104,7 +108,8 @@ int rb_secret_load(struct rb_run *run, const char *given_json, const char *from_
     json_t *from = from_json ? json_loads(from_json, 0, NULL) : NULL;
     json_t *params = json_loads(run->params_json, JSON_ALLOW_NUL, NULL), *value;
     const char *key;
-    json_object_foreach(params, key, value) {
+    json_object_foreach(params, key, value)
+    {
         const char *name = json_string_value(json_object_get(value, "$secret"));
         const json_t *text = name ? json_object_get(given, name) : NULL;
         if (!name || rc)
@@ -114,7 +119,9 @@ int rb_secret_load(struct rb_run *run, const char *given_json, const char *from_
         else
             rc = fetch(run, name, from, err);
         if (!rc && run->secrets->len < RB_SECRET_MIN)
-            rc = rb_err_set(err, RB_EINVAL, "the secret %s is shorter than %d bytes: it could not be kept out of the journal", name, RB_SECRET_MIN);
+            rc = rb_err_set(err, RB_EINVAL,
+                            "the secret %s is shorter than %d bytes: it could not be kept out of the journal", name,
+                            RB_SECRET_MIN);
     }
     json_decref(given);
     json_decref(from);
@@ -122,7 +129,7 @@ int rb_secret_load(struct rb_run *run, const char *given_json, const char *from_
     return rc;
 }
 
-/* -- in Lua ---------------------------------------------------------------------------------------------------------------------------------- */
+/* -- in Lua -------------------------------------------------------------------------------------------------------- */
 
 static const char *template_of(lua_State *L, int index)
 {
@@ -143,7 +150,9 @@ static int l_concat(lua_State *L)
         size_t n;
         const char *s = t ? t : luaL_checklstring(L, i, &n);
         if (!t && (strlen(s) != n || strstr(s, OPEN)))
-            return rb_error_raise(L, "usage", "not_started", "this text can not be joined to a secret: it has a NUL byte or a placeholder of a secret in it");
+            return rb_error_raise(
+                L, "usage", "not_started",
+                "this text can not be joined to a secret: it has a NUL byte or a placeholder of a secret in it");
         luaL_addstring(&b, s);
     }
     luaL_pushresult(&b);
@@ -185,7 +194,10 @@ void rb_secret_shown(lua_State *L, int index, struct rb_buf *out, const char *wh
     lua_pushvalue(L, index);
     const char *s = lua_tolstring(L, -1, &n);
     if (memmem(s, n, OPEN, sizeof(OPEN) - 1))
-        rb_error_raise(L, "usage", "not_started", "%s contains the placeholder of a secret as text: pass the secret itself, not what was printed of it", what);
+        rb_error_raise(
+            L, "usage", "not_started",
+            "%s contains the placeholder of a secret as text: pass the secret itself, not what was printed of it",
+            what);
     rb_buf_add(out, s, n);
     lua_pop(L, 1);
 }
@@ -198,7 +210,7 @@ void rb_secret_expand(lua_State *L, int index, struct rb_buf *out, const char *w
         rb_secret_shown(L, index, out, what);
         return;
     }
-    for (const char *open; (open = strstr(p, OPEN)); ) {
+    for (const char *open; (open = strstr(p, OPEN));) {
         const char *name = open + sizeof(OPEN) - 1, *close = strstr(name, CLOSE);
         const struct rb_secret *s = close ? find(run, name, (size_t)(close - name)) : NULL;
         if (!s)
@@ -228,7 +240,7 @@ int rb_secret_l_equal(lua_State *L)
     return 1;
 }
 
-/* -- out of what comes back -------------------------------------------------------------------------------------------------------------------- */
+/* -- out of what comes back ---------------------------------------------------------------------------------------- */
 
 void rb_secret_redact(const struct rb_run *run, const char *text, size_t n, struct rb_buf *out)
 {
@@ -237,7 +249,8 @@ void rb_secret_redact(const struct rb_run *run, const char *text, size_t n, stru
         const struct rb_secret *which = NULL;
         const char *first = end;
         for (const struct rb_secret *s = run->secrets; s; s = s->next) {
-            const char *hit = s->len <= (size_t)(end - text) ? memmem(text, (size_t)(end - text), s->text, s->len) : NULL;
+            const char *hit =
+                s->len <= (size_t)(end - text) ? memmem(text, (size_t)(end - text), s->text, s->len) : NULL;
             if (hit && (hit < first || (hit == first && which && s->len > which->len))) {
                 first = hit;
                 which = s;

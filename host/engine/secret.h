@@ -1,5 +1,6 @@
-/* Secrets as opaque values: a script holds a template ("Bearer ‹secret:token›"), the host the text. The text is put in where a command is
- * started, and replaced by the placeholder in whatever comes back, before the script or the journal sees it. */
+/* Secrets as opaque values: a script holds a template ("Bearer ‹secret:token›"), the host the text. The text is put in
+ * where a command is started, and replaced by the placeholder in whatever comes back, before the script or the journal
+ * sees it. */
 #ifndef RB_SECRET_H
 #define RB_SECRET_H
 
@@ -12,8 +13,9 @@
 
 struct rb_run;
 
-/* The secrets of a run: values from the given parameters (JSON as in rb_run_options), else fetched again from where the journal says they
- * came from. from_json (may be NULL): {name: "file:/path"} of those that were read from a file. RB_EINVAL names what is missing. */
+/* The secrets of a run: values from the given parameters (JSON as in rb_run_options), else fetched again from where the
+ * journal says they came from. from_json (may be NULL): {name: "file:/path"} of those that were read from a file.
+ * RB_EINVAL names what is missing. */
 int rb_secret_load(struct rb_run *run, const char *given_json, const char *from_json, struct rb_err *err);
 void rb_secret_free(struct rb_run *run);
 
@@ -23,7 +25,8 @@ bool rb_secret_is(lua_State *L, int index);
 
 /* [-0, +0, e] appends what may be shown of a string or a secret; raises for other types. */
 void rb_secret_shown(lua_State *L, int index, struct rb_buf *out, const char *what);
-/* [-0, +0, e] appends the real bytes of a string or a secret. A string that contains a placeholder is refused: it was printed, not passed. */
+/* [-0, +0, e] appends the real bytes of a string or a secret. A string that contains a placeholder is refused: it was
+ * printed, not passed. */
 void rb_secret_expand(lua_State *L, int index, struct rb_buf *out, const char *what);
 
 /* Appends text with every known secret replaced by its placeholder. */

@@ -1,5 +1,6 @@
-/* Owns pinning: a run executes the sources that its journal holds, whatever has become of the files (D3 "Pinning"). The runbook, the
- * closure of its literal requires and the stdlib modules among them are stored at the start, a computed require when it is loaded. */
+/* Owns pinning: a run executes the sources that its journal holds, whatever has become of the files (D3 "Pinning"). The
+ * runbook, the closure of its literal requires and the stdlib modules among them are stored at the start, a computed
+ * require when it is loaded. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +48,8 @@ static bool good_name(const char *name)
 static int look_up(struct rb_run *run, const char *name, struct rb_buf *text, struct rb_err *err)
 {
     if (!good_name(name))
-        return rb_err_set(err, RB_EINVAL, "require: \"%s\" is no module name: letters, digits, _ and - in words joined by dots", name);
+        return rb_err_set(err, RB_EINVAL,
+                          "require: \"%s\" is no module name: letters, digits, _ and - in words joined by dots", name);
     for (const struct rb_embed *e = rb_stdlib; e->name; e++) {
         if (strcmp(e->name, name) == 0 && strncmp(name, "rt/", 3) != 0) {
             rb_buf_add(text, e->data, e->len);
@@ -69,18 +71,21 @@ static int look_up(struct rb_run *run, const char *name, struct rb_buf *text, st
     char *file_ok = root_ok ? realpath(rb_buf_text(&path), real_file) : NULL;
     int rc;
     if (!file_ok)
-        rc = rb_err_set(err, RB_ENOENT, "require: there is no module \"%s\": neither in the library nor at %s", name, rb_buf_text(&path));
+        rc = rb_err_set(err, RB_ENOENT, "require: there is no module \"%s\": neither in the library nor at %s", name,
+                        rb_buf_text(&path));
     else if (strncmp(real_file, real_root, strlen(real_root)) != 0 || real_file[strlen(real_root)] != '/')
-        rc = rb_err_set(err, RB_EDENIED, "require: %s leads out of the runbook's folder %s", rb_buf_text(&path), real_root);
+        rc = rb_err_set(err, RB_EDENIED, "require: %s leads out of the runbook's folder %s", rb_buf_text(&path),
+                        real_root);
     else
         rc = rb_runbook_read(real_file, text, err);
     rb_buf_release(&path);
     return rc;
 }
 
-/* Pins one source and, by its literal requires, all that it names. Appends {name, digest} rows. A module that is not found is left to the
- * require itself: it may stand in a branch that is not taken. */
-static int pin(struct rb_run *run, const char *name, const char *file, const char *text, size_t len, struct rb_json *rows, struct rb_err *err)
+/* Pins one source and, by its literal requires, all that it names. Appends {name, digest} rows. A module that is not
+ * found is left to the require itself: it may stand in a branch that is not taken. */
+static int pin(struct rb_run *run, const char *name, const char *file, const char *text, size_t len,
+               struct rb_json *rows, struct rb_err *err)
 {
     char digest[RB_SHA_HEX];
     if (!keep(run, name, text, len))

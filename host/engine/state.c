@@ -20,7 +20,8 @@ static void look(struct rb_run *run, int *persons, int *doubts, int *busy, int64
         } else if (e->type->person && e->state == RB_EFFECT_RUNNING) {
             ++*persons;
             if (line->len < 200)
-                rb_buf_addf(line, "%s#%lld %s%s%.80s", line->len ? ", " : "", (long long)e->n, e->type->kind, e->title ? " " : "", e->title ? e->title : "");
+                rb_buf_addf(line, "%s#%lld %s%s%.80s", line->len ? ", " : "", (long long)e->n, e->type->kind,
+                            e->title ? " " : "", e->title ? e->title : "");
         } else {
             ++*busy;
             if (e->cls == RB_CLASS_WAIT && e->until && (!*wake || e->until < *wake))

@@ -1,5 +1,5 @@
-/* Owns restart_with(): the run that goes on in another one's place, with the same pinned sources and new parameters. Its idempotency key
- * names the run before it, so that a crash between the two makes no second one. */
+/* Owns restart_with(): the run that goes on in another one's place, with the same pinned sources and new parameters.
+ * Its idempotency key names the run before it, so that a crash between the two makes no second one. */
 #include <stdio.h>
 #include <string.h>
 
@@ -25,8 +25,13 @@ static int create(struct rb_run *run, struct rb_run *next, struct rb_err *err)
     rb_buf_init(&sources, (size_t)64 << 20);
     rb_source_pin_again(run, next, &sources);
     rb_run_append_start(next, &run->actor, "restart_with", run->secret_from, run->id, &sources);
-    struct rb_run_row row = {.runbook = next->runbook, .title = next->title, .status = (char *)(uintptr_t)"running", .actor = run->actor.name, .key = key,
-                             .created = next->created, .updated = next->created};
+    struct rb_run_row row = {.runbook = next->runbook,
+                             .title = next->title,
+                             .status = (char *)(uintptr_t) "running",
+                             .actor = run->actor.name,
+                             .key = key,
+                             .created = next->created,
+                             .updated = next->created};
     memcpy(row.id, next->id, sizeof(row.id));
     rb_fault_point("run.before-successor");
     int rc = rb_journal_create(next->journal, &row, err);
@@ -46,7 +51,12 @@ int rb_run_create_successor(struct rb_run *run, const char *params_json, struct 
     rb_buf_init(&params, (size_t)64 << 20);
     int rc = rb_params_resolve(run->header_json, params_json, &params, err);
     if (!rc) {
-        struct rb_run next = {.host = run->host, .runbook = run->runbook, .title = run->title, .file = run->file, .dry = run->dry, .confirm_steps = run->confirm_steps};
+        struct rb_run next = {.host = run->host,
+                              .runbook = run->runbook,
+                              .title = run->title,
+                              .file = run->file,
+                              .dry = run->dry,
+                              .confirm_steps = run->confirm_steps};
         rb_strmap_init(&next.sources);
         next.params_json = (char *)(uintptr_t)rb_buf_text(&params);
         rc = create(run, &next, err);

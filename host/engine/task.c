@@ -1,8 +1,10 @@
-/* Owns coroutines: the only file that suspends and resumes Lua. Knows the op a task waits for only as something with an outcome.
+/* Owns coroutines: the only file that suspends and resumes Lua. Knows the op a task waits for only as something with an
+ * outcome.
  *
- * A task is suspended by one call, rb_task_await(), with one continuation, await_k(). Callbacks never resume Lua: they complete the op,
- * and run.c resumes ready tasks at one place in the loop's turn. Cancellation raises in the continuation, so that a script's <close>
- * handlers run and may wait; a task that never waits is ended by the budget of its slice. */
+ * A task is suspended by one call, rb_task_await(), with one continuation, await_k(). Callbacks never resume Lua: they
+ * complete the op, and run.c resumes ready tasks at one place in the loop's turn. Cancellation raises in the
+ * continuation, so that a script's <close> handlers run and may wait; a task that never waits is ended by the budget of
+ * its slice. */
 #include "engine/task.h"
 
 #include <stdlib.h>
@@ -25,15 +27,18 @@ struct rb_task *rb_task_current(lua_State *L)
 void rb_task_check_waitable(lua_State *L, const char *what)
 {
     if (!rb_vm_can_wait(L))
-        rb_error_raise(L, "usage", "not_started",
-                       "%s can not wait here: a comparison of table.sort, a replacement of gsub, a module's own body, __tostring and "
-                       "similar callbacks can not be suspended; call it before, keep its result in a variable and use that", what);
+        rb_error_raise(
+            L, "usage", "not_started",
+            "%s can not wait here: a comparison of table.sort, a replacement of gsub, a module's own body, __tostring "
+            "and "
+            "similar callbacks can not be suspended; call it before, keep its result in a variable and use that",
+            what);
     struct rb_task *task = rb_task_current(L);
     if (task->no_wait)
         rb_error_raise(L, "usage", "not_started", "%s can not be used here", what);
 }
 
-/* -- bodies ------------------------------------------------------------------------------------------------------------------------ */
+/* -- bodies -------------------------------------------------------------------------------------------------------- */
 
 int rb_task_on_error(lua_State *L) /* the author's frames are still there */
 {
@@ -70,18 +75,21 @@ static int body(lua_State *L) /* fn, arguments… */
     if (task->cancel_wanted && !task->shield) { /* it was cancelled before it began */
         task->cancel_delivered = true;
         lua_settop(L, 1);
-        rb_error_push(L, "cancelled", "not_started", "cancelled: %s", task->cancel_why ? task->cancel_why : "no longer wanted");
+        rb_error_push(L, "cancelled", "not_started", "cancelled: %s",
+                      task->cancel_why ? task->cancel_why : "no longer wanted");
         return body_k(L, LUA_ERRRUN, (lua_KContext)task);
     }
     int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, (lua_KContext)task, body_k);
     return body_k(L, status, (lua_KContext)task);
 }
 
-struct rb_task *rb_task_spawn(lua_State *L, struct rb_run *run, struct rb_task *parent, struct rb_scope *scope, int nargs)
+struct rb_task *rb_task_spawn(lua_State *L, struct rb_run *run, struct rb_task *parent, struct rb_scope *scope,
+                              int nargs)
 {
     if (run->tasks >= run->host->limits.max_tasks) {
         rb_scope_unref(scope);
-        rb_error_raise(L, "limit", "not_started", "more than %d tasks at once; run them with each(list, { limit = n }, fn)",
+        rb_error_raise(L, "limit", "not_started",
+                       "more than %d tasks at once; run them with each(list, { limit = n }, fn)",
                        run->host->limits.max_tasks);
     }
     struct rb_task *task = rb_alloc(sizeof(*task));
@@ -163,7 +171,9 @@ void rb_task_resume(struct rb_task *task)
         }
         lua_settop(task->co, 0);
         task->ok = false;
-        rb_error_push(task->co, "usage", NULL, "coroutine.yield was called outside of a coroutine; wait with sleep, wait_until or another operation");
+        rb_error_push(
+            task->co, "usage", NULL,
+            "coroutine.yield was called outside of a coroutine; wait with sleep, wait_until or another operation");
         results = 1;
     } else if (status != LUA_OK) {
         task->ok = false; /* the error is on top */
@@ -173,7 +183,7 @@ void rb_task_resume(struct rb_task *task)
     ended(task);
 }
 
-/* -- waiting ------------------------------------------------------------------------------------------------------------------------- */
+/* -- waiting ------------------------------------------------------------------------------------------------------- */
 
 int rb_task_await(lua_State *L)
 {
@@ -204,7 +214,8 @@ static bool cancel_due(const struct rb_task *task)
 
 static int wait_child(lua_State *L, struct rb_task *task)
 {
-    if (cancel_due(task)) { /* nothing outlives its call: the children end first, then the cancellation is raised here */
+    if (cancel_due(task)) {
+        /* nothing outlives its call: the children end first, then the cancellation is raised here */
         while (!rb_list_empty(&task->ended))
             lua_pop(L, collect(L, task));
         if (rb_list_empty(&task->children))
@@ -248,7 +259,7 @@ void rb_task_wake(struct rb_task *task)
         set_ready(task);
 }
 
-/* -- cancelling ------------------------------------------------------------------------------------------------------------------------ */
+/* -- cancelling ---------------------------------------------------------------------------------------------------- */
 
 void rb_task_cancel(struct rb_task *task, const char *why)
 {
@@ -274,7 +285,8 @@ void rb_task_check_cancel(lua_State *L, struct rb_task *task)
         task->context.unwind_depth = task->context.depth;
         task->grace_until = rb_clock_boot() + task->run->host->limits.cancel_grace_ms * 1000;
     }
-    rb_error_raise(L, "cancelled", "not_started", "cancelled: %s%s", task->cancel_why ? task->cancel_why : "no longer wanted",
+    rb_error_raise(L, "cancelled", "not_started", "cancelled: %s%s",
+                   task->cancel_why ? task->cancel_why : "no longer wanted",
                    due ? "" : " (the time for clean-up has passed)");
 }
 

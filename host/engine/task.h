@@ -27,40 +27,46 @@ struct rb_task {
     int id;
     enum rb_task_state state;
     lua_State *co;
-    int co_ref;              /* registry: keeps co alive */
+    int co_ref; /* registry: keeps co alive */
     struct rb_vm_context context;
-    struct rb_scope *scope;  /* holds a reference */
-    struct rb_effect *op;    /* what it waits for; owned */
+    struct rb_scope *scope; /* holds a reference */
+    struct rb_effect *op;   /* what it waits for; owned */
     bool started;
-    bool ok;                 /* when done: results are on co's stack, or the error is */
+    bool ok; /* when done: results are on co's stack, or the error is */
     int results;
-    /* Cancellation: wanted once and for ever; delivered when it was raised; cut when the grace for clean-up has passed. */
+    /* Cancellation: wanted once and for ever; delivered when it was raised; cut when the grace for clean-up has
+     * passed. */
     bool cancel_wanted, cancel_delivered, cut;
     char *cancel_why;
-    int shield;              /* > 0: not raised now */
-    int64_t grace_until;     /* rb_clock_boot() by which clean-up must end; 0 none */
-    int reads_only;          /* > 0: inside a check: effects are refused */
-    int on_doubt;            /* of effects that do not say: 0 their own default, else 1 + enum rb_on_doubt */
-    int no_wait;             /* > 0: inside memo or another place where waiting is refused */
+    int shield;          /* > 0: not raised now */
+    int64_t grace_until; /* rb_clock_boot() by which clean-up must end; 0 none */
+    int reads_only;      /* > 0: inside a check: effects are refused */
+    int on_doubt;        /* of effects that do not say: 0 their own default, else 1 + enum rb_on_doubt */
+    int no_wait;         /* > 0: inside memo or another place where waiting is refused */
 };
 
-/* [-(1+nargs), +0, m] makes a task that will call the function below the nargs arguments on top of L's stack. The child's scope becomes
- * task->scope (takes the reference). It is put at the end of run->ready. */
-struct rb_task *rb_task_spawn(lua_State *L, struct rb_run *run, struct rb_task *parent, struct rb_scope *scope, int nargs);
+/* [-(1+nargs), +0, m] makes a task that will call the function below the nargs arguments on top of L's stack. The
+ * child's scope becomes task->scope (takes the reference). It is put at the end of run->ready. */
+struct rb_task *rb_task_spawn(lua_State *L, struct rb_run *run, struct rb_task *parent, struct rb_scope *scope,
+                              int nargs);
 
 /* Runs one ready task until it waits or ends. */
 void rb_task_resume(struct rb_task *task);
 
-/* The task of the code that runs on L now; raises when there is none (the runbook's header, a module body of another state). */
+/* The task of the code that runs on L now; raises when there is none (the runbook's header, a module body of another
+ * state). */
 struct rb_task *rb_task_current(lua_State *L);
 
-/* Is waiting possible here? Raises a clear error when not (table.sort, gsub, require, a module body). `what` names the call. */
+/* Is waiting possible here? Raises a clear error when not (table.sort, gsub, require, a module body). `what` names the
+ * call. */
 void rb_task_check_waitable(lua_State *L, const char *what);
 
-/* Suspends until task->op has an outcome: the value is returned, the error raised. Call as `return rb_task_await(L);`. */
+/* Suspends until task->op has an outcome: the value is returned, the error raised. Call as `return
+ * rb_task_await(L);`. */
 int rb_task_await(lua_State *L);
 
-/* Lua: wait_child() → id, ok, values… of the next child that has ended and was not collected; nothing when there are none left. */
+/* Lua: wait_child() → id, ok, values… of the next child that has ended and was not collected; nothing when there are
+ * none left. */
 int rb_task_wait_child(lua_State *L);
 
 /* Lua: message handler of tasks and steps: makes one of our errors of anything, with the author's traceback. */

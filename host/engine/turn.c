@@ -1,5 +1,6 @@
-/* Owns the loop turn of a run: the one place where tasks are resumed. Live and in a replay it is the same: run every ready task until all
- * wait, then one outcome, and again. So the order of outcomes in the journal is the order in which tasks were resumed (invariant 4). */
+/* Owns the loop turn of a run: the one place where tasks are resumed. Live and in a replay it is the same: run every
+ * ready task until all wait, then one outcome, and again. So the order of outcomes in the journal is the order in which
+ * tasks were resumed (invariant 4). */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,16 +57,19 @@ static void drain_ready(struct rb_run *run)
     while (!run->fatal_kind && (it = rb_list_pop(&run->ready))) {
         rb_task_resume(RB_CONTAINER(it, struct rb_task, ready));
         if (run->vm.dead == RB_VM_BUDGET)
-            rb_run_fail_internal(run, "budget", "the runbook computed for more than %lld ms without waiting for anything; split the work up, or give it to exec",
+            rb_run_fail_internal(run, "budget",
+                                 "the runbook computed for more than %lld ms without waiting for anything; split the "
+                                 "work up, or give it to exec",
                                  (long long)(run->vm.opt.slice_max_us / 1000));
         else if (run->vm.dead == RB_VM_MEMORY)
-            rb_run_fail_internal(run, "memory", "the runbook needed more than %zu MiB of memory", run->host->limits.lua_memory >> 20);
+            rb_run_fail_internal(run, "memory", "the runbook needed more than %zu MiB of memory",
+                                 run->host->limits.lua_memory >> 20);
         while ((it = rb_list_pop(&run->fresh)))
             rb_effect_open(RB_CONTAINER(it, struct rb_effect, done_link));
     }
 }
 
-/* -- replay ------------------------------------------------------------------------------------------------------------------------------ */
+/* -- replay -------------------------------------------------------------------------------------------------------- */
 
 static void diverged(struct rb_run *run, const struct rb_recorded *ev, const char *now)
 {
@@ -83,10 +87,15 @@ static void diverged(struct rb_run *run, const struct rb_recorded *ev, const cha
         rb_buf_addf(&calls, "%s\"%s\" (%s at %s)", calls.len ? ", " : "", e->key, e->type->kind, e->where);
     }
     rb_run_fail_internal(run, "nondeterminism",
-                         "the runbook has taken another way than the journal of this run records. The journal's event %lld is %s%s%s of \"%s\"%s%s; now %s%s. What a "
-                         "runbook does may depend only on its parameters and on results of operations. Nothing was started; see `rbhost log %s`",
+                         "the runbook has taken another way than the journal of this run records. The journal's event "
+                         "%lld is %s%s%s of \"%s\"%s%s; now %s%s. What a "
+                         "runbook does may depend only on its parameters and on results of operations. Nothing was "
+                         "started; see `rbhost log %s`",
                          (long long)ev->seq, ev->kind, op[0] ? " " : "", op, ev->key, where[0] ? " at " : "", where,
-                         now ? now : calls.len ? "its tasks wait for " : "it has ended", now ? "" : rb_buf_text(&calls), run->id);
+                         now         ? now
+                         : calls.len ? "its tasks wait for "
+                                     : "it has ended",
+                         now ? "" : rb_buf_text(&calls), run->id);
     rb_buf_release(&calls);
 }
 
@@ -184,8 +193,8 @@ static void append_retry(struct rb_run *run)
     rb_buf_init(&actor, 4096);
     rb_replay_write_retry(&run->replay, &keep, &voided);
     rb_actor_json(&run->actor, &actor);
-    rb_buf_addf(&data, "{\"status\":\"running\",\"actor\":%s,\"keep\":%s,\"voided\":%s,\"rerun\":", rb_buf_text(&actor), rb_buf_text(&keep),
-                rb_buf_text(&voided));
+    rb_buf_addf(&data, "{\"status\":\"running\",\"actor\":%s,\"keep\":%s,\"voided\":%s,\"rerun\":", rb_buf_text(&actor),
+                rb_buf_text(&keep), rb_buf_text(&voided));
     rb_buf_addc(&data, '[');
     bool first = true;
     for (size_t i = 0; i < run->replay.keys.cap; i++) {
@@ -233,7 +242,8 @@ static void append_undo_start(struct rb_run *run)
     rb_actor_json(&run->actor, &data);
     if (run->undo_skip) {
         rb_buf_addf(&data, ",\"skip\":%lld,\"reason\":", (long long)run->undo_skip);
-        rb_json_quote(&data, run->retry_reason ? run->retry_reason : "", run->retry_reason ? strlen(run->retry_reason) : 0);
+        rb_json_quote(&data, run->retry_reason ? run->retry_reason : "",
+                      run->retry_reason ? strlen(run->retry_reason) : 0);
     }
     rb_buf_addc(&data, '}');
     rb_journal_row(run->journal, "undoing", "", NULL, 0, 0);
@@ -264,7 +274,8 @@ static void go_live(struct rb_run *run)
     } else if (run->resumed)
         append_resume(run);
     if (run->observer.on_replayed)
-        run->observer.on_replayed(run->observer.arg, run, (int64_t)run->replay.count, rb_clock_boot() - run->replay_started);
+        run->observer.on_replayed(run->observer.arg, run, (int64_t)run->replay.count,
+                                  rb_clock_boot() - run->replay_started);
     RB_LIST_EACH_SAFE (it, next, &run->ops) {
         struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, link);
         if (e->state == RB_EFFECT_PENDING)
@@ -273,7 +284,7 @@ static void go_live(struct rb_run *run)
     rb_run_read_signals(run);
 }
 
-/* -- live ---------------------------------------------------------------------------------------------------------------------------------- */
+/* -- live ---------------------------------------------------------------------------------------------------------- */
 
 static void apply_cancel(struct rb_run *run)
 {
@@ -291,14 +302,16 @@ static bool deliver(struct rb_run *run)
     if (it == &run->done)
         return false;
     struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, done_link);
-    if (run->stopping && !run->fatal_kind) { /* ended by us, because the run is parked: its outcome is for the resume to find out */
+    if (run->stopping && !run->fatal_kind) {
+        /* ended by us, because the run is parked: its outcome is for the resume to find out */
         rb_list_remove(&e->link);
         if (e->task)
             e->task->op = NULL;
         rb_effect_free(e);
         return true;
     }
-    if (rb_mutation("outcomes-out-of-order") && it->next != &run->done) { /* resumes in another order than it journals */
+    if (rb_mutation("outcomes-out-of-order") && it->next != &run->done) {
+        /* resumes in another order than it journals */
         struct rb_effect *second = RB_CONTAINER(it->next, struct rb_effect, done_link);
         rb_effect_deliver(e);
         rb_list_remove(&e->task->ready);

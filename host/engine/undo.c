@@ -1,4 +1,5 @@
-/* Owns the compensations that a runbook registers. Their functions are regained by replay, so they are as good a week later. */
+/* Owns the compensations that a runbook registers. Their functions are regained by replay, so they are as good a week
+ * later. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,9 @@ int rb_undo_register(lua_State *L, struct rb_run *run, const char *title, size_t
     }
     int ref = luaL_ref(L, LUA_REGISTRYINDEX);
     struct rb_undo *u = &run->undos[run->undo_count++];
-    *u = (struct rb_undo){.n = (int64_t)run->undo_count, .title = rb_strndup(title, len), .fn_ref = ref,
+    *u = (struct rb_undo){.n = (int64_t)run->undo_count,
+                          .title = rb_strndup(title, len),
+                          .fn_ref = ref,
                           .scope = rb_scope_ref(run->current->scope)};
     return (int)u->n;
 }

@@ -1,4 +1,5 @@
-/* Owns the two walks between Lua values and journal JSON. Knows no events: where large strings go is the codec's business. */
+/* Owns the two walks between Lua values and journal JSON. Knows no events: where large strings go is the codec's
+ * business. */
 #include "engine/value.h"
 
 #include <lauxlib.h>
@@ -43,7 +44,9 @@ static int refuse(struct encoder *e, const struct path *p, const char *why)
     struct rb_buf where;
     rb_buf_init(&where, 400);
     path_text(p, &where);
-    rb_err_set(e->err, RB_EINVAL, "%s %s; only plain data can be kept: nil, booleans, numbers, strings and tables of these without holes or cycles",
+    rb_err_set(e->err, RB_EINVAL,
+               "%s %s; only plain data can be kept: nil, booleans, numbers, strings and tables of these without holes "
+               "or cycles",
                rb_buf_text(&where), why);
     rb_buf_release(&where);
     return RB_EINVAL;
@@ -74,7 +77,8 @@ static void encode_number(struct encoder *e, int index)
         char text[40];
         snprintf(text, sizeof(text), "%.17g", d);
         double back = strtod(text, NULL);
-        for (int digits = 1; digits < 17 && back == d; digits++) { /* the shortest text that reads back as the same number */
+        for (int digits = 1; digits < 17 && back == d; digits++) {
+            /* the shortest text that reads back as the same number */
             char shorter[40];
             snprintf(shorter, sizeof(shorter), "%.*g", digits, d);
             if (strtod(shorter, NULL) == d) {
@@ -289,7 +293,8 @@ static int encode(struct encoder *e, int index, const struct path *p, int depth)
     if (secret) {
         size_t n = strlen(secret);
         const char *name = secret + sizeof(PLACEHOLDER) - 1;
-        bool alone = strncmp(secret, PLACEHOLDER, sizeof(PLACEHOLDER) - 1) == 0 && !strstr(name, PLACEHOLDER) && strstr(name, PLACEHOLDER_END) == secret + n - 3;
+        bool alone = strncmp(secret, PLACEHOLDER, sizeof(PLACEHOLDER) - 1) == 0 && !strstr(name, PLACEHOLDER) &&
+                     strstr(name, PLACEHOLDER_END) == secret + n - 3;
         rb_buf_adds(e->out, alone ? "{\"$secret\":" : "{\"$secret_text\":");
         rb_json_quote(e->out, alone ? name : secret, alone ? (size_t)(secret + n - 3 - name) : n);
         rb_buf_addc(e->out, '}');
@@ -300,7 +305,8 @@ static int encode(struct encoder *e, int index, const struct path *p, int depth)
     return refuse(e, p, why);
 }
 
-int rb_value_encode(lua_State *L, int index, const char *what, const struct rb_codec *codec, struct rb_buf *out, struct rb_err *err)
+int rb_value_encode(lua_State *L, int index, const char *what, const struct rb_codec *codec, struct rb_buf *out,
+                    struct rb_err *err)
 {
     struct encoder e = {L, codec, out, err};
     struct path root = {NULL, what, 0};
@@ -312,7 +318,7 @@ int rb_value_encode(lua_State *L, int index, const char *what, const struct rb_c
     return rc;
 }
 
-/* -- reading ---------------------------------------------------------------------------------------------------------------- */
+/* -- reading ------------------------------------------------------------------------------------------------------- */
 
 struct decoder {
     lua_State *L;
@@ -339,8 +345,10 @@ static int hex4(struct decoder *d, unsigned *out)
         return bad(d, "\\u needs four hex digits");
     for (int i = 0; i < 4; i++) {
         char c = *d->p++;
-        unsigned x = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10)
-                     : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A' + 10) : 16;
+        unsigned x = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+                     : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10)
+                     : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A' + 10)
+                                            : 16;
         if (x == 16)
             return bad(d, "\\u needs four hex digits");
         v = v << 4 | x;
@@ -430,7 +438,8 @@ static int number(struct decoder *d)
     if (d->end - d->p >= 2 && *d->p == '0' && d->p[1] >= '0' && d->p[1] <= '9')
         return bad(d, "a number may not begin with 0");
     const char *digits = d->p;
-    while (d->p < d->end && ((*d->p >= '0' && *d->p <= '9') || *d->p == '.' || *d->p == 'e' || *d->p == 'E' || *d->p == '+' || *d->p == '-')) {
+    while (d->p < d->end && ((*d->p >= '0' && *d->p <= '9') || *d->p == '.' || *d->p == 'e' || *d->p == 'E' ||
+                             *d->p == '+' || *d->p == '-')) {
         is_float |= *d->p < '0' && *d->p != '-' ? true : *d->p == 'e' || *d->p == 'E';
         d->p++;
     }
@@ -495,7 +504,8 @@ static int unmark(struct decoder *d)
         for (lua_Integer i = 1; lua_rawgeti(L, t + 1, i) == LUA_TTABLE; i++) {
             lua_rawgeti(L, -1, 1);
             lua_rawgeti(L, -2, 2);
-            if (lua_isnil(L, -2) || rb_value_is_null(L, -2) || (lua_type(L, -2) == LUA_TNUMBER && lua_tonumber(L, -2) != lua_tonumber(L, -2)))
+            if (lua_isnil(L, -2) || rb_value_is_null(L, -2) ||
+                (lua_type(L, -2) == LUA_TNUMBER && lua_tonumber(L, -2) != lua_tonumber(L, -2)))
                 return bad(d, "a $map has a key that can not be one");
             lua_rawset(L, t + 2);
             lua_pop(L, 1);

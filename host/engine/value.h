@@ -1,5 +1,5 @@
-/* Plain data between a Lua stack and the JSON text of the journal (docs/journal.md "Values"): exact both ways, so that a result that is
- * fed from the journal is the result that was seen live. Direct walks; no tree in between. */
+/* Plain data between a Lua stack and the JSON text of the journal (docs/journal.md "Values"): exact both ways, so that
+ * a result that is fed from the journal is the result that was seen live. Direct walks; no tree in between. */
 #ifndef RB_VALUE_H
 #define RB_VALUE_H
 
@@ -20,9 +20,10 @@ struct rb_codec {
     void *arg;
 };
 
-/* [-0, +0, -] appends the value at index. RB_EINVAL: not plain data; err names the place: "value.hosts[2] is a function". `what` is the
- * first word of that path. Never raises a Lua error. */
-int rb_value_encode(lua_State *L, int index, const char *what, const struct rb_codec *codec, struct rb_buf *out, struct rb_err *err);
+/* [-0, +0, -] appends the value at index. RB_EINVAL: not plain data; err names the place: "value.hosts[2] is a
+ * function". `what` is the first word of that path. Never raises a Lua error. */
+int rb_value_encode(lua_State *L, int index, const char *what, const struct rb_codec *codec, struct rb_buf *out,
+                    struct rb_err *err);
 
 /* [-0, +1, m] pushes the value; on failure pushes nothing. */
 int rb_value_decode(lua_State *L, const char *json, size_t n, const struct rb_codec *codec, struct rb_err *err);
