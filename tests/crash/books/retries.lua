@@ -1,0 +1,14 @@
+-- Effects that may be repeated: each crash may cost one more, and it is marked.
+local w = require "world"
+
+w.put("first", { on_doubt = "retry" })
+w.put("second", { on_doubt = "retry", idempotent = true })
+all {
+    left = function()
+        w.put("left", { on_doubt = "retry" })
+    end,
+    right = function()
+        w.put("right", { on_doubt = "retry" })
+    end,
+}
+evidence("final", "through")

@@ -1,0 +1,315 @@
+"""The runbooks of the sweep, and what a person does with each: which command comes next, what is answered from another
+process and when, what must be true at the end beyond what is true of every run."""
+
+from case import BOOKS, ENDED
+
+
+class Scenario:
+    name = ""
+    book = ""
+    params = ()
+    # How often an effect may reach the world: once (whoever settles its doubt looks at the world), once and for each
+    # repetition that is marked as such, or once for each attempt (somebody said "again" without looking).
+    allowed = "once"
+    same_world = True  # the words do not depend on who came first
+    other_codes = ()  # of commands that may find the run in another state than thought, besides what its status says
+    short = 60  # points that are tried in the short tier
+    answers = {}  # text of a gate → (command, what is answered)
+
+    def on_event(self, case, process, event):
+        """Something was shown while a process drives the run."""
+
+    def next(self, case, status):
+        """Arguments of the command that goes on, or None."""
+        if status is None:
+            return ["run", BOOKS / self.book, *self.params]
+        if status in ("running", "parked", "undoing"):
+            return ["resume", case.run]
+        if status in ("waiting", "in_doubt"):
+            return self.decide(case)
+        return self.after(case, status) if status in ENDED else ["resume", case.run]
+
+    def after(self, case, status):
+        return None
+
+    def decide(self, case):
+        for gate in case.open():
+            argv = self.decision(case, gate)
+            about = (argv[0], gate["n"])
+            if about in case.acknowledged:
+                if about in case.memory:
+                    case.problem("lost", f"{about[0]} of #{gate['n']} was acknowledged, and the run still waits for it")
+                    return None
+                case.memory[about] = True
+                return ["resume", case.run]
+            return [*argv, "--resume"]
+        return ["resume", case.run]
+
+    def decision(self, case, gate):
+        if gate["decision"] == "resolve":
+            word = next((e.word() for e in case.events() if e.seq == gate["n"]), None)
+            return ["resolve", case.run, gate["n"], "done" if word in case.world() else "retry"]
+        command, *what = self.answers[gate["text"]]
+        target = [case.run, gate["n"]] if command != "signal" else [case.run]
+        return [command, *target, *what]
+
+    def agrees(self, outcome, reference):
+        """Has it ended as it does without crashes?"""
+        return outcome == reference
+
+    def check(self, case, events):
+        """What must hold at the end."""
+
+
+class Sequential(Scenario):
+    name, book, short = "one task after the other", "sequential.lua", 100
+
+
+class Keyed(Sequential):
+    """The same command again and again: the key says that it is the same run."""
+
+    name, short = "run with a key, and again", 30
+
+    def next(self, case, status):
+        if status in ENDED:
+            return None
+        return ["run", BOOKS / self.book, "--key", "release 7"]
+
+
+class Concurrent(Scenario):
+    name, book, short = "tasks that act on a shared list", "concurrent.lua", 150
+    same_world = False
+
+
+class Hundred(Scenario):
+    name, book, short = "100 tasks and one variable", "hundred.lua", 40
+    same_world = False
+
+
+class Dozen(Hundred):
+    name, params, short = "12 tasks and one variable", ("tasks=12",), 120
+
+
+class Undo(Scenario):
+    name, book, short = "undo, a failing one left out", "undo.lua", 120
+
+    def after(self, case, status):
+        events = case.events()
+        ends = [e for e in events if e.kind == "undo.end"]
+        if status == "undone":
+            return None
+        if not ends:
+            return ["undo", case.run]
+        left = ends[-1].data["left"]
+        return ["undo", case.run, "--skip", left[0]["n"], "--reason", "the cache is gone"]
+
+    def check(self, case, events):
+        order = [w for w in case.world() if w.startswith("undo-")]
+        if order != ["undo-cache-1", "undo-web", "undo-db"]:
+            case.problem("order", f"undone: {order}")
+
+
+class UndoAgain(Undo):
+    """What made the undo fail is mended, and it goes on with the same compensation."""
+
+    name = "undo, and once more"
+
+    def after(self, case, status):
+        if status == "undone":
+            return None
+        if any(e.kind == "undo.end" for e in case.events()):
+            (case.folder / "world").open("a").write("mended\n") if "mended" not in case.world() else None
+        return ["undo", case.run]
+
+
+class People(Scenario):
+    """Each answer comes when the run has stopped and waits."""
+
+    name, book, short = "answers while nobody drives the run", "people.lua", 120
+    answers = {"Go on?": ["approve"], "How many?": ["answer", "done", "--value", "3"], "deployed": ["signal", "deployed",
+               '{"build": 42}']}
+
+    def check(self, case, events):
+        for command, n in case.acknowledged:
+            if not any(e.kind == "result" and e.data.get("n") == n and e.data.get("ok") for e in events):
+                case.problem("lost", f"{command} of #{n} was acknowledged, and has no result")
+        for kind in ("approve", "manual", "signal"):
+            n = sum(e.kind == "result" and e.data["op"] == kind for e in events)
+            if n != 1:
+                case.problem("doubled" if n else "lost", f"{kind} has {n} results")
+
+
+class PeopleLive(People):
+    """Each answer comes from another process while the run's owner waits for it."""
+
+    name = "answers while the owner waits"
+
+    def next(self, case, status):
+        argv = super().next(case, status)
+        if argv and argv[0] in ("run", "resume"):
+            return [*argv, "--wait"]
+        return argv
+
+    def decide(self, case):
+        return ["resume", case.run]
+
+    def on_event(self, case, process, event):
+        if event["kind"] != "run.state" or event["data"].get("status") != "waiting":
+            return
+        for _ in range(3):  # one that was killed is asked again
+            for gate in case.open():
+                argv = self.decision(case, gate)
+                about = (argv[0], gate["n"])
+                if about not in case.acknowledged and process.poll() is None and not case.helper(argv, about):
+                    break
+            else:
+                return
+
+
+class Sleep(Scenario):
+    name, book, short = "durable sleep", "sleep.lua", 60
+
+    def check(self, case, events):
+        for e in events:
+            if e.kind == "wait" and sum(x.kind == "wait" and x.key == e.key for x in events) != 1:
+                case.problem("doubled", f"the wait {e.key} was begun anew: it would sleep its whole time again")
+
+
+class Memo(Scenario):
+    name, book, short = "memo", "memo.lua", 80
+
+
+class Close(Scenario):
+    name, book, short = "handlers of <close> that wait", "close.lua", 120
+
+
+class Again(Scenario):
+    name, book, short = "a failed run is retried", "again.lua", 100
+
+    def after(self, case, status):
+        if status == "succeeded":
+            return None
+        (case.folder / "mended").touch()
+        return ["retry", case.run]
+
+
+class Cancel(Scenario):
+    """From another process while the owner drives it, or by itself where the owner was killed."""
+
+    name, book, short = "cancel", "cancel.lua", 120
+    cancelling = ("--reason", "enough")
+
+    def next(self, case, status):
+        argv = super().next(case, status)
+        if argv and argv[0] == "resume" and any(e.data.get("text") == "ready" for e in case.events()):
+            asked = ("cancel", 0) in case.acknowledged or any(e.kind == "cancel" for e in case.events())
+            if not asked:
+                return ["cancel", case.run, *self.cancelling]
+        if argv and argv[0] in ("run", "resume"):
+            return [*argv, "--wait"]
+        return argv
+
+    def decide(self, case):
+        return ["resume", case.run]
+
+    def on_event(self, case, process, event):
+        if event["data"].get("text") == "ready" and process.poll() is None:
+            for _ in range(3):
+                if case.helper(["cancel", case.run, "--no-resume", *self.cancelling], ("cancel", 0)):
+                    return
+
+    def check(self, case, events):
+        n = sum(e.kind == "cancel" for e in events)
+        if n != 1:
+            case.problem("doubled" if n else "lost", f"{n} events of cancel")
+
+
+class Park(Scenario):
+    name, book, short = "parked by SIGINT", "park.lua", 120
+    same_world = False
+
+    def on_event(self, case, process, event):
+        if event["data"].get("text") == "ready":
+            process.send_signal(2)
+
+
+class Checklist(Scenario):
+    name, book, short = "a checklist", "checklist.lua", 100
+    same_world = False
+
+
+class Ask(Scenario):
+    name, book, short = "doubts that a person settles", "ask.lua", 150
+
+
+class AskLive(Ask):
+    """The owner waits while the doubt is settled from another process."""
+
+    name, short = "doubts that are settled while the owner waits", 60
+
+    def next(self, case, status):
+        argv = super().next(case, status)
+        return [*argv, "--wait"] if argv else None
+
+    def decide(self, case):
+        return ["resume", case.run]
+
+    def on_event(self, case, process, event):
+        if event["kind"] != "run.state" or event["data"].get("status") != "in_doubt":
+            return
+        for _ in range(3):
+            for gate in case.open():
+                argv = self.decision(case, gate)
+                about = (argv[0], gate["n"])
+                if about not in case.acknowledged and process.poll() is None and not case.helper(argv, about):
+                    break
+            else:
+                return
+
+
+class AskFails(Ask):
+    """The person says that it failed, whatever the world says; the run fails with in_doubt and is retried."""
+
+    name, short, allowed = "doubts that are settled as failed", 60, "attempts"
+
+    def decision(self, case, gate):
+        return ["resolve", case.run, gate["n"], "fail"]
+
+    def after(self, case, status):
+        if status == "succeeded":
+            return None
+        if "in_doubt" not in str(case.outcome().get("run.end")):
+            case.problem("exit", f"it failed, and not by a doubt: {case.outcome()}")
+            return None
+        return ["retry", case.run]
+
+
+class Retries(Scenario):
+    name, book, short = "effects that may be repeated", "retries.lua", 100
+    allowed = "marked"
+
+
+class Fails(Scenario):
+    name, book, short = "a doubt is a failure", "fails.lua", 100
+
+    def agrees(self, outcome, reference):
+        if outcome["status"] == "failed":
+            return outcome["exit"] == 1 and outcome["run.end"][1] == "in_doubt"
+        return {**outcome, "world": 0} == {**reference, "world": 0}
+
+    def check(self, case, events):
+        failed = case.status() == "failed"
+        doubts = [e for e in events if e.kind == "result" and (e.data.get("error") or {}).get("kind") == "in_doubt"]
+        for e in doubts:
+            if e.data["error"]["outcome"] != "unknown":
+                case.problem("exit", f"a doubt with the outcome {e.data['error']['outcome']}")
+        if failed and not doubts:
+            case.problem("exit", "it failed without a doubt")
+
+
+ALL = [
+    cls() for cls in (
+        Sequential, Keyed, Concurrent, Dozen, Hundred, Undo, UndoAgain, People, PeopleLive, Sleep, Memo, Close, Again,
+        Cancel, Park, Checklist, Ask, AskLive, AskFails, Retries, Fails,
+    )
+]
