@@ -90,8 +90,21 @@ struct rb_buf *rb_effect_buf(lua_State *L, size_t max)
     return b;
 }
 
+static void give_back_slot(struct rb_effect *e)
+{
+    struct rb_slots *slots = &e->run->host->exec;
+    struct rb_list *it;
+    if (!e->has_slot)
+        return;
+    e->has_slot = false;
+    slots->used--;
+    while (slots->used < slots->max && (it = rb_list_pop(&slots->queue))) /* one of a run that is parking takes no slot */
+        rb_effect_open(RB_CONTAINER(it, struct rb_effect, slot_link));
+}
+
 void rb_effect_free(struct rb_effect *e)
 {
+    give_back_slot(e);
     lua_State *L = e->run->vm.L;
     if (L) {
         luaL_unref(L, LUA_REGISTRYINDEX, e->value_ref);
@@ -363,20 +376,6 @@ void rb_effect_open(struct rb_effect *e)
     launch(e);
 }
 
-static void give_back_slot(struct rb_effect *e)
-{
-    if (!e->has_slot)
-        return;
-    struct rb_slots *slots = &e->run->host->exec;
-    e->has_slot = false;
-    slots->used--;
-    struct rb_list *it = rb_list_pop(&slots->queue);
-    if (it) {
-        struct rb_effect *next = RB_CONTAINER(it, struct rb_effect, slot_link);
-        rb_effect_open(next);
-    }
-}
-
 static void complete(struct rb_effect *e)
 {
     if (e->state == RB_EFFECT_DONE)
@@ -508,6 +507,10 @@ void rb_effect_cancel(struct rb_effect *e, bool now)
         rb_effect_failed(e, "cancelled", RB_OUTCOME_NOT_STARTED, false, "cancelled before it started");
         break;
     case RB_EFFECT_DOUBT:
+        if (e->doubt_task) {
+            rb_task_cancel(e->doubt_task, "its operation was cancelled");
+            e->doubt_task = NULL;
+        }
         rb_effect_failed(e, "cancelled", RB_OUTCOME_UNKNOWN, false, "cancelled while its outcome was in doubt");
         break;
     case RB_EFFECT_RUNNING: stop_started(e, now); break;

@@ -63,6 +63,7 @@ void rb_run_lost(struct rb_run *run, int rc, const struct rb_err *err)
     run->stop_status = rb_strdup("lost");
     run->stop_error = rb_strdup(err->msg);
     (void)rc;
+    run->mode = RB_RUN_PARKING; /* nothing of it may start in a slot that becomes free below */
     RB_LIST_EACH_SAFE (it, next, &run->ops) {
         /* what runs is not ours any more, or can not be recorded: it is left to its receipt */
         struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, link);

@@ -378,10 +378,8 @@ int rb_runbook_check(const char *file, struct rb_buf *findings, int *warnings, s
 
 /* -- parameters ---------------------------------------------------------------------------------------------------- */
 
-enum which { PLAIN, SECRETS };
-
-/* Results (list, values, message): an object of the values, in the header's order. */
-static void write_values(lua_State *L, struct job *job, enum which which)
+/* Results (list, values, message): an object of the values, in the header's order; of a secret only its name. */
+static void take_values(lua_State *L, struct job *job)
 {
     if (!lua_isnil(L, 3)) {
         job->rc = rb_err_set(job->err, RB_EINVAL, "%s", lua_tostring(L, 3));
@@ -394,11 +392,10 @@ static void write_values(lua_State *L, struct job *job, enum which which)
         lua_getfield(L, 4, "name");
         lua_getfield(L, 4, "type");
         const char *name = lua_tostring(L, 5), *type = lua_tostring(L, 6);
-        bool secret = strcmp(type, "secret") == 0;
-        if (lua_getfield(L, 2, name) == LUA_TNIL || (which == SECRETS && !secret))
+        if (lua_getfield(L, 2, name) == LUA_TNIL)
             continue;
         rb_json_key(&j, name);
-        if (secret && which == PLAIN) {
+        if (strcmp(type, "secret") == 0) {
             rb_json_object(&j);
             rb_json_ktext(&j, "$secret", name);
             rb_json_end_object(&j);
@@ -412,16 +409,6 @@ static void write_values(lua_State *L, struct job *job, enum which which)
         job->rc = rb_err_set(job->err, RB_ETOOBIG, "the parameters are too large");
 }
 
-static void take_values(lua_State *L, struct job *job)
-{
-    write_values(L, job, PLAIN);
-}
-
-static void take_secrets(lua_State *L, struct job *job)
-{
-    write_values(L, job, SECRETS);
-}
-
 int rb_params_resolve(const char *header_json, const char *given_json, struct rb_buf *values_json, struct rb_err *err)
 {
     struct job job = {.module = "params",
@@ -430,18 +417,6 @@ int rb_params_resolve(const char *header_json, const char *given_json, struct rb
                       .given_json = given_json ? given_json : "{}",
                       .take = take_values,
                       .out = values_json,
-                      .err = err};
-    return start(&job);
-}
-
-int rb_params_secrets(const char *header_json, const char *given_json, struct rb_buf *secrets_json, struct rb_err *err)
-{
-    struct job job = {.module = "params",
-                      .function = "check",
-                      .header_json = header_json,
-                      .given_json = given_json ? given_json : "{}",
-                      .take = take_secrets,
-                      .out = secrets_json,
                       .err = err};
     return start(&job);
 }

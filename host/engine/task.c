@@ -92,8 +92,15 @@ struct rb_task *rb_task_spawn(lua_State *L, struct rb_run *run, struct rb_task *
                        "more than %d tasks at once; run them with each(list, { limit = n }, fn)",
                        run->host->limits.max_tasks);
     }
+    lua_State *co = lua_newthread(L); /* what may raise comes before there is a task */
+    lua_pushvalue(L, -1);
+    int ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    luaL_checkstack(co, nargs + 4, "too many arguments of a task");
+    lua_pushcfunction(co, body);
+    lua_insert(L, -(nargs + 2)); /* the thread below fn and its arguments */
+    lua_xmove(L, co, nargs + 1);
+    lua_pop(L, 1);
     struct rb_task *task = rb_alloc(sizeof(*task));
-    task->co_ref = LUA_NOREF;
     rb_list_init(&task->ready);
     rb_list_init(&task->sibling);
     rb_list_init(&task->children);
@@ -102,22 +109,16 @@ struct rb_task *rb_task_spawn(lua_State *L, struct rb_run *run, struct rb_task *
     task->parent = parent;
     task->id = ++run->next_task;
     task->scope = scope;
+    task->co = co;
+    task->co_ref = ref;
     task->context.unwind_depth = -1;
     if (parent) {
         rb_list_push(&parent->children, &task->sibling);
         task->reads_only = parent->reads_only;
         task->on_doubt = parent->on_doubt;
-        task->grace_until = parent->cancel_delivered || parent->grace_until ? parent->grace_until : 0;
+        task->grace_until = parent->grace_until;
     }
     run->tasks++;
-    task->co = lua_newthread(L); /* from here on an out-of-memory error leaves a task that its tree frees */
-    lua_pushvalue(L, -1);
-    task->co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_pushcfunction(task->co, body);
-    lua_insert(L, -(nargs + 2)); /* the thread below fn and its arguments */
-    lua_checkstack(task->co, nargs + 2);
-    lua_xmove(L, task->co, nargs + 1);
-    lua_pop(L, 1);
     task->state = RB_TASK_READY;
     rb_list_push(&run->ready, &task->ready);
     rb_run_wake(run);

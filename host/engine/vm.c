@@ -578,7 +578,8 @@ void rb_vm_where(lua_State *L, char *out, size_t n)
 {
     out[0] = '\0';
     lua_Debug ar;
-    for (int level = 0; lua_getstack(L, level, &ar); level++) {
+    enum { LOOKED_AT = 1000 }; /* each level is reached from the top anew */
+    for (int level = 0; level < LOOKED_AT && lua_getstack(L, level, &ar); level++) {
         if (!lua_getinfo(L, "Sl", &ar))
             continue;
         int kind = authorship(&ar);
@@ -589,16 +590,19 @@ void rb_vm_where(lua_State *L, char *out, size_t n)
     }
 }
 
+/* Of a stack that overflowed only the top is of interest; and lua_getstack walks from the top each time. */
 void rb_vm_traceback(lua_State *L, struct rb_buf *out)
 {
     lua_Debug ar;
-    enum { SHOWN = 30 };
+    enum { SHOWN = 30, LOOKED_AT = 1000 };
     int shown = 0;
-    for (int level = 0; lua_getstack(L, level, &ar); level++) {
+    for (int level = 0; level < LOOKED_AT && lua_getstack(L, level, &ar); level++) {
         if (!lua_getinfo(L, "Sln", &ar) || authorship(&ar) == 0)
             continue;
-        if (++shown > SHOWN)
-            continue;
+        if (++shown > SHOWN) {
+            rb_buf_adds(out, "  …\n");
+            return;
+        }
         rb_buf_addf(out, "  %s:%d: in ", file_of(&ar), ar.currentline);
         if (strcmp(ar.what, "main") == 0)
             rb_buf_adds(out, "main chunk\n");
@@ -607,6 +611,4 @@ void rb_vm_traceback(lua_State *L, struct rb_buf *out)
         else
             rb_buf_addf(out, "function <%s:%d>\n", file_of(&ar), ar.linedefined);
     }
-    if (shown > SHOWN)
-        rb_buf_addf(out, "  … %d more\n", shown - SHOWN);
 }
