@@ -33,12 +33,9 @@ int rb_header_read(const char *file, const char *text, size_t n, struct rb_buf *
 /* Checks given values against a header (the JSON of rb_header_read) and fills in defaults. given_json is an object of
  * raw values: from the command line all are strings, from a file or the API they are typed; both are taken. values_json
  * is an object with every parameter that has a value, in the format of docs/journal.md "Values"; a secret is
- * {"$secret":"<name of the parameter>"}, so that values_json may be stored and shown: its text is fetched from
- * given_json by rb_params_secrets. RB_EINVAL: every bad parameter, one a line. No message contains the text of a
- * secret. */
+ * {"$secret":"<name of the parameter>"}, so that values_json may be stored and shown. RB_EINVAL: every bad parameter,
+ * one a line. No message contains the text of a secret. */
 int rb_params_resolve(const char *header_json, const char *given_json, struct rb_buf *values_json, struct rb_err *err);
-/* The texts of the secret parameters that were given: an object {name: text}. Never to be stored or shown. */
-int rb_params_secrets(const char *header_json, const char *given_json, struct rb_buf *secrets_json, struct rb_err *err);
 /* JSON Schema (draft 2020-12) of the parameters, for the API and the web page. */
 int rb_params_schema(const char *header_json, struct rb_buf *schema_json, struct rb_err *err);
 
