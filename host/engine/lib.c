@@ -85,11 +85,12 @@ static int l_flag(lua_State *L) /* name, +1 | -1 → the new count */
     return 1;
 }
 
-static int l_set_flag(lua_State *L) /* "reads_only", value → the old value */
+static int l_set_reads_only(lua_State *L) /* value → the old value */
 {
     struct rb_task *task = rb_task_current(L);
+    int value = (int)luaL_checkinteger(L, 1);
     lua_pushinteger(L, task->reads_only);
-    task->reads_only = (int)luaL_checkinteger(L, 2);
+    task->reads_only = value;
     return 1;
 }
 
@@ -569,7 +570,7 @@ static const struct rb_binding own[] = {
     {"scope_push", l_scope_push},
     {"scope_pop", l_scope_pop},
     {"flag", l_flag},
-    {"set_reads_only", l_set_flag},
+    {"set_reads_only", l_set_reads_only},
     {"event", l_event},
     {"pin", l_pin},
     {"plain", l_plain},
