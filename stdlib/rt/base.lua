@@ -1,9 +1,12 @@
 -- What the verbs share: scopes that are always left, options that are checked, times.
-local phrase = require "rt.phrase"
 local scalars = require "rt.scalars"
-local words = require "rt.words"
 
 local M = {}
+
+-- Needed for messages and for calls with options only: loaded when they are.
+local function show(v)
+    return require("rt.phrase").show(v)
+end
 
 M.info = host.info()
 
@@ -40,7 +43,7 @@ end
 function M.seconds(v, what)
     local s = scalars.seconds(v)
     if not s then
-        M.usage("%s: expected a duration such as \"90s\" or \"1h30m\", got %s", what, phrase.show(v))
+        M.usage("%s: expected a duration such as \"90s\" or \"1h30m\", got %s", what, show(v))
     end
     return s
 end
@@ -61,12 +64,13 @@ function M.options(verb, opts)
         return {}
     end
     if type(opts) ~= "table" then
-        M.usage("%s: its options are a table, got %s", verb, phrase.show(opts))
+        M.usage("%s: its options are a table, got %s", verb, show(opts))
     end
+    local words = require "rt.words"
     local known = words.options[verb].keys
     for k in pairs(opts) do
         if type(k) == "string" and not known[k] then
-            M.usage("%s: unknown option %s%s", verb, phrase.show(k), words.hint(k, known, true))
+            M.usage("%s: unknown option %s%s", verb, show(k), words.hint(k, known, true))
         end
     end
     return opts
@@ -74,7 +78,7 @@ end
 
 function M.expect(verb, what, v, kind)
     if type(v) ~= kind then
-        M.usage("%s: %s must be a %s, got %s", verb, what, kind, phrase.show(v))
+        M.usage("%s: %s must be a %s, got %s", verb, what, kind, show(v))
     end
     return v
 end
@@ -88,7 +92,7 @@ function M.branch_keys(verb, t)
     local keys = {}
     for k, fn in pairs(t) do
         if type(k) ~= "string" and math.type(k) ~= "integer" then
-            M.usage("%s: a branch is named by a string or a number, got %s", verb, phrase.show(k))
+            M.usage("%s: a branch is named by a string or a number, got %s", verb, show(k))
         end
         M.expect(verb, "branch " .. tostring(k), fn, "function")
         keys[#keys + 1] = k

@@ -1,6 +1,6 @@
 -- exec, sleep and the small records: how their options become the engine's.
 local base = require "rt.base"
-local tasks = require "rt.tasks"
+local retry = require "rt.retry"
 
 local M = {}
 
@@ -32,6 +32,10 @@ local function own_env(env)
     return out
 end
 
+local function milliseconds(limit)
+    return limit and math.max(1, math.floor(base.seconds(limit, "exec: timeout") * 1000)) or nil
+end
+
 local function run(argv, opts)
     local own = own_env(opts.env or {})
     return host.exec {
@@ -45,7 +49,7 @@ local function run(argv, opts)
         idempotent = opts.idempotent,
         on_doubt = opts.on_doubt,
         title = opts.title,
-        timeout_ms = opts.timeout and math.max(1, math.floor(base.seconds(opts.timeout, "exec: timeout") * 1000)) or nil,
+        timeout_ms = milliseconds(opts.timeout),
         max_output = opts.max_output,
     }
 end
@@ -64,12 +68,13 @@ local function check_allowed(argv)
             return
         end
     end
-    base.raise("policy", string.format("exec: `%s` is not in the runbook's reach (allow = { exec = { … } } in the header)", command))
+    local text = "exec: `%s` is not in the runbook's reach (allow = { exec = { … } } in the header)"
+    base.raise("policy", text:format(command))
 end
 
 local function exec(argv, opts)
     if type(argv) ~= "table" then
-        base.usage("exec: the command must be a list: exec({ \"git\", \"status\" }); exec.sh takes a text for the shell")
+        base.usage('exec: the command must be a list: exec({ "git", "status" }); exec.sh takes a text for the shell')
     end
     opts = base.options("exec", opts)
     if opts.max_output and (math.type(opts.max_output) ~= "integer" or opts.max_output < 0) then
@@ -79,7 +84,7 @@ local function exec(argv, opts)
     if not opts.retry then
         return run(argv, opts)
     end
-    return tasks.retry(opts.retry, function()
+    return retry.retry(opts.retry, function()
         return run(argv, opts)
     end)
 end
@@ -118,7 +123,8 @@ function M.sleep_until(time, opts)
     opts = base.options("sleep_until", opts)
     local at = type(time) == "number" and time or type(time) == "string" and host.parse_time(time)
     if not at then
-        base.usage("sleep_until: expected seconds since 1970 or a time such as \"2026-11-22T03:00:00Z\", got %s", tostring(time))
+        local text = 'sleep_until: expected seconds since 1970 or a time such as "2026-11-22T03:00:00Z", got %s'
+        base.usage(text, tostring(time))
     end
     host.sleep { ["until"] = math.floor(at * 1e6), text = "until " .. tostring(time), title = opts.title }
 end
@@ -151,7 +157,8 @@ function M.env(name)
         allowed = allowed or n == name
     end
     if not allowed then
-        base.raise("policy", string.format("env: %s is not let through; name it in the header (env = { \"%s\" }) or in the configuration", name, name))
+        local text = 'env: %s is not let through; name it in the header (env = { "%s" }) or in the configuration'
+        base.raise("policy", text:format(name, name))
     end
     return host.pin("env", function()
         return value

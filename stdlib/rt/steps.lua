@@ -1,6 +1,7 @@
--- Steps, checks and checklists: titled groups of operations with a verdict, and what is kept with them.
+-- Steps: titled groups of operations with a verdict, and what is kept with them. Checks are built on them in
+-- rt/checks.lua.
 local base = require "rt.base"
-local tasks = require "rt.tasks"
+local retry = require "rt.retry"
 
 local M = {}
 
@@ -18,7 +19,7 @@ local function close(verdict, e, quiet)
 end
 
 --- The common course of steps and checks: start, body, verdict. Returns ok, error or values.
-local function group(kind, title, stage, fn, ...)
+function M.group(kind, title, stage, fn, ...)
     if M.before_step then
         M.before_step(kind, title)
     end
@@ -35,9 +36,6 @@ local function group(kind, title, stage, fn, ...)
             end
         end
     end
-    if r[1] and kind == "check" and r[2] == false then
-        r = { false, host.error("check", nil, "the check did not hold: " .. title), n = 2 }
-    end
     if r[1] then
         close("pass")
     elseif r[2].kind == "skip" then
@@ -49,33 +47,33 @@ local function group(kind, title, stage, fn, ...)
     return r
 end
 
---- What group() has brought back, raised or returned.
-local function open_up(r)
+--- What M.group() has brought back, raised or returned.
+function M.open_up(r)
     if not r[1] then
         error(r[2], 0)
     end
     return table.unpack(r, 2, r.n)
 end
 
-local function titled(kind, title, stage, fn, ...)
+function M.titled(kind, title, stage, fn, ...)
     host.scope_push(title)
-    local r = group(kind, title, stage, fn, ...)
+    local r = M.group(kind, title, stage, fn, ...)
     host.scope_pop()
-    return open_up(r)
+    return M.open_up(r)
 end
 
 --- Wraps fn with the options that steps and checks share.
-local function wrapped(opts, fn)
+function M.wrapped(opts, fn)
     if opts.timeout then
         local inner = fn
         fn = function()
-            return tasks.timeout(opts.timeout, inner)
+            return retry.timeout(opts.timeout, inner)
         end
     end
     if opts.retry then
         local inner = fn
         fn = function()
-            return tasks.retry(opts.retry, inner)
+            return retry.retry(opts.retry, inner)
         end
     end
     return fn
@@ -93,8 +91,8 @@ function M.step(title, opts, fn)
     base.expect("step", "the title", title, "string")
     base.expect("step", "the function", fn, "function")
     opts = base.options("step", opts)
-    local body = wrapped(opts, fn)
-    return titled("step", title, nil, function()
+    local body = M.wrapped(opts, fn)
+    return M.titled("step", title, nil, function()
         if opts.undo then
             M.undo(title, opts.undo)
         end
@@ -104,102 +102,8 @@ function M.step(title, opts, fn)
         local before = host.set_on_doubt(opts.on_doubt)
         local r = table.pack(host.try(body))
         host.set_on_doubt(before)
-        return open_up(r)
+        return M.open_up(r)
     end)
-end
-
---- A check in the scope that is open.
-local function run_check(stage, text, fn, opts)
-    local before = host.set_reads_only(opts.acts and 0 or 1)
-    local r = group("check", text, stage, wrapped(opts, fn))
-    host.set_reads_only(before)
-    return r
-end
-
---- One check, at once: an error or `false` is a failure. Only reads, unless acts = true.
----@param stage string
----@param text string
----@param fn fun(): any
----@param opts { acts: boolean?, timeout: string?, retry: table? }?
----@return any
-function M.check(stage, text, fn, opts)
-    base.expect("check", "the stage", stage, "string")
-    base.expect("check", "the text", text, "string")
-    base.expect("check", "the function", fn, "function")
-    opts = base.options("check", opts)
-    host.scope_push(text)
-    local r = run_check(stage, text, fn, opts)
-    host.scope_pop()
-    return open_up(r)
-end
-
-local function check_row(row, i)
-    base.expect("checklist", "row " .. i, row, "table")
-    for place, what in ipairs { "stage", "text" } do
-        if type(row[place]) ~= "string" then
-            base.usage("checklist: row %d has no %s: { \"stage\", \"what is checked\", function() … end }", i, what)
-        end
-    end
-    if type(row[3]) ~= "function" then
-        base.usage("checklist: row %d (%s) has no function", i, row[2])
-    end
-end
-
---- Rows that stand together run together; a row that acts runs alone.
-local function run_rows(rows, failed)
-    local i = 1
-    while i <= #rows do
-        local last = i
-        while not rows.serial and not rows[i].acts and last < #rows and not rows[last + 1].acts do
-            last = last + 1
-        end
-        local where = {}
-        for k = i, last do
-            local row = rows[k]
-            where[host.spawn(row[2], function()
-                return open_up(run_check(row[1], row[2], row[3], row))
-            end)] = k
-        end
-        for id, ok, e in host.wait_child do
-            if not ok then
-                if base.is_final(e) then
-                    error(e, 0)
-                end
-                failed[#failed + 1] = { row = where[id], error = e }
-            end
-        end
-        i = last + 1
-    end
-end
-
---- checklist(title) { {stage, text, fn}, … }: runs its rows as checks and fails once, at the end, naming every failed check.
----@param title string
----@return fun(rows: table)
-function M.checklist(title)
-    base.expect("checklist", "the title", title, "string")
-    return function(rows)
-        base.expect("checklist", "the rows", rows, "table")
-        for i, row in ipairs(rows) do
-            check_row(row, i)
-        end
-        titled("checklist", title, nil, function()
-            local failed = {}
-            run_rows(rows, failed)
-            if #failed == 0 then
-                return
-            end
-            table.sort(failed, function(a, b)
-                return a.row < b.row
-            end)
-            local names, errors = {}, {}
-            for i, f in ipairs(failed) do
-                names[i] = string.format("%s: %s (%s)", rows[f.row][1], rows[f.row][2], f.error.message or f.error.kind)
-                errors[i] = f.error
-            end
-            local text = string.format("%d of %d checks failed: %s", #failed, #rows, table.concat(names, "; "))
-            error(host.error("checklist", nil, text, { errors = errors }), 0)
-        end)
-    end
 end
 
 --- A named value or text that is kept in the journal and shown in the report.

@@ -1,21 +1,20 @@
 -- The verbs that a runbook sees, collected from the modules that make them.
 local base = require "rt.base"
 local tasks = require "rt.tasks"
+local retry = require "rt.retry"
 local steps = require "rt.steps"
+local checks = require "rt.checks"
 local gates = require "rt.gates"
 local effects = require "rt.effects"
 
 local verbs = {}
-for _, module in ipairs { tasks, effects } do
+for _, module in ipairs { tasks, retry, checks, gates, effects } do
     for name, fn in pairs(module) do
         verbs[name] = fn
     end
 end
-for _, name in ipairs { "step", "check", "checklist", "evidence", "note", "fail", "skip", "undo", "settled", "memo" } do
+for _, name in ipairs { "step", "evidence", "note", "fail", "skip", "undo", "settled", "memo" } do
     verbs[name] = steps[name]
-end
-for name, fn in pairs(gates) do
-    verbs[name] = fn
 end
 
 local called = false

@@ -1,0 +1,109 @@
+-- Checks and checklists: verifications with a verdict. They only look, unless they say that they act.
+local base = require "rt.base"
+local steps = require "rt.steps"
+
+local M = {}
+
+--- A check in the scope that is open.
+local function run_check(stage, text, fn, opts)
+    local before = host.set_reads_only(opts.acts and 0 or 1)
+    local function proved(...)
+        local v = fn(...)
+        if v == false then -- an error in here, so that `retry` looks again
+            error(host.error("check", nil, "the check did not hold: " .. text), 0)
+        end
+        return v
+    end
+    local r = steps.group("check", text, stage, steps.wrapped(opts, proved))
+    host.set_reads_only(before)
+    return r
+end
+
+--- One check, at once: an error or `false` is a failure. Only reads, unless acts = true.
+---@param stage string
+---@param text string
+---@param fn fun(): any
+---@param opts { acts: boolean?, timeout: string?, retry: table? }?
+---@return any
+function M.check(stage, text, fn, opts)
+    base.expect("check", "the stage", stage, "string")
+    base.expect("check", "the text", text, "string")
+    base.expect("check", "the function", fn, "function")
+    opts = base.options("check", opts)
+    host.scope_push(text)
+    local r = run_check(stage, text, fn, opts)
+    host.scope_pop()
+    return steps.open_up(r)
+end
+
+local function check_row(row, i)
+    base.expect("checklist", "row " .. i, row, "table")
+    for place, what in ipairs { "stage", "text" } do
+        if type(row[place]) ~= "string" then
+            base.usage("checklist: row %d has no %s: { \"stage\", \"what is checked\", function() … end }", i, what)
+        end
+    end
+    if type(row[3]) ~= "function" then
+        base.usage("checklist: row %d (%s) has no function", i, row[2])
+    end
+end
+
+--- Rows that stand together run together; a row that acts runs alone.
+local function run_rows(rows, failed)
+    local i = 1
+    while i <= #rows do
+        local last = i
+        while not rows.serial and not rows[i].acts and last < #rows and not rows[last + 1].acts do
+            last = last + 1
+        end
+        local where = {}
+        for k = i, last do
+            local row = rows[k]
+            where[host.spawn(row[2], function()
+                return steps.open_up(run_check(row[1], row[2], row[3], row))
+            end)] = k
+        end
+        for id, ok, e in host.wait_child do
+            if not ok then
+                if base.is_final(e) then
+                    error(e, 0)
+                end
+                failed[#failed + 1] = { row = where[id], error = e }
+            end
+        end
+        i = last + 1
+    end
+end
+
+--- checklist(title) { {stage, text, fn}, … }: runs its rows as checks and fails once, at the end, naming every failed
+--- check.
+---@param title string
+---@return fun(rows: table)
+function M.checklist(title)
+    base.expect("checklist", "the title", title, "string")
+    return function(rows)
+        base.expect("checklist", "the rows", rows, "table")
+        for i, row in ipairs(rows) do
+            check_row(row, i)
+        end
+        steps.titled("checklist", title, nil, function()
+            local failed = {}
+            run_rows(rows, failed)
+            if #failed == 0 then
+                return
+            end
+            table.sort(failed, function(a, b)
+                return a.row < b.row
+            end)
+            local names, errors = {}, {}
+            for i, f in ipairs(failed) do
+                names[i] = string.format("%s: %s (%s)", rows[f.row][1], rows[f.row][2], f.error.message or f.error.kind)
+                errors[i] = f.error
+            end
+            local text = string.format("%d of %d checks failed: %s", #failed, #rows, table.concat(names, "; "))
+            error(host.error("checklist", nil, text, { errors = errors }), 0)
+        end)
+    end
+end
+
+return M
