@@ -63,6 +63,7 @@ struct rb_run {
     enum rb_phase phase;
     struct rb_actor actor;
     char *runbook, *title, *file;
+    int main_ref; /* registry: the compiled runbook, until its task begins */
     char *header_json, *params_json;
     int64_t created, epoch;
     bool dry, confirm_steps;

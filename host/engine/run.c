@@ -133,6 +133,7 @@ static struct rb_run *make(struct rb_host *h, const struct rb_run_options *opt)
     rb_run_park_init(run);
     rb_run_state_init(run);
     rb_timer_init(&run->deadline_timer, h->loop, on_deadline);
+    run->main_ref = LUA_NOREF;
     run->codec = (struct rb_codec){blob_out, blob_in, run};
     return run;
 }
@@ -209,19 +210,26 @@ static int l_spawn_root(lua_State *L)
 {
     struct spawning *s = lua_touserdata(L, 1);
     struct rb_run *run = s->run;
-    int rc;
-    if (s->rt_module) {
-        rc = rb_vm_rt(L, s->rt_module, s->err);
-    } else {
-        struct rb_source *src = rb_strmap_get(&run->sources, "@main", 5);
-        const char *chunkname = lua_pushfstring(L, "@%s", run->file);
-        rc = src ? rb_vm_load(L, src->text, src->len, chunkname, s->err)
-                 : rb_err_set(s->err, RB_ECORRUPT, "run %s: its runbook is missing in the journal", run->id);
-    }
-    if (rc)
+    if (s->rt_module && rb_vm_rt(L, s->rt_module, s->err))
         return luaL_error(L, "%s", s->err->msg);
+    if (!s->rt_module) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, run->main_ref);
+        luaL_unref(L, LUA_REGISTRYINDEX, run->main_ref);
+        run->main_ref = LUA_NOREF;
+    }
     run->root = rb_task_spawn(L, run, NULL, rb_scope_root(), 0);
     return 0;
+}
+
+static int compile(struct rb_run *run, const char *text, size_t len, struct rb_err *err)
+{
+    lua_State *L = run->vm.L;
+    char chunkname[256];
+    snprintf(chunkname, sizeof(chunkname), "@%s", run->file);
+    int rc = rb_vm_load(L, text, len, chunkname, err);
+    if (!rc)
+        run->main_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    return rc;
 }
 
 int rb_run_spawn_root(struct rb_run *run, const char *rt_module, struct rb_err *err)
@@ -253,8 +261,6 @@ static int begin(struct rb_run *run, struct rb_err *err)
         rc = rb_store_watch(h->store, on_signalled, h, err);
         h->watching = !rc;
     }
-    if (!rc)
-        rc = open_vm(run, err);
     if (!rc)
         rc = rb_run_spawn_root(run, NULL, err);
     if (rc)
@@ -320,28 +326,20 @@ static char *header_text(const char *header, const char *key)
     return rb_json_member_text(header, strlen(header), key, text, sizeof(text)) ? rb_strdup(text) : NULL;
 }
 
-static int prepare(struct rb_run *run, const char *file, const struct rb_run_options *opt, struct rb_buf *text,
-                   struct rb_err *err)
+static int prepare(struct rb_run *run, const char *file, const struct rb_run_options *opt, const struct rb_runbook *book, struct rb_err *err)
 {
-    struct rb_buf header, params;
-    rb_buf_init(&header, JSON_MAX);
+    struct rb_buf params;
     rb_buf_init(&params, JSON_MAX);
-    int rc = rb_runbook_read(file, text, err);
-    if (!rc)
-        rc = rb_header_read(file, rb_buf_text(text), text->len, &header, err);
-    if (!rc)
-        rc = rb_params_resolve(rb_buf_text(&header), opt->params_json ? opt->params_json : "{}", &params, err);
+    int rc = rb_params_resolve(rb_buf_text(&book->header), opt->params_json ? opt->params_json : "{}", &params, err);
     if (!rc) {
         run->file = rb_strdup(file);
         run->secret_from = rb_strdup(opt->secret_from);
-        run->header_json = rb_buf_detach(&header);
+        run->header_json = rb_strdup(rb_buf_text(&book->header));
         run->params_json = rb_buf_detach(&params);
         run->runbook = header_text(run->header_json, "name");
         run->title = header_text(run->header_json, "title");
-    }
-    if (!rc)
         rc = rb_secret_load(run, opt->params_json, NULL, err);
-    rb_buf_release(&header);
+    }
     rb_buf_release(&params);
     return rc;
 }
@@ -376,18 +374,23 @@ static int create(struct rb_run *run, const struct rb_run_options *opt, const st
     return rc;
 }
 
-int rb_run_start(struct rb_host *h, const char *file, const struct rb_run_options *opt, struct rb_run **out,
-                 char id[RB_RUN_ID_MAX], struct rb_err *err)
+int rb_run_start(struct rb_host *h, const char *file, const struct rb_run_options *opt, struct rb_run **out, char id[RB_RUN_ID_MAX], struct rb_err *err)
 {
     struct rb_run *run = make(h, opt);
-    struct rb_buf text;
-    rb_buf_init(&text, RB_RUNBOOK_MAX);
-    int rc = prepare(run, file, opt, &text, err);
+    struct rb_runbook own = {0};
+    const struct rb_runbook *book = opt->runbook ? opt->runbook : &own;
+    int rc = opt->runbook ? RB_OK : rb_runbook_peek(file, &own, err);
     if (!rc)
-        rc = create(run, opt, &text, id, err);
+        rc = prepare(run, file, opt, book, err);
+    if (!rc)
+        rc = open_vm(run, err);
+    if (!rc)
+        rc = compile(run, rb_buf_text(&book->text), book->text.len, err); /* one that does not load leaves no run behind */
+    if (!rc)
+        rc = create(run, opt, &book->text, id, err);
     if (!rc)
         rc = begin(run, err);
-    rb_buf_release(&text);
+    rb_runbook_release(&own);
     if (rc) {
         rb_run_free(run);
         return rc;
@@ -463,7 +466,12 @@ static int go_on(struct rb_run *run, const char *id, const char *given_json, str
     rb_replay_release(&run->replay);
     run->replay_started = rb_clock_boot();
     rc = rb_replay_load(&run->replay, run->host->store, run->id, err);
-    return rc ? rc : read_start(run, given_json, err);
+    if (!rc)
+        rc = read_start(run, given_json, err);
+    if (!rc)
+        rc = open_vm(run, err);
+    const struct rb_source *src = rc ? NULL : rb_strmap_get(&run->sources, "@main", 5);
+    return rc ? rc : compile(run, src->text, src->len, err);
 }
 
 /* Gives a run back that was claimed and can not go on. */

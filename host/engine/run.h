@@ -2,6 +2,7 @@
 #ifndef RB_RUN_H
 #define RB_RUN_H
 
+#include "base/buf.h"
 #include "store/journal.h"
 
 struct rb_host;
@@ -54,7 +55,15 @@ struct rb_actor {
 void rb_actor_self(struct rb_actor *a);
 void rb_actor_json(const struct rb_actor *a, struct rb_buf *out);
 
+/* A runbook that was read once, for its header, and is run as it was read. */
+struct rb_runbook {
+    struct rb_buf text, header; /* header: JSON as rb_runbook_describe() gives it */
+};
+int rb_runbook_peek(const char *file, struct rb_runbook *book, struct rb_err *err); /* rb_runbook_release() also after a failure */
+void rb_runbook_release(struct rb_runbook *book);
+
 struct rb_run_options {
+    const struct rb_runbook *runbook; /* borrowed for the call; NULL: rb_run_start() reads the file */
     /* one JSON object: values as given; strings from the command line are converted by the header */
     const char *params_json;
     /* {name: "file:/path"} of secrets that were read from files, so that a resume can read them again; or NULL */

@@ -3,6 +3,7 @@
  * params, lint, config); here are the scratch state that it runs in and the ways in and out. Knows no run, no task and
  * no journal. */
 #include "engine/runbook.h"
+#include "base/jsonscan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -349,6 +350,47 @@ int rb_runbook_describe(const char *file, struct rb_buf *json, struct rb_err *er
     return with_file(file, &job);
 }
 
+/* A file without the word has no header: no Lua state is needed to say so. Its syntax is checked when it is loaded. */
+static bool may_have_header(const struct rb_buf *text)
+{
+    return memmem(rb_buf_text(text), text->len, "runbook", 7) != NULL;
+}
+
+static void plain_header(const char *file, struct rb_buf *json)
+{
+    const char *slash = strrchr(file, '/'), *name = slash ? slash + 1 : file;
+    size_t n = strlen(name);
+    struct rb_json j;
+    if (n > 4 && strcmp(name + n - 4, ".lua") == 0)
+        n -= 4;
+    rb_json_init(&j, json);
+    rb_json_object(&j);
+    rb_json_key(&j, "name");
+    rb_json_string(&j, name, n);
+    rb_json_key(&j, "params");
+    rb_json_raw(&j, "[]", 2);
+    rb_json_end_object(&j);
+}
+
+int rb_runbook_peek(const char *file, struct rb_runbook *book, struct rb_err *err)
+{
+    rb_buf_init(&book->text, RB_RUNBOOK_MAX);
+    rb_buf_init(&book->header, (size_t)64 << 20);
+    int rc = rb_runbook_read(file, &book->text, err);
+    if (rc)
+        return rc;
+    if (may_have_header(&book->text))
+        return rb_header_read(file, rb_buf_text(&book->text), book->text.len, &book->header, err);
+    plain_header(file, &book->header);
+    return RB_OK;
+}
+
+void rb_runbook_release(struct rb_runbook *book)
+{
+    rb_buf_release(&book->text);
+    rb_buf_release(&book->header);
+}
+
 int rb_config_load(const char *file, struct rb_buf *json, struct rb_err *err)
 {
     struct job job = {.module = "config", .function = "read", .take = take_value, .out = json, .err = err};
@@ -411,6 +453,11 @@ static void take_values(lua_State *L, struct job *job)
 
 int rb_params_resolve(const char *header_json, const char *given_json, struct rb_buf *values_json, struct rb_err *err)
 {
+    struct rb_slice params = rb_json_member(header_json, strlen(header_json), "params");
+    if ((!given_json || strcmp(given_json, "{}") == 0) && params.n == 2 && memcmp(params.p, "[]", 2) == 0) {
+        rb_buf_adds(values_json, "{}");
+        return RB_OK;
+    }
     struct job job = {.module = "params",
                       .function = "check",
                       .header_json = header_json,

@@ -72,32 +72,33 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
 {
     struct values *v = values;
     char path[4096];
-    struct rb_buf text, params, secret_from;
+    struct rb_buf params, secret_from;
+    struct rb_runbook book = {0};
     struct rb_err err;
     struct rb_drive_options o = {.how = RB_DRIVE_START, .file = path, .key = v->key, .dry = v->dry > 0};
     int code = rb_cmd_runbook_file(cli, argv[0], path, sizeof(path));
     if (code)
         return code;
-    rb_buf_init(&text, 16 << 20);
     rb_buf_init(&params, 64 << 20);
     rb_buf_init(&secret_from, 1 << 20);
     json_t *header = NULL;
-    if (rb_runbook_describe(path, &text, &err) < 0)
+    if (rb_runbook_peek(path, &book, &err) < 0)
         code = rb_cli_fail(cli, RB_EXIT_USAGE, "%s", err.msg);
     else {
-        header = json_loadb(rb_buf_text(&text), text.len, JSON_ALLOW_NUL, NULL);
+        header = json_loadb(rb_buf_text(&book.header), book.header.len, JSON_ALLOW_NUL, NULL);
         code = rb_params_read(cli, header, v->params, argv + 1, argc - 1, &params, &secret_from);
     }
     if (!code)
         code = confirm(cli, header, v->go.confirm);
     if (!code) {
         rb_drive_take(&o, &v->go);
+        o.runbook = &book;
         o.params_json = rb_buf_text(&params);
         o.secret_from = secret_from.len ? rb_buf_text(&secret_from) : NULL;
         code = rb_drive(cli, &o);
     }
     json_decref(header);
-    rb_buf_release(&text);
+    rb_runbook_release(&book);
     rb_buf_release(&params);
     rb_buf_release(&secret_from);
     return code;

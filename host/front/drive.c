@@ -433,6 +433,7 @@ static int begin(struct drive *d, enum rb_drive_how how, int64_t skip, const cha
     bool asks = rb_cli_may_ask(d->cli) && d->ready_fd < 0;
     struct rb_run_options ro = {
         .params_json = o->params_json ? o->params_json : "{}",
+        .runbook = o->runbook,
         .secret_from = o->secret_from,
         .actor = &d->actor,
         .reason = reason,

@@ -10,6 +10,7 @@ enum rb_drive_how { RB_DRIVE_START, RB_DRIVE_RESUME, RB_DRIVE_RETRY, RB_DRIVE_UN
 struct rb_drive_options {
     enum rb_drive_how how;
     const char *file;        /* START: the runbook */
+    const struct rb_runbook *runbook; /* START: as it was read; NULL */
     const char *id;          /* else: the whole id of the run */
     const char *params_json; /* START: all; else secrets that are given again; NULL: {} */
     const char *secret_from; /* START: where secrets were read from, for a resume; NULL */
