@@ -153,7 +153,7 @@ end
 --- What was registered so far is settled: it will not be undone.
 function M.settled()
     host.settled()
-    host.event("undo.clear", {})
+    host.event("undo.clear", global "json".object()) -- an event is an object: {} and not []
 end
 
 --- Calls fn once; a replay takes its result from the journal without calling it.
