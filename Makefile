@@ -152,11 +152,15 @@ unit: unit-programs
 lint:
 	$(Q)$(RUN) lint/
 
-# The unit, Lua and end-to-end tests with another build: sanitizers; a full collection at each allocation that grows the
-# state; every allocation failing in turn.
-asan ubsan gcstress oom:
+# The unit, Lua and end-to-end tests with another build: sanitizers, and a collector that never rests.
+asan ubsan gcstress:
 	$(call variant,$@) $(B)/$@/rbhost unit-programs fault
 	$(Q)$(RUN) --variant $@ --slow 6 $(or $(T),unit/ lua/ e2e/)
+
+# Every allocation of Lua fails in turn.
+oom:
+	$(call variant,$@) $(B)/$@/rbhost
+	$(Q)$(RUN) --variant $@ $(or $(T),oom)
 
 demo: all
 	$(Q)RBHOST=$(abspath $(O)/rbhost) examples/demo/run
