@@ -93,6 +93,7 @@ struct rb_run {
     bool parked_event;   /* run.park is in the journal */
     char *cancel_event;  /* JSON of a cancel that the next turn applies; NULL */
     bool cancelled, timed_out;
+    char *cancel_text;             /* who cancelled it and why, for people */
     bool retrying; /* a tolerant replay: its run.retry event is still to be written */
     int64_t retry_op, retry_skip;
     char *retry_reason;

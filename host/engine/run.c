@@ -165,7 +165,7 @@ void rb_run_free(struct rb_run *run)
     rb_strmap_release(&run->sources, rb_source_free);
     char *const owned[] = {run->runbook,     run->title,        run->file,        run->header_json, run->params_json,
                            run->stop_status, run->stop_error,   run->fatal_kind,  run->fatal_text,  run->park_why,
-                           run->secret_from, run->cancel_event, run->retry_reason};
+                           run->secret_from, run->cancel_event, run->cancel_text, run->retry_reason};
     for (size_t i = 0; i < RB_COUNT(owned); i++)
         free(owned[i]);
     free(run);
@@ -227,8 +227,14 @@ static int compile(struct rb_run *run, const char *text, size_t len, struct rb_e
     char chunkname[256];
     snprintf(chunkname, sizeof(chunkname), "@%s", run->file);
     int rc = rb_vm_load(L, text, len, chunkname, err);
-    if (!rc)
+    if (!rc) {
         run->main_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+        return rc;
+    }
+    struct rb_buf unused; /* the reader of headers shows the line, too */
+    rb_buf_init(&unused, JSON_MAX);
+    rb_header_read(run->file, text, len, &unused, err);
+    rb_buf_release(&unused);
     return rc;
 }
 
@@ -270,8 +276,10 @@ static int begin(struct rb_run *run, struct rb_err *err)
     struct rb_slice timeout = rb_json_member(run->header_json, strlen(run->header_json), "timeout");
     if (timeout.p)
         seconds = strtod(timeout.p, NULL);
-    if (seconds > 0) /* the wall clock decides: it is the same after a resume */
-        rb_timer_arm(&run->deadline_timer, rb_clock_boot() + run->created + (int64_t)(seconds * 1e6) - rb_clock_wall());
+    const struct rb_recorded *retry = rb_replay_last(&run->replay, "run.retry");
+    int64_t now = rb_clock_wall(), from = run->retrying ? now : retry ? retry->at : run->created;
+    if (seconds > 0) /* the wall clock decides: it is the same after a resume; a retry has the whole time again */
+        rb_timer_arm(&run->deadline_timer, rb_clock_boot() + from + (int64_t)(seconds * 1e6) - now);
     rb_run_wake(run);
     return RB_OK;
 }

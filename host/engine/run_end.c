@@ -231,8 +231,11 @@ void rb_run_end(struct rb_run *run)
         if (run->phase == RB_PHASE_MAIN && end.restart.len)
             status = restart(run, &end);
     }
-    if (run->phase == RB_PHASE_MAIN && run->cancelled && !run->root->ok)
+    if (run->phase == RB_PHASE_MAIN && run->cancelled && !run->root->ok) {
         status = run->timed_out ? "timed_out" : "cancelled";
+        rb_buf_reset(&end.line);
+        rb_buf_adds(&end.line, run->cancel_text);
+    }
     if (run->phase == RB_PHASE_MAIN && strcmp(status, "failed") == 0 && rb_undo_armed(run) &&
         rb_json_member_is(run->header_json, strlen(run->header_json), "on_failure", "undo")) {
         end_and_undo(run, &end);

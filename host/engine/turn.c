@@ -109,10 +109,28 @@ static void drop_tasks(struct rb_run *run)
         rb_effect_free(RB_CONTAINER(it, struct rb_effect, link));
 }
 
-static void start_undo(struct rb_run *run)
+/* The run's tasks are told to end, as the cancel event says. */
+static void cancel_tasks(struct rb_run *run, const char *data, size_t len)
+{
+    char name[128] = "", reason[512] = "";
+    struct rb_slice actor = rb_json_member(data, len, "actor");
+    run->timed_out = rb_json_member_true(data, len, "timeout");
+    run->cancelled = true;
+    rb_json_member_text(data, len, "reason", reason, sizeof(reason));
+    if (actor.p)
+        rb_json_member_text(actor.p, actor.n, "name", name, sizeof(name));
+    struct rb_buf text;
+    rb_buf_init(&text, 800);
+    rb_buf_addf(&text, "%s%s%s%s", name[0] ? "by " : "", name, name[0] && reason[0] ? ": " : "", reason);
+    free(run->cancel_text);
+    run->cancel_text = rb_buf_detach(&text);
+    rb_task_cancel(run->root, run->timed_out ? "the run's time is over" : "the run was cancelled");
+}
+
+static void start_undo(struct rb_run *run, int64_t skip)
 {
     struct rb_err err = {0};
-    struct rb_undo *skipped = rb_undo_at(run, run->undo_skip);
+    struct rb_undo *skipped = rb_undo_at(run, skip);
     if (skipped)
         skipped->skipped = true;
     drop_tasks(run);
@@ -138,9 +156,7 @@ static bool feed(struct rb_run *run)
             rc = rb_effect_feed_doubt(run, ev);
         } else if (strcmp(ev->kind, "cancel") == 0 && run->root && run->root->state != RB_TASK_DONE) {
             rb_replay_claim(r, ev);
-            run->timed_out = rb_json_member_true(ev->data, ev->data_len, "timeout");
-            run->cancelled = true;
-            rb_task_cancel(run->root, run->timed_out ? "the run's time is over" : "the run was cancelled");
+            cancel_tasks(run, ev->data, ev->data_len);
             rc = RB_OK;
         } else if (strcmp(ev->kind, "run.end") == 0 || strcmp(ev->kind, "undo.end") == 0) {
             /* One that was ended for what its code did (budget, nondeterminism) stands where it stood then. */
@@ -152,8 +168,7 @@ static bool feed(struct rb_run *run)
             }
         } else if (run->root && run->root->state == RB_TASK_DONE && strcmp(ev->kind, "undo.start") == 0) {
             rb_replay_claim(r, ev);
-            run->undo_skip = rb_json_member_int(ev->data, ev->data_len, "skip", 0);
-            start_undo(run);
+            start_undo(run, rb_json_member_int(ev->data, ev->data_len, "skip", 0));
             rc = RB_OK;
         }
         if (rc != RB_ENOENT || !r->tolerant)
@@ -256,7 +271,7 @@ void rb_run_begin_undo(struct rb_run *run)
 {
     run->undo_wanted = false;
     append_undo_start(run);
-    start_undo(run);
+    start_undo(run, run->undo_skip);
     rb_run_wake(run);
 }
 
@@ -289,10 +304,9 @@ static void go_live(struct rb_run *run)
 static void apply_cancel(struct rb_run *run)
 {
     rb_journal_append(run->journal, "", "cancel", run->cancel_event, strlen(run->cancel_event));
+    cancel_tasks(run, run->cancel_event, strlen(run->cancel_event));
     free(run->cancel_event);
     run->cancel_event = NULL;
-    run->cancelled = true;
-    rb_task_cancel(run->root, run->timed_out ? "the run's time is over" : "the run was cancelled");
 }
 
 /* One outcome, if there is one. */
