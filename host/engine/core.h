@@ -174,7 +174,15 @@ void rb_source_free(void *source);
 /* successor.c: restart_with(). Creates the run that goes on; the same one again when this run is resumed in between. */
 int rb_run_create_successor(struct rb_run *run, const char *params_json, struct rb_err *err);
 
+/* host.c */
+int rb_host_watch(struct rb_host *h, struct rb_err *err); /* signals of other processes, from now on */
+
 /* run.c */
+struct rb_run *rb_run_make(struct rb_host *h, const struct rb_run_options *opt);
+int rb_run_open_vm(struct rb_run *run, struct rb_err *err);
+int rb_run_compile(struct rb_run *run, const char *text, size_t len, struct rb_err *err);
+int rb_run_begin(struct rb_run *run, struct rb_err *err);
+char *rb_run_header_text(const char *header, const char *key); /* allocated; NULL */
 void rb_run_append_start(struct rb_run *run, const struct rb_actor *actor, const char *reason, const char *secret_from,
                          const char *previous, const struct rb_buf *sources);
 int rb_run_spawn_root(struct rb_run *run, const char *rt_module, struct rb_err *err); /* NULL: the runbook itself */

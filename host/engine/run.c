@@ -18,51 +18,6 @@
 
 #define JSON_MAX ((size_t)64 << 20)
 
-/* -- the host ------------------------------------------------------------------------------------------------------ */
-
-static void on_signalled(void *arg)
-{
-    struct rb_host *h = arg;
-    RB_LIST_EACH_SAFE (it, next, &h->runs)
-        rb_run_read_signals(RB_CONTAINER(it, struct rb_run, link));
-}
-
-struct rb_host *rb_host_new(const struct rb_host_options *opt)
-{
-    struct rb_host *h = rb_alloc(sizeof(*h));
-    h->loop = opt->loop;
-    h->store = opt->store;
-    h->limits = opt->limits;
-    h->env_pass = opt->env_pass;
-    h->config_json = rb_strdup(opt->config_json);
-    struct rb_limits *l = &h->limits;
-    const struct rb_limits standard = {(size_t)256 << 20, 100000, 1000000, (size_t)1 << 20, 64, 10000, 10000, 10000};
-    l->lua_memory = l->lua_memory ? l->lua_memory : standard.lua_memory;
-    l->slice_warn_us = l->slice_warn_us ? l->slice_warn_us : standard.slice_warn_us;
-    l->slice_max_us = l->slice_max_us ? l->slice_max_us : standard.slice_max_us;
-    l->max_output = l->max_output ? l->max_output : standard.max_output;
-    l->max_exec = l->max_exec ? l->max_exec : standard.max_exec;
-    l->max_tasks = l->max_tasks ? l->max_tasks : standard.max_tasks;
-    l->park_grace_ms = l->park_grace_ms ? l->park_grace_ms : standard.park_grace_ms;
-    l->cancel_grace_ms = l->cancel_grace_ms ? l->cancel_grace_ms : standard.cancel_grace_ms;
-    h->exec.max = l->max_exec;
-    rb_list_init(&h->exec.queue);
-    rb_list_init(&h->runs);
-    rb_list_init(&h->runnable);
-    h->turn.run = rb_run_turns;
-    rb_loop_turn_add(h->loop, &h->turn);
-    return h;
-}
-
-void rb_host_free(struct rb_host *h)
-{
-    if (!h)
-        return;
-    rb_loop_turn_remove(h->loop, &h->turn);
-    free(h->config_json);
-    free(h);
-}
-
 /* -- one run ------------------------------------------------------------------------------------------------------- */
 
 static void blob_out(void *arg, const char *s, size_t n, char digest[RB_SHA_HEX])
@@ -109,7 +64,7 @@ static void on_deadline(struct rb_timer *t)
     rb_run_wake(run);
 }
 
-static struct rb_run *make(struct rb_host *h, const struct rb_run_options *opt)
+struct rb_run *rb_run_make(struct rb_host *h, const struct rb_run_options *opt)
 {
     struct rb_run *run = rb_alloc(sizeof(*run));
     run->host = h;
@@ -181,7 +136,7 @@ const char *rb_run_status(const struct rb_run *run)
     return run->status;
 }
 
-static int open_vm(struct rb_run *run, struct rb_err *err)
+int rb_run_open_vm(struct rb_run *run, struct rb_err *err)
 {
     const struct rb_limits *l = &run->host->limits;
     struct rb_vm_options opt = {.memory = l->lua_memory,
@@ -221,7 +176,7 @@ static int l_spawn_root(lua_State *L)
     return 0;
 }
 
-static int compile(struct rb_run *run, const char *text, size_t len, struct rb_err *err)
+int rb_run_compile(struct rb_run *run, const char *text, size_t len, struct rb_err *err)
 {
     lua_State *L = run->vm.L;
     char chunkname[256];
@@ -257,16 +212,12 @@ int rb_run_spawn_root(struct rb_run *run, const char *rt_module, struct rb_err *
     return err->code;
 }
 
-static int begin(struct rb_run *run, struct rb_err *err)
+int rb_run_begin(struct rb_run *run, struct rb_err *err)
 {
     struct rb_host *h = run->host;
     struct rb_journal_watch watch = {on_journal_event, on_journal_failed, run};
-    int rc = RB_OK;
     rb_journal_watch(run->journal, &watch);
-    if (!h->watching) {
-        rc = rb_store_watch(h->store, on_signalled, h, err);
-        h->watching = !rc;
-    }
+    int rc = rb_host_watch(h, err);
     if (!rc)
         rc = rb_run_spawn_root(run, NULL, err);
     if (rc)
@@ -328,7 +279,7 @@ void rb_run_append_start(struct rb_run *run, const struct rb_actor *actor, const
     rb_buf_release(&who);
 }
 
-static char *header_text(const char *header, const char *key)
+char *rb_run_header_text(const char *header, const char *key)
 {
     char text[1024];
     return rb_json_member_text(header, strlen(header), key, text, sizeof(text)) ? rb_strdup(text) : NULL;
@@ -344,8 +295,8 @@ static int prepare(struct rb_run *run, const char *file, const struct rb_run_opt
         run->secret_from = rb_strdup(opt->secret_from);
         run->header_json = rb_strdup(rb_buf_text(&book->header));
         run->params_json = rb_buf_detach(&params);
-        run->runbook = header_text(run->header_json, "name");
-        run->title = header_text(run->header_json, "title");
+        run->runbook = rb_run_header_text(run->header_json, "name");
+        run->title = rb_run_header_text(run->header_json, "title");
         rc = rb_secret_load(run, opt->params_json, NULL, err);
     }
     rb_buf_release(&params);
@@ -384,301 +335,25 @@ static int create(struct rb_run *run, const struct rb_run_options *opt, const st
 
 int rb_run_start(struct rb_host *h, const char *file, const struct rb_run_options *opt, struct rb_run **out, char id[RB_RUN_ID_MAX], struct rb_err *err)
 {
-    struct rb_run *run = make(h, opt);
+    struct rb_run *run = rb_run_make(h, opt);
     struct rb_runbook own = {0};
     const struct rb_runbook *book = opt->runbook ? opt->runbook : &own;
     int rc = opt->runbook ? RB_OK : rb_runbook_peek(file, &own, err);
     if (!rc)
         rc = prepare(run, file, opt, book, err);
     if (!rc)
-        rc = open_vm(run, err);
+        rc = rb_run_open_vm(run, err);
     if (!rc)
-        rc = compile(run, rb_buf_text(&book->text), book->text.len, err); /* one that does not load leaves no run behind */
+        rc = rb_run_compile(run, rb_buf_text(&book->text), book->text.len, err); /* one that does not load leaves no run behind */
     if (!rc)
         rc = create(run, opt, &book->text, id, err);
     if (!rc)
-        rc = begin(run, err);
+        rc = rb_run_begin(run, err);
     rb_runbook_release(&own);
     if (rc) {
         rb_run_free(run);
         return rc;
     }
-    *out = run;
-    return RB_OK;
-}
-
-/* -- going on ------------------------------------------------------------------------------------------------------ */
-
-static int read_start(struct rb_run *run, const char *given_json, struct rb_err *err)
-{
-    const struct rb_recorded *ev = rb_replay_at(&run->replay, 1);
-    if (strcmp(ev->kind, "run.start") != 0)
-        return rb_err_set(err, RB_ECORRUPT,
-                          "the journal of run %s does not begin with run.start; see `rbhost verify %s`", run->id,
-                          run->id);
-    int64_t version = rb_json_member_int(ev->data, ev->data_len, "replay_version", 0);
-    if (version != RB_REPLAY_VERSION) {
-        char by[64] = "another version";
-        rb_json_member_text(ev->data, ev->data_len, "version", by, sizeof(by));
-        return rb_err_set(err, RB_EVERSION,
-                          "run %s was started by rbhost %s with replay version %lld, and this is %s with version %d; "
-                          "go on with rbhost %s",
-                          run->id, by, (long long)version, RB_VERSION, RB_REPLAY_VERSION, by);
-    }
-    char file[4096] = "", seed[24] = "";
-    rb_json_member_text(ev->data, ev->data_len, "file", file, sizeof(file));
-    rb_json_member_text(ev->data, ev->data_len, "seed", seed, sizeof(seed));
-    struct rb_slice params = rb_json_member(ev->data, ev->data_len, "params");
-    run->file = rb_strdup(file);
-    run->seed = strtoull(seed, NULL, 16);
-    run->params_json = params.p ? rb_strndup(params.p, params.n) : rb_strdup("{}");
-    run->dry = rb_json_member_true(ev->data, ev->data_len, "dry");
-    run->confirm_steps = rb_json_member_true(ev->data, ev->data_len, "step");
-    run->created = ev->at;
-    int rc = rb_source_load_pinned(run, err);
-    struct rb_source *src = rc ? NULL : rb_strmap_get(&run->sources, "@main", 5);
-    if (!rc && !src)
-        return rb_err_set(err, RB_ECORRUPT, "run %s: its runbook is missing in the journal; see `rbhost verify %s`",
-                          run->id, run->id);
-    struct rb_buf header;
-    rb_buf_init(&header, JSON_MAX);
-    if (!rc)
-        rc = rb_header_read(run->file, src->text, src->len, &header, err);
-    if (!rc) {
-        run->header_json = rb_buf_detach(&header);
-        run->runbook = header_text(run->header_json, "name");
-        run->title = header_text(run->header_json, "title");
-        struct rb_slice from = rb_json_member(ev->data, ev->data_len, "secret_from");
-        run->secret_from = from.p ? rb_strndup(from.p, from.n) : NULL;
-        rc = rb_secret_load(run, given_json, run->secret_from, err);
-    }
-    rb_buf_release(&header);
-    return rc;
-}
-
-static int go_on(struct rb_run *run, const char *id, const char *given_json, struct rb_err *err)
-{
-    struct rb_run_row row = {0};
-    run->mode = RB_RUN_REPLAY;
-    run->resumed = true;
-    int rc = rb_store_claim_sync(run->host->store, id, &row, err);
-    if (rc) {
-        rb_run_row_release(&row);
-        return rc;
-    }
-    memcpy(run->id, row.id, sizeof(run->id));
-    snprintf(run->status, sizeof(run->status), "%s", row.status);
-    run->epoch = row.epoch;
-    run->journal = rb_journal_open(run->host->store, &row);
-    rb_run_row_release(&row);
-    rb_replay_release(&run->replay);
-    run->replay_started = rb_clock_boot();
-    rc = rb_replay_load(&run->replay, run->host->store, run->id, err);
-    if (!rc)
-        rc = read_start(run, given_json, err);
-    if (!rc)
-        rc = open_vm(run, err);
-    const struct rb_source *src = rc ? NULL : rb_strmap_get(&run->sources, "@main", 5);
-    return rc ? rc : compile(run, src->text, src->len, err);
-}
-
-/* Gives a run back that was claimed and can not go on. */
-static int give_up(struct rb_run *run, int rc)
-{
-    struct rb_err ignored;
-    if (run->epoch)
-        rb_store_disown_sync(run->host->store, run->id, run->epoch, &ignored);
-    rb_run_free(run);
-    return rc;
-}
-
-static bool is_one_of(const char *s, const char *const *words)
-{
-    for (; *words; words++)
-        if (strcmp(s, *words) == 0)
-            return true;
-    return false;
-}
-
-static const char *const ended_words[] = {"succeeded", "failed", "denied", "cancelled", "timed_out", "undone", NULL};
-
-static int check_status(const char *id, const char *status, bool take_back, struct rb_err *err)
-{
-    if (strcmp(status, "moved") == 0)
-        return take_back ? RB_OK
-                         : rb_err_set(err, RB_EINVAL,
-                                      "run %s was exported and goes on elsewhere; `rbhost resume --take-back %s` if "
-                                      "the export was never imported",
-                                      id, id);
-    if (strcmp(status, "failed") == 0 || strcmp(status, "timed_out") == 0)
-        return rb_err_set(err, RB_EINVAL,
-                          "run %s has %s; `rbhost retry %s` goes on from where it failed, `rbhost show %s` says why",
-                          id, strcmp(status, "failed") == 0 ? "failed" : "timed out", id, id);
-    if (is_one_of(status, ended_words))
-        return rb_err_set(err, RB_EINVAL,
-                          "run %s has ended (%s); there is nothing to resume. `rbhost show %s` shows it", id, status,
-                          id);
-    return RB_OK;
-}
-
-static int status_of(struct rb_host *h, const char *id, char status[24], struct rb_err *err)
-{
-    struct rb_run_row row = {0};
-    int rc = rb_store_run(h->store, id, &row, err);
-    if (!rc)
-        snprintf(status, 24, "%s", row.status);
-    rb_run_row_release(&row);
-    return rc;
-}
-
-int rb_run_resume(struct rb_host *h, const char *id, const struct rb_run_options *opt, bool take_back,
-                  struct rb_run **out, struct rb_err *err)
-{
-    char status[24];
-    int rc = status_of(h, id, status, err);
-    if (!rc)
-        rc = check_status(id, status, take_back, err);
-    if (rc)
-        return rc;
-    struct rb_run *run = make(h, opt);
-    rc = go_on(run, id, opt->params_json, err);
-    if (!rc)
-        rc = begin(run, err);
-    if (rc)
-        return give_up(run, rc);
-    *out = run;
-    return RB_OK;
-}
-
-/* The results that a retry sets aside: of the op that was named, or of those that ended the run; where the failure was
- * the runbook's own word (a check that returned false), the reads of the failing step, so that it looks again. */
-static int choose_voided(struct rb_run *run, int64_t op, int64_t **seqs, size_t *n, struct rb_err *err)
-{
-    struct rb_replay *r = &run->replay;
-    const struct rb_recorded *end = rb_replay_last(r, "run.end");
-    struct rb_slice failing = end ? rb_json_member(end->data, end->data_len, "failing") : (struct rb_slice){NULL, 0};
-    *seqs = rb_alloc((r->count + 1) * sizeof(**seqs));
-    *n = 0;
-    for (size_t i = 0; i < r->count; i++) {
-        const struct rb_recorded *ev = &r->events[i];
-        if (strcmp(ev->kind, "result") != 0)
-            continue;
-        struct rb_keyed *k = rb_replay_key(r, ev->key);
-        if (!k || k->result != ev)
-            continue;
-        int64_t number = rb_json_member_int(ev->data, ev->data_len, "n", ev->seq);
-        bool hit = op ? number == op : false;
-        for (const char *p = failing.p; !op && p && p < failing.p + failing.n && !hit;) {
-            if (*p < '0' || *p > '9') {
-                p++;
-                continue;
-            }
-            char *stop;
-            hit = strtoll(p, &stop, 10) == number && !rb_json_member_true(ev->data, ev->data_len, "ok");
-            p = stop;
-        }
-        if (hit) {
-            k->rerun = true;
-            (*seqs)[(*n)++] = ev->seq;
-        }
-    }
-    if (op && !*n)
-        return rb_err_set(err, RB_EINVAL,
-                          "operation #%lld of run %s has no outcome that a retry could set aside; `rbhost show %s` "
-                          "lists the operations",
-                          (long long)op, run->id, run->id);
-    if (*n)
-        return RB_OK;
-    /* Reads of the failing steps. */
-    for (size_t s = 0; s < r->count; s++) {
-        const struct rb_recorded *step = &r->events[s];
-        if (strcmp(step->kind, "step.end") != 0 || !rb_json_member_is(step->data, step->data_len, "verdict", "fail"))
-            continue;
-        size_t len = strlen(step->key);
-        for (size_t i = 0; i < r->count; i++) {
-            const struct rb_recorded *ev = &r->events[i];
-            struct rb_keyed *k = strcmp(ev->kind, "result") == 0 ? rb_replay_key(r, ev->key) : NULL;
-            if (k && k->result == ev && !k->rerun && !k->intent && strncmp(ev->key, step->key, len) == 0 &&
-                ev->key[len] == '/') {
-                k->rerun = true;
-                (*seqs)[(*n)++] = ev->seq;
-            }
-        }
-    }
-    struct rb_slice error = end ? rb_json_member(end->data, end->data_len, "error") : (struct rb_slice){NULL, 0};
-    static const char *const elsewhere[] = {"nondeterminism", "budget", "memory", "internal", "journal"};
-    for (size_t i = 0; i < RB_COUNT(elsewhere); i++)
-        if (error.p && rb_json_member_is(error.p, error.n, "kind", elsewhere[i]))
-            return RB_OK;
-    if (!*n && end)
-        return rb_err_set(err, RB_EINVAL,
-                          "run %s failed by a line of the runbook itself, not by an operation: a retry would take the "
-                          "same way again. Mend the runbook and start a new run; "
-                          "`rbhost show %s` names the line. `--op N` looks at operation N again",
-                          run->id, run->id);
-    return RB_OK;
-}
-
-int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options *opt, int64_t op, int64_t skip,
-                 struct rb_run **out, struct rb_err *err)
-{
-    char status[24];
-    int rc = status_of(h, id, status, err);
-    if (!rc && !is_one_of(status, (const char *const[]){"failed", "timed_out", "cancelled", "denied", NULL}))
-        rc = rb_err_set(err, RB_EINVAL, "run %s is %s; only a failed run is retried%s", id, status,
-                        is_one_of(status, ended_words) ? "" : " (`rbhost resume` goes on with this one)");
-    if (rc)
-        return rc;
-    struct rb_run *run = make(h, opt);
-    run->retry_skip = skip;
-    run->retry_reason = rb_strdup(opt->reason ? opt->reason : "");
-    int64_t *seqs = NULL;
-    size_t n = 0;
-    rc = go_on(run, id, opt->params_json, err);
-    if (!rc && rb_replay_last(&run->replay, "undo.start"))
-        rc = rb_err_set(
-            err, RB_EINVAL,
-            "what run %s did has been undone, at least in part; start a new run, or finish with `rbhost undo %s`", id,
-            id);
-    if (!rc)
-        rc = choose_voided(run, skip ? skip : op, &seqs, &n, err);
-    if (!rc) {
-        for (size_t i = 0; skip && i < n; i++) {
-            struct rb_keyed *k = rb_replay_key(&run->replay, rb_replay_at(&run->replay, seqs[i])->key);
-            k->skip = rb_strdup(run->retry_reason);
-            run->retry_skip = seqs[i]; /* the journal names the result */
-        }
-        rb_replay_void(&run->replay, seqs, n);
-        run->retrying = true;
-        rc = begin(run, err);
-    }
-    free(seqs);
-    if (rc)
-        return give_up(run, rc);
-    *out = run;
-    return RB_OK;
-}
-
-int rb_run_undo(struct rb_host *h, const char *id, const struct rb_run_options *opt, int64_t skip, struct rb_run **out,
-                struct rb_err *err)
-{
-    char status[24];
-    int rc = status_of(h, id, status, err);
-    if (!rc && strcmp(status, "undoing") != 0 && !is_one_of(status, ended_words))
-        rc = rb_err_set(err, RB_EINVAL,
-                        "run %s is %s; what it did is undone after it has ended: `rbhost cancel %s` first", id, status,
-                        id);
-    if (rc)
-        return rc;
-    struct rb_run *run = make(h, opt);
-    run->retry_reason = rb_strdup(opt->reason ? opt->reason : "");
-    run->undo_wanted = true;
-    run->undo_skip = skip;
-    rc = go_on(run, id, opt->params_json, err);
-    if (!rc)
-        rc = begin(run, err);
-    if (rc)
-        return give_up(run, rc);
     *out = run;
     return RB_OK;
 }

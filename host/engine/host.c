@@ -1,0 +1,54 @@
+/* Owns what the runs of a process share: limits, the loop's turn, the wake-up when somebody signals. */
+#include <stdlib.h>
+
+#include "engine/core.h"
+
+static void on_signalled(void *arg)
+{
+    struct rb_host *h = arg;
+    RB_LIST_EACH_SAFE (it, next, &h->runs)
+        rb_run_read_signals(RB_CONTAINER(it, struct rb_run, link));
+}
+
+struct rb_host *rb_host_new(const struct rb_host_options *opt)
+{
+    struct rb_host *h = rb_alloc(sizeof(*h));
+    h->loop = opt->loop;
+    h->store = opt->store;
+    h->limits = opt->limits;
+    h->env_pass = opt->env_pass;
+    h->config_json = rb_strdup(opt->config_json);
+    struct rb_limits *l = &h->limits;
+    const struct rb_limits standard = {(size_t)256 << 20, 100000, 1000000, (size_t)1 << 20, 64, 10000, 10000, 10000};
+    l->lua_memory = l->lua_memory ? l->lua_memory : standard.lua_memory;
+    l->slice_warn_us = l->slice_warn_us ? l->slice_warn_us : standard.slice_warn_us;
+    l->slice_max_us = l->slice_max_us ? l->slice_max_us : standard.slice_max_us;
+    l->max_output = l->max_output ? l->max_output : standard.max_output;
+    l->max_exec = l->max_exec ? l->max_exec : standard.max_exec;
+    l->max_tasks = l->max_tasks ? l->max_tasks : standard.max_tasks;
+    l->park_grace_ms = l->park_grace_ms ? l->park_grace_ms : standard.park_grace_ms;
+    l->cancel_grace_ms = l->cancel_grace_ms ? l->cancel_grace_ms : standard.cancel_grace_ms;
+    h->exec.max = l->max_exec;
+    rb_list_init(&h->exec.queue);
+    rb_list_init(&h->runs);
+    rb_list_init(&h->runnable);
+    h->turn.run = rb_run_turns;
+    rb_loop_turn_add(h->loop, &h->turn);
+    return h;
+}
+
+void rb_host_free(struct rb_host *h)
+{
+    if (!h)
+        return;
+    rb_loop_turn_remove(h->loop, &h->turn);
+    free(h->config_json);
+    free(h);
+}
+
+int rb_host_watch(struct rb_host *h, struct rb_err *err)
+{
+    int rc = h->watching ? RB_OK : rb_store_watch(h->store, on_signalled, h, err);
+    h->watching = !rc;
+    return rc;
+}
