@@ -5,6 +5,7 @@
     c.prints()                      what the runbook printed, from the journal
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -63,7 +64,7 @@ class Case:
     def run(self, *args, **kw):
         return self.rb("run", self.name, *args, **kw)
 
-    def start(self, *args, out="out", env=None, binary=RBHOST, **popen):
+    def start(self, *args, out="host.out", env=None, binary=RBHOST, **popen):
         """The same in the background, its output in a file of the case's folder."""
         with open(self.dir / out, "ab") as f:
             return start(
@@ -73,13 +74,11 @@ class Case:
     # -- what the journal says, read as docs/journal.md allows
 
     def sql(self, text, *args):
-        db = sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True)
         try:
-            return db.execute(text, args).fetchall()
-        except sqlite3.OperationalError:
+            with contextlib.closing(sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True)) as db:
+                return db.execute(text, args).fetchall()
+        except sqlite3.OperationalError:  # it is not there yet
             return []
-        finally:
-            db.close()
 
     def ids(self):
         return [r[0] for r in self.sql("SELECT id FROM runs ORDER BY created, id")]
