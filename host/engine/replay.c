@@ -95,6 +95,7 @@ static void void_one(struct rb_replay *r, int64_t seq, int64_t unused)
         return;
     struct rb_keyed *k = keyed(r, ev->key);
     k->voided = ev;
+    k->doubt = k->resolve = NULL; /* what was asked and said about the outcome that no longer counts */
     if (k->result == ev)
         k->result = NULL;
 }

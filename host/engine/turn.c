@@ -131,13 +131,22 @@ static void start_undo(struct rb_run *run, int64_t skip)
 {
     struct rb_err err = {0};
     struct rb_undo *skipped = rb_undo_at(run, skip);
+    struct rb_scope *top = run->root->scope;
     if (skipped)
         skipped->skipped = true;
+    while (top->parent)
+        top = top->parent;
+    rb_scope_ref(top);
     drop_tasks(run);
     run->phase = RB_PHASE_UNDO;
     run->cancelled = false;
-    if (rb_run_spawn_root(run, "undo", &err))
+    if (rb_run_spawn_root(run, "undo", &err)) {
+        rb_scope_unref(top);
         rb_run_fail_internal(run, "internal", "%s", err.msg);
+        return;
+    }
+    rb_scope_unref(run->root->scope); /* it goes on below the names that were given: a second undo is "undo~2" */
+    run->root->scope = top;
 }
 
 /* Feeds one recorded event, all tasks waiting. False: nothing is left. */

@@ -269,6 +269,8 @@ class Case:
         status = self.status()
         said = command.end and command.end["status"]
         want = STATUS_EXIT.get(status)
+        if status == "undone" and command.argv[0] != "undo":
+            want = 1  # that it was undone does not make the run a success
         if said is None and command.code in self.scenario.other_codes:
             return
         if said != status or command.code != want:
@@ -360,5 +362,6 @@ class Case:
         if self.scenario.same_world:
             kept["world"] = sorted(set(self.world()))
         last = [c.code for c in self.commands if c.end]
-        kept["exit"] = STATUS_EXIT.get(kept["status"]) if self.commands[-1].killed else last[-1] if last else None
+        if kept["status"] != "undone":
+            kept["exit"] = STATUS_EXIT.get(kept["status"]) if self.commands[-1].killed else last[-1] if last else None
         return kept
