@@ -16,6 +16,13 @@ static const char *skip_string(const char *p, const char *end) /* p at the openi
     return end;
 }
 
+static const char *skip_blanks(const char *p, const char *end)
+{
+    while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
+        p++;
+    return p;
+}
+
 static const char *skip_value(const char *p, const char *end)
 {
     int depth = 0;
@@ -36,6 +43,10 @@ static const char *skip_value(const char *p, const char *end)
                 return p + 1;
             break;
         case ',':
+        case ' ':
+        case '\n':
+        case '\t':
+        case '\r':
             if (!depth)
                 return p;
             break;
@@ -50,20 +61,23 @@ struct rb_slice rb_json_member(const char *json, size_t n, const char *key)
 {
     const char *p = json, *end = json + n;
     size_t key_len = strlen(key);
+    p = skip_blanks(p, end);
     if (p < end && *p == '{')
-        p++;
+        p = skip_blanks(p + 1, end);
     while (p < end && *p == '"') {
         const char *name = p + 1;
         p = skip_string(p, end);
         size_t name_len = p > name ? (size_t)(p - name - 1) : 0;
+        p = skip_blanks(p, end);
         if (p >= end || *p != ':')
             break;
-        const char *value = ++p;
-        p = skip_value(p, end);
+        const char *value = skip_blanks(p + 1, end);
+        p = skip_value(value, end);
         if (name_len == key_len && memcmp(name, key, key_len) == 0)
             return (struct rb_slice){value, (size_t)(p - value)};
+        p = skip_blanks(p, end);
         if (p < end && *p == ',')
-            p++;
+            p = skip_blanks(p + 1, end);
     }
     return (struct rb_slice){NULL, 0};
 }

@@ -78,10 +78,8 @@ static void make(lua_State *L, const char *kind, const char *outcome, const char
     lua_setfield(L, -2, "message");
     lua_pushstring(L, kind);
     lua_setfield(L, -2, "kind");
-    if (outcome) {
-        lua_pushstring(L, outcome);
-        lua_setfield(L, -2, "outcome");
-    }
+    lua_pushstring(L, outcome ? outcome : "failed"); /* every error says what is known of the outcome */
+    lua_setfield(L, -2, "outcome");
     if (where && *where) {
         lua_pushstring(L, where);
         lua_setfield(L, -2, "where");

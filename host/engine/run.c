@@ -131,6 +131,12 @@ const char *rb_run_id(const struct rb_run *run)
     return run->id;
 }
 
+const char *rb_run_on_failure(const struct rb_run *run)
+{
+    size_t n = strlen(run->header_json);
+    return rb_json_member_is(run->header_json, n, "on_failure", "leave") ? "leave" : rb_json_member_is(run->header_json, n, "on_failure", "undo") ? "undo" : "ask";
+}
+
 const char *rb_run_status(const struct rb_run *run)
 {
     return run->status;

@@ -98,6 +98,7 @@ int rb_run_undo(struct rb_host *h, const char *id, const struct rb_run_options *
 
 const char *rb_run_id(const struct rb_run *run);
 const char *rb_run_status(const struct rb_run *run);
+const char *rb_run_on_failure(const struct rb_run *run); /* "ask", "undo" or "leave", as the header says */
 int rb_run_undo_count(const struct rb_run *run); /* armed compensations */
 
 /* Stops it so that it can be resumed: no new op starts; running ones get the grace; then on_stopped("parked"). now: at

@@ -251,6 +251,9 @@ static void append_resume(struct rb_run *run)
     const char *status = run->phase == RB_PHASE_UNDO ? "undoing" : "running";
     rb_buf_addf(&data, "{\"status\":\"%s\",\"actor\":", status);
     rb_actor_json(&run->actor, &data);
+    int64_t back = rb_replay_at(&run->replay, (int64_t)run->replay.count)->at - rb_clock_wall();
+    if (back > 0) /* deadlines are wall-clock times: somebody should know */
+        rb_buf_addf(&data, ",\"clock_back_us\":%lld", (long long)back);
     rb_buf_addc(&data, '}');
     rb_journal_row(run->journal, status, "", NULL, 0, 0);
     rb_journal_append(run->journal, "", "run.resume", data.data, data.len);

@@ -389,7 +389,7 @@ static bool ask_after_failure(struct drive *d)
 {
     struct rb_buf block, question;
     bool undo = !rb_list_empty(&d->view.undos), has_op = d->view.failing > 0;
-    if (!d->prompt || d->left || d->interrupts || strcmp(d->view.status, "failed") != 0)
+    if (!d->prompt || d->left || d->interrupts || strcmp(d->view.status, "failed") != 0 || strcmp(rb_run_on_failure(d->run), "leave") == 0)
         return false;
     d->again = RB_DRIVE_START;
     d->again_skip = 0;
