@@ -216,7 +216,7 @@ int rb_effect_call_at(lua_State *L, struct rb_effect *e, const char *key)
     rb_task_check_waitable(L, e->type->kind);
     rb_task_check_cancel(L, task);
     if (task->reads_only && e->cls == RB_CLASS_EFFECT)
-        rb_error_raise(L, "policy", "not_started",
+        rb_error_raise(L, "usage", "not_started",
                        "%s may change something, and a check only looks: add read = true if it does not change "
                        "anything, or acts = true to the check's row",
                        e->type->kind);

@@ -51,11 +51,21 @@ static int l_error_tostring(lua_State *L)
     return 1;
 }
 
+static int l_error_concat(lua_State *L) /* "failed: " .. e */
+{
+    luaL_tolstring(L, 1, NULL);
+    luaL_tolstring(L, 2, NULL);
+    lua_concat(L, 2);
+    return 1;
+}
+
 static void push_metatable(lua_State *L)
 {
     if (luaL_newmetatable(L, ERROR_META)) {
         lua_pushcfunction(L, l_error_tostring);
         lua_setfield(L, -2, "__tostring");
+        lua_pushcfunction(L, l_error_concat);
+        lua_setfield(L, -2, "__concat");
         lua_pushliteral(L, "error");
         lua_setfield(L, -2, "__name");
         lua_pushboolean(L, false);

@@ -639,6 +639,7 @@ int rb_lib_register(struct rb_run *run, struct rb_err *err)
         lua_pop(L, 1);
         return RB_EINVAL;
     }
+    run->vm.error_tables = true;
     rb_vm_seal(&run->vm);
     return RB_OK;
 }

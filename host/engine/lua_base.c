@@ -47,6 +47,8 @@ static int finish_pcall(lua_State *L, int status, lua_KContext extra)
     bool failed = status != LUA_OK && status != LUA_YIELD;
     rb_lib_leave(L, failed, status == LUA_ERRMEM);
     if (failed) {
+        if (extra == 0 && rb_vm_of(L)->error_tables && lua_type(L, -1) == LUA_TSTRING)
+            rb_error_normalize(L, lua_gettop(L)); /* Lua's own errors are tables, too; what a script raised stays what it is */
         lua_pushboolean(L, false);
         lua_pushvalue(L, -2);
         return 2;
@@ -71,6 +73,8 @@ static int on_error(lua_State *L)
     lua_settop(L, 1);
     if (vm->dead || vm->context->unwind_depth >= vm->context->depth)
         return 1;
+    if (vm->error_tables && lua_type(L, 1) == LUA_TSTRING)
+        rb_error_normalize(L, 1);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
     lua_call(L, 1, 1);

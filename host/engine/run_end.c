@@ -226,7 +226,7 @@ void rb_run_end(struct rb_run *run)
             lua_pop(L, 1);
         }
         status = "failed";
-        if (run->phase == RB_PHASE_MAIN && strcmp(end.kind, "denied") == 0)
+        if (run->phase == RB_PHASE_MAIN && (strcmp(end.kind, "denied") == 0 || strcmp(end.kind, "policy") == 0))
             status = "denied";
         if (run->phase == RB_PHASE_MAIN && end.restart.len)
             status = restart(run, &end);
