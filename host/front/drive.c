@@ -1,5 +1,5 @@
-/* Owns a run in this process from the outside: signals, the journal's opening, who shows it, what is asked when it fails, the exit code.
- * Knows the engine only through run.h. */
+/* Owns a run in this process from the outside: signals, the journal's opening, who shows it, what is asked when it
+ * fails, the exit code. Knows the engine only through run.h. */
 #include "front/drive.h"
 
 #include <errno.h>
@@ -38,14 +38,14 @@ struct drive {
     const char **env_pass;
     char *config_json;
     struct rb_signal signals[SIG_COUNT];
-    uv_poll_t pipe;     /* standard output when it is a pipe: its reader going away */
-    int pipe_fd;        /* -1 none */
-    int parked_by;      /* exit code of the first signal; 0 none */
+    uv_poll_t pipe; /* standard output when it is a pipe: its reader going away */
+    int pipe_fd;    /* -1 none */
+    int parked_by;  /* exit code of the first signal; 0 none */
     int interrupts;
-    bool left;          /* end of input at a question */
+    bool left; /* end of input at a question */
     bool stopped, store_failed;
-    char *error;        /* of on_stopped */
-    int ready_fd;       /* detached: where the parent waits for the id; -1 */
+    char *error;  /* of on_stopped */
+    int ready_fd; /* detached: where the parent waits for the id; -1 */
     /* the question after a failure */
     enum rb_drive_how again;
     int64_t again_skip;
@@ -58,9 +58,9 @@ int rb_exit_of_status(const char *status, int parked)
         const char *status;
         int code;
     } codes[] = {
-        {"succeeded", RB_EXIT_OK}, {"failed", RB_EXIT_FAILED},   {"cancelled", RB_EXIT_FAILED},  {"waiting", RB_EXIT_WAITS},
-        {"denied", RB_EXIT_DENIED}, {"in_doubt", RB_EXIT_DOUBT}, {"timed_out", RB_EXIT_TIMEOUT}, {"undone", RB_EXIT_OK},
-        {"moved", RB_EXIT_OK},
+        {"succeeded", RB_EXIT_OK},      {"failed", RB_EXIT_FAILED}, {"cancelled", RB_EXIT_FAILED},
+        {"waiting", RB_EXIT_WAITS},     {"denied", RB_EXIT_DENIED}, {"in_doubt", RB_EXIT_DOUBT},
+        {"timed_out", RB_EXIT_TIMEOUT}, {"undone", RB_EXIT_OK},     {"moved", RB_EXIT_OK},
     };
     for (size_t i = 0; i < RB_COUNT(codes); i++)
         if (strcmp(codes[i].status, status) == 0)
@@ -79,12 +79,13 @@ void rb_drive_take(struct rb_drive_options *out, const struct rb_go_options *go)
     out->wait_ms = go->wait;
 }
 
-/* -- what the engine tells ----------------------------------------------------------------------------------------------------- */
+/* -- what the engine tells ----------------------------------------------------------------------------------------- */
 
 /* Confirmations that --yes and --confirm answer: approvals that name nobody. */
 static void answer_confirmation(struct drive *d, const struct rb_node *p)
 {
-    const char *what = p ? rb_node_decision(p) : NULL, *by = json_string_value(json_object_get(p ? p->args : NULL, "by"));
+    const char *what = p ? rb_node_decision(p) : NULL,
+               *by = json_string_value(json_object_get(p ? p->args : NULL, "by"));
     bool destructive = json_is_true(json_object_get(p ? p->args : NULL, "destructive"));
     bool confirmed = d->opt->confirm && d->view.runbook && strcmp(d->opt->confirm, d->view.runbook) == 0;
     struct rb_err err;
@@ -94,7 +95,8 @@ static void answer_confirmation(struct drive *d, const struct rb_node *p)
     if (destructive ? !confirmed : !d->opt->yes)
         return;
     snprintf(target, sizeof(target), "%lld", (long long)p->n);
-    if (rb_run_decide(d->run, "approve", target, destructive ? "{\"comment\":\"--confirm\"}" : "{\"comment\":\"--yes\"}", &d->actor, &err) < 0)
+    if (rb_run_decide(d->run, "approve", target,
+                      destructive ? "{\"comment\":\"--confirm\"}" : "{\"comment\":\"--yes\"}", &d->actor, &err) < 0)
         rb_cli_note(d->cli, "%s", err.msg);
 }
 
@@ -115,7 +117,8 @@ static void on_event(void *arg, struct rb_run *run, const struct rb_event *ev)
     json_decref(data);
 }
 
-static void on_output(void *arg, struct rb_run *run, int64_t op, const char *key, int stream, const char *data, size_t len)
+static void on_output(void *arg, struct rb_run *run, int64_t op, const char *key, int stream, const char *data,
+                      size_t len)
 {
     struct drive *d = arg;
     (void)run;
@@ -153,7 +156,7 @@ static void on_store_failed(void *arg, const struct rb_err *why)
     rb_cli_fail(d->cli, 0, "the journal can not be written any more: %s", why->msg);
 }
 
-/* -- signals, closed output ---------------------------------------------------------------------------------------------------- */
+/* -- signals, closed output ---------------------------------------------------------------------------------------- */
 
 static void interrupt(struct drive *d, const char *why, int code)
 {
@@ -213,8 +216,10 @@ static int watch_signals(struct drive *d, struct rb_err *err)
         struct sigaction now;
         d->signals[i].on_signal = table[i].fn;
         rb_list_init(&d->signals[i].link);
-        /* nohup and background jobs of old shells: what is ignored stays ignored */
-        if (sigaction(table[i].signum, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+        /* nohup: a hang-up that is ignored stays ignored. A script's background job has SIGINT ignored too, but whoever
+         * sends one there means this process. */
+        bool keep = table[i].signum == SIGHUP || table[i].signum == SIGTSTP;
+        if (keep && sigaction(table[i].signum, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
             continue;
         int rc = rb_loop_signal_add(&d->loop, &d->signals[i], table[i].signum, err);
         if (rc < 0)
@@ -232,8 +237,8 @@ static void on_pipe(uv_poll_t *h, int status, int events)
     interrupt(d, "standard output was closed", RB_EXIT_PIPE);
 }
 
-/* Notices that nobody reads standard output any more, also while nothing is written. The pipe is opened anew because uv_poll makes its
- * descriptor non-blocking, and ours is shared with whoever started us. */
+/* Notices that nobody reads standard output any more, also while nothing is written. The pipe is opened anew because
+ * uv_poll makes its descriptor non-blocking, and ours is shared with whoever started us. */
 static void watch_pipe(struct drive *d)
 {
     struct stat st;
@@ -252,7 +257,7 @@ static void watch_pipe(struct drive *d)
     uv_poll_start(&d->pipe, UV_DISCONNECT, on_pipe);
 }
 
-/* -- background -------------------------------------------------------------------------------------------------------------- */
+/* -- background ---------------------------------------------------------------------------------------------------- */
 
 /* Forks before there is a thread or a loop. Returns -1 in the child, which goes on; in the parent the exit code. */
 static int detach(struct drive *d)
@@ -318,7 +323,7 @@ static void detached(struct drive *d)
     d->ready_fd = -1;
 }
 
-/* -- the question after a failure ----------------------------------------------------------------------------------------------- */
+/* -- the question after a failure ---------------------------------------------------------------------------------- */
 
 static int decide(void *arg, const char *kind, const char *target, const char *data_json, struct rb_err *err)
 {
@@ -389,15 +394,19 @@ static bool ask_after_failure(struct drive *d)
 {
     struct rb_buf block, question;
     bool undo = !rb_list_empty(&d->view.undos), has_op = d->view.failing > 0;
-    if (!d->prompt || d->left || d->interrupts || strcmp(d->view.status, "failed") != 0 || strcmp(rb_run_on_failure(d->run), "leave") == 0)
+    if (!d->prompt || d->left || d->interrupts || strcmp(d->view.status, "failed") != 0 ||
+        strcmp(rb_run_on_failure(d->run), "leave") == 0)
         return false;
     d->again = RB_DRIVE_START;
     d->again_skip = 0;
     rb_buf_init(&block, 8192);
     rb_buf_init(&question, 256);
-    rb_buf_addf(&block, "The run failed: %s%s%s\n", d->view.error ? d->view.error : d->error ? d->error : "no reason given",
+    rb_buf_addf(&block, "The run failed: %s%s%s\n",
+                d->view.error ? d->view.error
+                : d->error    ? d->error
+                              : "no reason given",
                 d->view.where && *d->view.where ? "\n  at " : "", d->view.where ? d->view.where : "");
-    RB_LIST_EACH(it, &d->view.undos)
+    RB_LIST_EACH (it, &d->view.undos)
         rb_buf_addf(&block, "  can be undone: %s\n", RB_CONTAINER(it, struct rb_view_undo, link)->title);
     rb_buf_addf(&question, "[r]etry, %s%s[s]top, [!] shell: ", has_op ? "s[k]ip it, " : "", undo ? "[u]ndo, " : "");
     rb_prompt_ask(d->prompt, rb_buf_text(&block), rb_buf_text(&question), on_failure_answer);
@@ -407,7 +416,7 @@ static bool ask_after_failure(struct drive *d)
     return d->again != RB_DRIVE_START;
 }
 
-/* -- the whole ------------------------------------------------------------------------------------------------------------------ */
+/* -- the whole ----------------------------------------------------------------------------------------------------- */
 
 static int host_open(struct drive *d)
 {
@@ -440,18 +449,16 @@ static int begin(struct drive *d, enum rb_drive_how how, int64_t skip, const cha
         .key = o->key,
         .dry = o->dry,
         .step = o->step,
-        .wait_ms = o->wait_ms ? o->wait_ms : asks ? -1 : 0,
+        .wait_ms = o->wait_ms ? o->wait_ms
+                   : asks     ? -1
+                              : 0,
         .observer = {on_event, on_output, on_stopped, on_replayed, d},
     };
     switch (how) {
-    case RB_DRIVE_START:
-        return rb_run_start(d->host, o->file, &ro, &d->run, d->view.id, err);
-    case RB_DRIVE_RESUME:
-        return rb_run_resume(d->host, d->view.id, &ro, o->take_back, &d->run, err);
-    case RB_DRIVE_RETRY:
-        return rb_run_retry(d->host, d->view.id, &ro, how == o->how ? o->op : 0, skip, &d->run, err);
-    case RB_DRIVE_UNDO:
-        return rb_run_undo(d->host, d->view.id, &ro, skip, &d->run, err);
+    case RB_DRIVE_START: return rb_run_start(d->host, o->file, &ro, &d->run, d->view.id, err);
+    case RB_DRIVE_RESUME: return rb_run_resume(d->host, d->view.id, &ro, o->take_back, &d->run, err);
+    case RB_DRIVE_RETRY: return rb_run_retry(d->host, d->view.id, &ro, how == o->how ? o->op : 0, skip, &d->run, err);
+    case RB_DRIVE_UNDO: return rb_run_undo(d->host, d->view.id, &ro, skip, &d->run, err);
     }
     return RB_EINVAL;
 }
@@ -460,7 +467,8 @@ static int begin(struct drive *d, enum rb_drive_how how, int64_t skip, const cha
 static int finish(struct drive *d)
 {
     struct rb_buf next, text;
-    int code = d->store_failed ? RB_EXIT_STORE : rb_exit_of_status(d->view.status, d->left ? RB_EXIT_WAITS : d->parked_by);
+    int code =
+        d->store_failed ? RB_EXIT_STORE : rb_exit_of_status(d->view.status, d->left ? RB_EXIT_WAITS : d->parked_by);
     if (code == RB_EXIT_OK && strcmp(d->view.status, "undone") == 0 && d->opt->how != RB_DRIVE_UNDO)
         code = RB_EXIT_FAILED; /* that what it did was undone does not make the run a success */
     rb_buf_init(&next, 64 << 10);
@@ -471,10 +479,11 @@ static int finish(struct drive *d)
     const char *error = d->error ? d->error : d->view.error;
     if (code == RB_EXIT_OK) {
         if (!d->display->end)
-            rb_cli_note(d->cli, "run %s %s; `%s show %s` shows it", d->view.id, d->view.status, rb_cli_self(d->cli), d->view.id);
+            rb_cli_note(d->cli, "run %s %s; `%s show %s` shows it", d->view.id, d->view.status, rb_cli_self(d->cli),
+                        d->view.id);
     } else {
         rb_buf_addf(&text, "run %s %s%s%s", d->view.id,
-                    strcmp(d->view.status, "in_doubt") == 0 ? "is in doubt: the outcome of an effect is unknown"
+                    strcmp(d->view.status, "in_doubt") == 0  ? "is in doubt: the outcome of an effect is unknown"
                     : strcmp(d->view.status, "waiting") == 0 ? "waits"
                                                              : d->view.status,
                     error ? ": " : "", error ? error : "");
@@ -488,7 +497,8 @@ static int finish(struct drive *d)
             const char *last = rb_buf_text(&next);
             rb_buf_adds(&text, "to go on:\n");
             for (; *last; last += strcspn(last, "\n") + 1)
-                if (rb_list_empty(&d->view.open) || !strstr(last, " --resume") || strcspn(last, "\n") < (size_t)(strstr(last, " --resume") - last))
+                if (rb_list_empty(&d->view.open) || !strstr(last, " --resume") ||
+                    strcspn(last, "\n") < (size_t)(strstr(last, " --resume") - last))
                     rb_buf_addf(&text, "  %.*s\n", (int)strcspn(last, "\n"), last);
         }
         rb_cli_fail(d->cli, code, "%s", rb_buf_text(&text));
@@ -509,7 +519,8 @@ static int existing(struct drive *d, const char *key)
     rb_cli_note(d->cli, "the key '%s' names run %s, which exists: %s", key, row.id, row.status);
     bool owned = row.owner && rb_store_owner_alive(d->cli->store, row.owner);
     if (owned) {
-        code = rb_cli_fail(d->cli, RB_EXIT_USAGE, "another process runs it; `%s attach %s` watches it", rb_cli_self(d->cli), row.id);
+        code = rb_cli_fail(d->cli, RB_EXIT_USAGE, "another process runs it; `%s attach %s` watches it",
+                           rb_cli_self(d->cli), row.id);
     } else if (row.ended || strcmp(row.status, "moved") == 0) {
         code = rb_exit_of_status(row.status, 0);
         d->display = rb_display_new(d->cli, &d->view, NULL);
@@ -590,7 +601,8 @@ static int go(struct drive *d)
             continue;
         }
         if (rc == RB_EBUSY)
-            return rb_cli_fail(d->cli, RB_EXIT_USAGE, "%s\n`%s attach %s` watches it", err.msg, rb_cli_self(d->cli), d->view.id);
+            return rb_cli_fail(d->cli, RB_EXIT_USAGE, "%s\n`%s attach %s` watches it", err.msg, rb_cli_self(d->cli),
+                               d->view.id);
         if (rc < 0)
             return rb_cli_fail(d->cli, rb_cli_exit_of(rc), "%s", err.msg);
         if (d->ready_fd >= 0)
@@ -599,7 +611,8 @@ static int go(struct drive *d)
             d->display = rb_display_new(d->cli, &d->view, &d->loop);
             watch_pipe(d);
             if (rb_cli_may_ask(d->cli))
-                d->prompt = rb_prompt_new(&(struct rb_prompt_options){d->cli, &d->loop, &d->view, d->display, decide, on_eof, d});
+                d->prompt = rb_prompt_new(
+                    &(struct rb_prompt_options){d->cli, &d->loop, &d->view, d->display, decide, on_eof, d});
             if (d->prompt)
                 rb_prompt_update(d->prompt);
         }
