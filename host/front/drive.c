@@ -61,6 +61,7 @@ int rb_exit_of_status(const char *status, int parked)
         {"succeeded", RB_EXIT_OK},      {"failed", RB_EXIT_FAILED}, {"cancelled", RB_EXIT_FAILED},
         {"waiting", RB_EXIT_WAITS},     {"denied", RB_EXIT_DENIED}, {"in_doubt", RB_EXIT_DOUBT},
         {"timed_out", RB_EXIT_TIMEOUT}, {"undone", RB_EXIT_OK},     {"moved", RB_EXIT_OK},
+        {"lost", RB_EXIT_STORE}, /* taken over by another process, or the journal can not be written */
     };
     for (size_t i = 0; i < RB_COUNT(codes); i++)
         if (strcmp(codes[i].status, status) == 0)
