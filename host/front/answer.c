@@ -1,4 +1,5 @@
-/* Owns the rules of an answer that can be known from the run's events: types of values, who a gate is for. Sends nothing. */
+/* Owns the rules of an answer that can be known from the run's events: types of values, who a gate is for. Sends
+ * nothing. */
 #include "front/answer.h"
 
 #include <grp.h>
@@ -48,7 +49,8 @@ static int add_choice(const struct rb_node *node, const char *text, struct rb_bu
     size_t i;
     json_t *e;
     rb_buf_init(&all, 1024);
-    json_array_foreach((json_t *)choices, i, e) {
+    json_array_foreach((json_t *)choices, i, e)
+    {
         const char *choice = json_string_value(e);
         if (choice && strcmp(choice, text) == 0) {
             rb_buf_release(&all);
@@ -97,7 +99,8 @@ static bool is_member(const char *user, const char *group)
     return pw && pw->pw_gid == gid;
 }
 
-int rb_answer_allowed(const struct rb_node *node, const struct rb_actor *actor, const char *requester, struct rb_err *err)
+int rb_answer_allowed(const struct rb_node *node, const struct rb_actor *actor, const char *requester,
+                      struct rb_err *err)
 {
     const json_t *by = json_object_get(node->args, "by");
     struct rb_buf names;
@@ -112,8 +115,10 @@ int rb_answer_allowed(const struct rb_node *node, const struct rb_actor *actor, 
     if (!listed)
         rc = rb_err_set(err, RB_EDENIED, "#%lld is for %s to decide, not for %s", (long long)node->n,
                         names.len ? rb_buf_text(&names) : "nobody", actor->name);
-    else if (json_is_true(json_object_get(node->args, "not_requester")) && requester && strcmp(requester, actor->name) == 0)
-        rc = rb_err_set(err, RB_EDENIED, "%s started this run, and #%lld wants another person", actor->name, (long long)node->n);
+    else if (json_is_true(json_object_get(node->args, "not_requester")) && requester &&
+             strcmp(requester, actor->name) == 0)
+        rc = rb_err_set(err, RB_EDENIED, "%s started this run, and #%lld wants another person", actor->name,
+                        (long long)node->n);
     rb_buf_release(&names);
     return rc;
 }

@@ -1,5 +1,5 @@
-/* Owns the way from argv to a command, the global options, the opening of the journal, and complaints. Knows no command but
- * through its row. */
+/* Owns the way from argv to a command, the global options, the opening of the journal, and complaints. Knows no command
+ * but through its row. */
 #include "front/cli.h"
 
 #include <errno.h>
@@ -22,7 +22,8 @@
 #define AT(member) offsetof(struct rb_cli, member)
 
 const struct rb_opt rb_cli_options[] = {
-    {"journal", 'j', RB_OPT_TEXT, AT(journal), "FILE", "the journal (default: journal.db in the state folder)", RB_OPT_FILE},
+    {"journal", 'j', RB_OPT_TEXT, AT(journal), "FILE", "the journal (default: journal.db in the state folder)",
+     RB_OPT_FILE},
     {"config", 0, RB_OPT_TEXT, AT(config_path), "FILE", "the configuration file to read", RB_OPT_FILE},
     {"color", 0, RB_OPT_CHOICE, AT(color), "auto|always|never", "colours; NO_COLOR in the environment wins", 0},
     {"no-input", 0, RB_OPT_BOOL, AT(no_input), NULL, "never ask anything", 0},
@@ -100,20 +101,15 @@ void rb_cli_note(struct rb_cli *cli, const char *fmt, ...)
 int rb_cli_exit_of(int rc)
 {
     switch (rc) {
-    case RB_OK:
-        return RB_EXIT_OK;
+    case RB_OK: return RB_EXIT_OK;
     case RB_EINVAL:
     case RB_ENOENT:
     case RB_EEXIST:
     case RB_EBUSY:
-    case RB_ETOOBIG:
-        return RB_EXIT_USAGE;
-    case RB_EDENIED:
-        return RB_EXIT_DENIED;
-    case RB_ETIMEDOUT:
-        return RB_EXIT_TIMEOUT;
-    default:
-        return RB_EXIT_STORE;
+    case RB_ETOOBIG: return RB_EXIT_USAGE;
+    case RB_EDENIED: return RB_EXIT_DENIED;
+    case RB_ETIMEDOUT: return RB_EXIT_TIMEOUT;
+    default: return RB_EXIT_STORE;
     }
 }
 
@@ -215,7 +211,8 @@ int rb_cli_store(struct rb_cli *cli, struct rb_loop *loop, enum rb_cli_mode mode
     if (rc == RB_ENOENT && mode == RB_CLI_READ && !cli->journal)
         return RB_EXIT_OK;
     if (rc == RB_ENOENT && mode != RB_CLI_CREATE)
-        return rb_cli_fail(cli, RB_EXIT_STORE, "there is no journal at %s; `rbhost run` makes one, --journal names another",
+        return rb_cli_fail(cli, RB_EXIT_STORE,
+                           "there is no journal at %s; `rbhost run` makes one, --journal names another",
                            cli->journal_path);
     if (rc < 0)
         return rb_cli_fail(cli, RB_EXIT_STORE, "%s", err.msg);
@@ -229,15 +226,15 @@ int rb_cli_run(struct rb_cli *cli, enum rb_cli_mode mode, const char *text, stru
     if (code)
         return code;
     if (!cli->store)
-        return rb_cli_fail(cli, RB_EXIT_USAGE, "there is no run%s%s: nothing has run yet (no journal at %s)", text ? " " : "",
-                           text ? text : "", cli->journal_path);
+        return rb_cli_fail(cli, RB_EXIT_USAGE, "there is no run%s%s: nothing has run yet (no journal at %s)",
+                           text ? " " : "", text ? text : "", cli->journal_path);
     int rc = rb_store_find(cli->store, text, row, &err);
     if (rc < 0)
         return rb_cli_fail(cli, rb_cli_exit_of(rc), "%s", err.msg);
     return RB_EXIT_OK;
 }
 
-/* -- dispatch ---------------------------------------------------------------------------------------------------------------- */
+/* -- dispatch ------------------------------------------------------------------------------------------------------ */
 
 const struct rb_cmd *rb_cmd_find(const char *name)
 {
@@ -287,14 +284,15 @@ static int unknown_command(struct rb_cli *cli, char **argv, int argc)
     if (near)
         return rb_cli_fail(cli, RB_EXIT_USAGE, "unknown command '%s'; did you mean '%s'?", argv[0], near);
     if (access(argv[0], F_OK) == 0)
-        return rb_cli_fail(cli, RB_EXIT_USAGE, "unknown command '%s'; to run the file: rbhost run %s", argv[0], argv[0]);
+        return rb_cli_fail(cli, RB_EXIT_USAGE, "unknown command '%s'; to run the file: rbhost run %s", argv[0],
+                           argv[0]);
     return rb_cli_fail(cli, RB_EXIT_USAGE, "unknown command '%s'; `rbhost help` lists them", argv[0]);
 }
 
 static int usage_error(struct rb_cli *cli, const struct rb_cmd *cmd, const char *text)
 {
-    return rb_cli_fail(cli, RB_EXIT_USAGE, "%s%s%s\nusage: rbhost %s%s%s   (`rbhost help %s` says more)", cmd->name, ": ", text,
-                       cmd->name, *cmd->operands ? " " : "", cmd->operands, cmd->name);
+    return rb_cli_fail(cli, RB_EXIT_USAGE, "%s%s%s\nusage: rbhost %s%s%s   (`rbhost help %s` says more)", cmd->name,
+                       ": ", text, cmd->name, *cmd->operands ? " " : "", cmd->operands, cmd->name);
 }
 
 static int help(const struct rb_cmd *cmd)

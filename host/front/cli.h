@@ -11,16 +11,16 @@
 /* Exit codes (D4). */
 enum rb_exit {
     RB_EXIT_OK = 0,
-    RB_EXIT_FAILED = 1,   /* the runbook failed */
-    RB_EXIT_USAGE = 2,    /* usage, parameters, or a file that does not load */
-    RB_EXIT_WAITS = 3,    /* waits for a person */
-    RB_EXIT_DENIED = 4,   /* denied or not allowed */
-    RB_EXIT_STORE = 5,    /* the journal is damaged or out of reach */
-    RB_EXIT_DOUBT = 6,    /* the outcome of an effect is unknown */
+    RB_EXIT_FAILED = 1, /* the runbook failed */
+    RB_EXIT_USAGE = 2,  /* usage, parameters, or a file that does not load */
+    RB_EXIT_WAITS = 3,  /* waits for a person */
+    RB_EXIT_DENIED = 4, /* denied or not allowed */
+    RB_EXIT_STORE = 5,  /* the journal is damaged or out of reach */
+    RB_EXIT_DOUBT = 6,  /* the outcome of an effect is unknown */
     RB_EXIT_TIMEOUT = 124,
     RB_EXIT_HUP = 129,
     RB_EXIT_INT = 130,
-    RB_EXIT_PIPE = 141,   /* standard output was closed */
+    RB_EXIT_PIPE = 141, /* standard output was closed */
     RB_EXIT_TERM = 143,
 };
 
@@ -44,7 +44,8 @@ struct rb_cli {
 /* The whole program. Returns the exit code. */
 int rb_cli_main(int argc, char **argv);
 
-/* "rbhost: text" on standard error (control characters neutralised); returns `code`. A newline in the text starts an indented line. */
+/* "rbhost: text" on standard error (control characters neutralised); returns `code`. A newline in the text starts an
+ * indented line. */
 int rb_cli_fail(struct rb_cli *cli, int code, const char *fmt, ...) RB_PRINTF(3, 4);
 /* The same for something that goes on; nothing when --quiet. */
 void rb_cli_note(struct rb_cli *cli, const char *fmt, ...) RB_PRINTF(2, 3);
@@ -55,21 +56,24 @@ int rb_cli_config(struct rb_cli *cli);
 int rb_cli_journal(struct rb_cli *cli);
 
 enum rb_cli_mode { RB_CLI_READ, RB_CLI_WRITE, RB_CLI_CREATE };
-/* Opens the journal into cli->store. 0, or the exit code after complaining. A journal that does not exist yet: with RB_CLI_READ
- * store stays NULL and it returns 0 (there are no runs). */
+/* Opens the journal into cli->store. 0, or the exit code after complaining. A journal that does not exist yet: with
+ * RB_CLI_READ store stays NULL and it returns 0 (there are no runs). */
 int rb_cli_store(struct rb_cli *cli, struct rb_loop *loop, enum rb_cli_mode mode);
-/* As rb_cli_store() without a loop, then finds the run that `text` names (NULL: the latest). Complains when there is none. */
+/* As rb_cli_store() without a loop, then finds the run that `text` names (NULL: the latest). Complains when there is
+ * none. */
 int rb_cli_run(struct rb_cli *cli, enum rb_cli_mode mode, const char *text, struct rb_run_row *row);
 
 /* Exit code for an error of the store or the engine. */
 int rb_cli_exit_of(int rc);
 
-/* "rbhost", with --journal when it was given: what commands in messages begin with, so that they can be pasted. Static memory. */
+/* "rbhost", with --journal when it was given: what commands in messages begin with, so that they can be pasted. Static
+ * memory. */
 const char *rb_cli_self(const struct rb_cli *cli);
 
-bool rb_cli_color(const struct rb_cli *cli, int fd);   /* NO_COLOR, --color, CLICOLOR_FORCE, terminal and TERM */
-bool rb_cli_live(const struct rb_cli *cli);            /* standard output is a terminal that can be redrawn */
-bool rb_cli_may_ask(const struct rb_cli *cli);         /* a person is there: both ends are terminals and --no-input was not said */
+bool rb_cli_color(const struct rb_cli *cli, int fd); /* NO_COLOR, --color, CLICOLOR_FORCE, terminal and TERM */
+bool rb_cli_live(const struct rb_cli *cli);          /* standard output is a terminal that can be redrawn */
+/* a person is there: both ends are terminals and --no-input was not said */
+bool rb_cli_may_ask(const struct rb_cli *cli);
 
 /* Writes all of it to standard output. A closed one ends quietly: returns RB_EXIT_PIPE, else `code`. */
 int rb_cli_put(const struct rb_buf *b, int code);

@@ -9,17 +9,17 @@
 enum rb_operand { RB_ARG_NONE, RB_ARG_RUN, RB_ARG_FILE, RB_ARG_RUNBOOK, RB_ARG_COMMAND, RB_ARG_WORDS };
 
 struct rb_cmd {
-    const char *name;     /* one word, or two: "journal stats" */
-    const char *group;    /* heading in the overview; NULL: hidden */
-    const char *operands; /* usage after the name: "RUN [OP]"; "" none */
-    const char *summary;  /* one line, begins in lower case */
-    const char *example;  /* lines "command  # what it does", the first is the one to remember */
-    const char *text;     /* what else there is to say, plain paragraphs; NULL */
+    const char *name;             /* one word, or two: "journal stats" */
+    const char *group;            /* heading in the overview; NULL: hidden */
+    const char *operands;         /* usage after the name: "RUN [OP]"; "" none */
+    const char *summary;          /* one line, begins in lower case */
+    const char *example;          /* lines "command  # what it does", the first is the one to remember */
+    const char *text;             /* what else there is to say, plain paragraphs; NULL */
     const struct rb_opt *options; /* NULL none */
-    size_t values;        /* size of the struct that the options fill */
-    int min, max;         /* operands; max -1: any number */
+    size_t values;                /* size of the struct that the options fill */
+    int min, max;                 /* operands; max -1: any number */
     enum rb_operand operand;
-    const char *words;    /* for RB_ARG_WORDS: separated by spaces */
+    const char *words; /* for RB_ARG_WORDS: separated by spaces */
     /* Returns the exit code. values is zeroed, then filled; argv are the operands. */
     int (*run)(struct rb_cli *cli, void *values, int argc, char **argv);
 };
@@ -32,8 +32,8 @@ const struct rb_cmd *rb_cmd_find(const char *name); /* exact; NULL unknown */
 /* Texts made from the rows (help.c). */
 void rb_help_overview(struct rb_buf *out);
 void rb_help_command(const struct rb_cmd *cmd, struct rb_buf *out);
-void rb_help_man(struct rb_buf *out);      /* roff */
-void rb_help_markdown(struct rb_buf *out); /* docs/cli.md */
+void rb_help_man(struct rb_buf *out);                     /* roff */
+void rb_help_markdown(struct rb_buf *out);                /* docs/cli.md */
 int rb_completion(const char *shell, struct rb_buf *out); /* completion.c; RB_EINVAL: no such shell */
 
 #endif

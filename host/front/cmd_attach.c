@@ -1,4 +1,5 @@
-/* rbhost attach: watches a run that another process drives, and on a terminal answers its questions; answers travel as signals. */
+/* rbhost attach: watches a run that another process drives, and on a terminal answers its questions; answers travel as
+ * signals. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,7 @@ struct attach {
     struct rb_prompt *prompt;
     struct rb_signal signals[SIG_COUNT];
     struct rb_actor actor;
-    bool left;   /* the watcher goes, the run stays */
+    bool left; /* the watcher goes, the run stays */
     int code;
 };
 
@@ -127,7 +128,8 @@ static void last_words(struct attach *a)
     if (a->display->end)
         a->display->end(a->display, a->code, rb_buf_text(&next));
     if (a->left)
-        rb_cli_note(a->cli, "run %s goes on without a watcher; `%s attach %s` comes back", a->view.id, rb_cli_self(a->cli), a->view.id);
+        rb_cli_note(a->cli, "run %s goes on without a watcher; `%s attach %s` comes back", a->view.id,
+                    rb_cli_self(a->cli), a->view.id);
     else if (a->code)
         rb_cli_note(a->cli, "run %s: %s\nto go on:\n%s", a->view.id, a->view.status, rb_buf_text(&next));
     rb_buf_release(&next);
@@ -141,7 +143,8 @@ static int watch(struct attach *a)
     watch_signals(a);
     a->display = rb_display_new(a->cli, &a->view, &a->loop);
     if (rb_cli_may_ask(a->cli))
-        a->prompt = rb_prompt_new(&(struct rb_prompt_options){a->cli, &a->loop, &a->view, a->display, decide, on_eof, a});
+        a->prompt =
+            rb_prompt_new(&(struct rb_prompt_options){a->cli, &a->loop, &a->view, a->display, decide, on_eof, a});
     a->follow.loop = &a->loop;
     a->follow.store = a->cli->store;
     memcpy(a->follow.run, a->view.id, sizeof(a->follow.run));

@@ -6,7 +6,8 @@
 #include "front/cmds.h"
 #include "front/text.h"
 
-static void add(struct rb_cli *cli, struct rb_buf *out, const char *file, const struct rb_buf *findings, int errors, int warnings)
+static void add(struct rb_cli *cli, struct rb_buf *out, const char *file, const struct rb_buf *findings, int errors,
+                int warnings)
 {
     const char *p = rb_buf_text(findings);
     struct rb_json j;
@@ -52,8 +53,8 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
         add(cli, &out, argv[i], &findings, n, w);
     }
     if (cli->json <= 0 && cli->quiet <= 0 && !bad)
-        rb_buf_addf(&out, "%d file%s, %d error%s, %d warning%s\n", argc, argc == 1 ? "" : "s", errors, errors == 1 ? "" : "s", warnings,
-                    warnings == 1 ? "" : "s");
+        rb_buf_addf(&out, "%d file%s, %d error%s, %d warning%s\n", argc, argc == 1 ? "" : "s", errors,
+                    errors == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s");
     int code = rb_cli_put(&out, errors || bad ? RB_EXIT_USAGE : RB_EXIT_OK);
     rb_buf_release(&out);
     rb_buf_release(&findings);

@@ -1,11 +1,13 @@
-/* rbhost completion: scripts for bash, zsh and fish, made from the rows. Runs and runbooks are asked of rbhost itself (-q). */
+/* rbhost completion: scripts for bash, zsh and fish, made from the rows. Runs and runbooks are asked of rbhost itself
+ * (-q). */
 #include <string.h>
 
 #include "base/nearest.h"
 #include "front/cmds.h"
 
 /* Calls add for each option that help shows, those of the command first. */
-static void each_option(const struct rb_cmd *cmd, void (*add)(struct rb_buf *out, const struct rb_opt *o), struct rb_buf *out)
+static void each_option(const struct rb_cmd *cmd, void (*add)(struct rb_buf *out, const struct rb_opt *o),
+                        struct rb_buf *out)
 {
     for (const struct rb_opt *o = cmd->options; o && o->name; o++)
         if (!(o->flags & RB_OPT_HIDDEN))
@@ -44,12 +46,9 @@ static void add_word(struct rb_buf *out, const struct rb_opt *o)
 static const char *source_of(enum rb_operand operand)
 {
     switch (operand) {
-    case RB_ARG_RUN:
-        return "$(rbhost ls -q --limit 200 2>/dev/null)";
-    case RB_ARG_RUNBOOK:
-        return "$(rbhost list -q 2>/dev/null)";
-    default:
-        return "";
+    case RB_ARG_RUN: return "$(rbhost ls -q --limit 200 2>/dev/null)";
+    case RB_ARG_RUNBOOK: return "$(rbhost list -q 2>/dev/null)";
+    default: return "";
     }
 }
 
@@ -61,7 +60,8 @@ static void bash_script(struct rb_buf *out)
                      "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
                      "        case ${COMP_WORDS[i]} in\n"
                      "            -*) ;;\n"
-                     "            *) if [ -z \"$cmd\" ]; then cmd=${COMP_WORDS[i]}; elif [ -z \"$sub\" ]; then sub=${COMP_WORDS[i]}; fi ;;\n"
+                     "            *) if [ -z \"$cmd\" ]; then cmd=${COMP_WORDS[i]}; elif [ -z \"$sub\" ]; then "
+                     "sub=${COMP_WORDS[i]}; fi ;;\n"
                      "        esac\n"
                      "    done\n"
                      "    case $cmd in\n"
@@ -130,20 +130,24 @@ static void add_zsh_option(struct rb_buf *out, const struct rb_opt *o)
             rb_buf_addc(out, *p == '|' ? ' ' : *p);
         rb_buf_addc(out, ')');
     } else if (takes) {
-        rb_buf_addf(out, "%svalue:%s", o->flags & RB_OPT_OPTIONAL ? "::" : ":", o->flags & RB_OPT_FILE ? "_files" : " ");
+        rb_buf_addf(out, "%svalue:%s", o->flags & RB_OPT_OPTIONAL ? "::" : ":",
+                    o->flags & RB_OPT_FILE ? "_files" : " ");
     }
     rb_buf_addc(out, '\'');
 }
 
 static void zsh_script(struct rb_buf *out)
 {
-    rb_buf_adds(out, "#compdef rbhost\n"
-                     "# zsh completion for rbhost; load it with: source <(rbhost completion zsh)\n"
-                     "_rbhost_runs() { local -a runs; runs=(${(f)\"$(rbhost ls -q --limit 200 2>/dev/null)\"}); compadd -a runs }\n"
-                     "_rbhost_runbooks() { local -a books; books=(${(f)\"$(rbhost list -q 2>/dev/null)\"}); compadd -a books; _files }\n"
-                     "_rbhost() {\n"
-                     "    local -a commands\n"
-                     "    commands=(\n");
+    rb_buf_adds(
+        out,
+        "#compdef rbhost\n"
+        "# zsh completion for rbhost; load it with: source <(rbhost completion zsh)\n"
+        "_rbhost_runs() { local -a runs; runs=(${(f)\"$(rbhost ls -q --limit 200 2>/dev/null)\"}); compadd -a runs }\n"
+        "_rbhost_runbooks() { local -a books; books=(${(f)\"$(rbhost list -q 2>/dev/null)\"}); compadd -a books; "
+        "_files }\n"
+        "_rbhost() {\n"
+        "    local -a commands\n"
+        "    commands=(\n");
     const char *last = "";
     for (size_t i = 0; rb_cmds[i]; i++) {
         const struct rb_cmd *c = rb_cmds[i];
@@ -181,7 +185,9 @@ static void zsh_script(struct rb_buf *out)
             rb_buf_adds(out, ")'");
         } else if (c->operand != RB_ARG_NONE) {
             rb_buf_addf(out, " \\\n                '*:operand:%s'",
-                        c->operand == RB_ARG_RUN ? "_rbhost_runs" : c->operand == RB_ARG_RUNBOOK ? "_rbhost_runbooks" : "_files");
+                        c->operand == RB_ARG_RUN       ? "_rbhost_runs"
+                        : c->operand == RB_ARG_RUNBOOK ? "_rbhost_runbooks"
+                                                       : "_files");
         }
         rb_buf_adds(out, " ;;\n");
     }
@@ -228,9 +234,11 @@ static void fish_script(struct rb_buf *out)
             rb_buf_adds(out, "'\n");
         }
         last = c->name;
-        snprintf(condition, sizeof(condition), "-n '__fish_seen_subcommand_from %.60s' ", is_family(c) ? strchr(c->name, ' ') + 1 : c->name);
+        snprintf(condition, sizeof(condition), "-n '__fish_seen_subcommand_from %.60s' ",
+                 is_family(c) ? strchr(c->name, ' ') + 1 : c->name);
         if (is_family(c))
-            rb_buf_addf(out, "complete -c rbhost -n '__fish_seen_subcommand_from %.*s' -a %s\n", (int)n, c->name, strchr(c->name, ' ') + 1);
+            rb_buf_addf(out, "complete -c rbhost -n '__fish_seen_subcommand_from %.*s' -a %s\n", (int)n, c->name,
+                        strchr(c->name, ' ') + 1);
         for (const struct rb_opt *o = c->options; o && o->name; o++)
             if (!(o->flags & RB_OPT_HIDDEN))
                 fish_option(out, condition, o);
@@ -254,7 +262,7 @@ static const char *const shells[] = {"bash", "zsh", "fish"};
 
 int rb_completion(const char *shell, struct rb_buf *out)
 {
-    void (*const scripts[])(struct rb_buf *out) = {bash_script, zsh_script, fish_script};
+    void (*const scripts[])(struct rb_buf * out) = {bash_script, zsh_script, fish_script};
     for (size_t i = 0; i < RB_COUNT(shells); i++)
         if (strcmp(shells[i], shell) == 0) {
             scripts[i](out);
@@ -272,8 +280,8 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
     int code = RB_EXIT_USAGE;
     if (rb_completion(argv[0], &out) < 0) {
         const char *near = rb_nearest(argv[0], shells, RB_COUNT(shells));
-        rb_cli_fail(cli, code, "there is no completion for '%s'; there is for bash, zsh and fish%s%s%s", argv[0], near ? "; did you mean '" : "",
-                    near ? near : "", near ? "'?" : "");
+        rb_cli_fail(cli, code, "there is no completion for '%s'; there is for bash, zsh and fish%s%s%s", argv[0],
+                    near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     } else
         code = rb_cli_put(&out, RB_EXIT_OK);
     rb_buf_release(&out);

@@ -1,5 +1,5 @@
-/* rbhost approve, deny, answer, resolve, signal, cancel, pause: what a person decides about a run. Each becomes one signal in the store;
- * the run's owner checks it and journals it. */
+/* rbhost approve, deny, answer, resolve, signal, cancel, pause: what a person decides about a run. Each becomes one
+ * signal in the store; the run's owner checks it and journals it. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +17,28 @@ struct values {
     int resume;
 };
 
-#define COMMENT {"comment", 'm', RB_OPT_TEXT, offsetof(struct values, comment), "TEXT", "recorded with the decision", 0}
-#define VALUE {"value", 0, RB_OPT_TEXT, offsetof(struct values, value), "VALUE", "JSON, or text when it is none", 0}
-#define ACTOR {"actor", 0, RB_OPT_TEXT, offsetof(struct values, actor), "NAME", "who decides, recorded as claimed; satisfies no gate", 0}
-#define REASON {"reason", 0, RB_OPT_TEXT, offsetof(struct values, reason), "TEXT", "why; recorded", 0}
-#define RESUME {"resume", 'r', RB_OPT_BOOL, offsetof(struct values, resume), NULL, "if nobody drives the run, go on with it here", 0}
+#define COMMENT \
+    { \
+        "comment", 'm', RB_OPT_TEXT, offsetof(struct values, comment), "TEXT", "recorded with the decision", 0 \
+    }
+#define VALUE \
+    { \
+        "value", 0, RB_OPT_TEXT, offsetof(struct values, value), "VALUE", "JSON, or text when it is none", 0 \
+    }
+#define ACTOR \
+    { \
+        "actor", 0, RB_OPT_TEXT, offsetof(struct values, actor), "NAME", \
+            "who decides, recorded as claimed; satisfies no gate", 0 \
+    }
+#define REASON \
+    { \
+        "reason", 0, RB_OPT_TEXT, offsetof(struct values, reason), "TEXT", "why; recorded", 0 \
+    }
+#define RESUME \
+    { \
+        "resume", 'r', RB_OPT_BOOL, offsetof(struct values, resume), NULL, \
+            "if nobody drives the run, go on with it here", 0 \
+    }
 
 static const struct rb_opt gate_options[] = {COMMENT, ACTOR, RESUME, {0}};
 static const struct rb_opt value_options[] = {VALUE, COMMENT, ACTOR, RESUME, {0}};
@@ -41,7 +58,7 @@ struct decision {
     struct rb_buf data;
 };
 
-/* -- reading the operands ---------------------------------------------------------------------------------------------------- */
+/* -- reading the operands ------------------------------------------------------------------------------------------ */
 
 static bool is_number(const char *text, int64_t *n)
 {
@@ -62,7 +79,9 @@ static bool fits(const struct decision *d, const struct rb_node *p)
 
 static const char *noun(const struct decision *d)
 {
-    return strcmp(d->decision, "approve") == 0 ? "approval" : strcmp(d->decision, "answer") == 0 ? "manual step" : "doubt";
+    return strcmp(d->decision, "approve") == 0  ? "approval"
+           : strcmp(d->decision, "answer") == 0 ? "manual step"
+                                                : "doubt";
 }
 
 /* Finds the open operation that is meant. */
@@ -73,9 +92,10 @@ static int aim(struct decision *d, const char *op)
     int64_t n = 0;
     int count = 0;
     if (op && !is_number(op, &n))
-        return rb_cli_fail(d->cli, RB_EXIT_USAGE, "'%s' is not the number of an operation; `%s show %s` shows what is open", op,
+        return rb_cli_fail(d->cli, RB_EXIT_USAGE,
+                           "'%s' is not the number of an operation; `%s show %s` shows what is open", op,
                            rb_cli_self(d->cli), d->row.id);
-    RB_LIST_EACH(it, &d->view.open) {
+    RB_LIST_EACH (it, &d->view.open) {
         struct rb_node *p = RB_CONTAINER(it, struct rb_node, open);
         if (!fits(d, p) || (n && p->n != n))
             continue;
@@ -92,14 +112,17 @@ static int aim(struct decision *d, const char *op)
     rb_buf_init(&open, 64 << 10);
     rb_next_open(d->cli, &d->view, owned, &open);
     if (count > 1)
-        rb_cli_fail(d->cli, code, "run %s waits for several of these; name one by its number\n%s", d->row.id, rb_buf_text(&open));
-    else if (n && rb_view_open(&d->view, n))
-        rb_cli_fail(d->cli, code, "#%lld of run %s is not a %s\n%s", (long long)n, d->row.id, noun(d), rb_buf_text(&open));
-    else if (open.len)
-        rb_cli_fail(d->cli, code, "run %s waits for no %s%s%s; it waits for\n%s", d->row.id, noun(d), n ? " #" : "", n ? d->target : "",
+        rb_cli_fail(d->cli, code, "run %s waits for several of these; name one by its number\n%s", d->row.id,
                     rb_buf_text(&open));
+    else if (n && rb_view_open(&d->view, n))
+        rb_cli_fail(d->cli, code, "#%lld of run %s is not a %s\n%s", (long long)n, d->row.id, noun(d),
+                    rb_buf_text(&open));
+    else if (open.len)
+        rb_cli_fail(d->cli, code, "run %s waits for no %s%s%s; it waits for\n%s", d->row.id, noun(d), n ? " #" : "",
+                    n ? op : "", rb_buf_text(&open));
     else
-        rb_cli_fail(d->cli, code, "run %s waits for no %s: it is %s", d->row.id, noun(d), rb_cmd_status_word(&d->row, owned));
+        rb_cli_fail(d->cli, code, "run %s waits for no %s: it is %s", d->row.id, noun(d),
+                    rb_cmd_status_word(&d->row, owned));
     rb_buf_release(&open);
     return code;
 }
@@ -115,7 +138,7 @@ static int may_decide(const struct decision *d)
     return RB_EXIT_OK;
 }
 
-/* -- sending ------------------------------------------------------------------------------------------------------------------- */
+/* -- sending ------------------------------------------------------------------------------------------------------- */
 
 static bool is_ended(const char *status)
 {
@@ -140,8 +163,8 @@ static int open_run(struct decision *d, struct rb_cli *cli, const struct values 
     if (rb_view_load(&d->view, cli->store, &err) < 0 || rb_view_load_signals(&d->view, cli->store, &err) < 0)
         return rb_cli_fail(cli, RB_EXIT_STORE, "%s", err.msg);
     if (is_ended(d->row.status))
-        return rb_cli_fail(cli, RB_EXIT_USAGE, "run %s is over: %s; `%s show %s` shows it", d->row.id, d->row.status, rb_cli_self(cli),
-                           d->row.id);
+        return rb_cli_fail(cli, RB_EXIT_USAGE, "run %s is over: %s; `%s show %s` shows it", d->row.id, d->row.status,
+                           rb_cli_self(cli), d->row.id);
     return RB_EXIT_OK;
 }
 
@@ -164,7 +187,8 @@ static int deliver(struct decision *d)
     snprintf(actor.claimed, sizeof(actor.claimed), "%s", d->v->actor ? d->v->actor : "");
     rb_buf_init(&who, 4096);
     rb_actor_json(&actor, &who);
-    struct rb_signal_row sig = {0, d->row.id, d->kind, d->target, rb_buf_text(&d->data), rb_buf_text(&who), rb_clock_wall()};
+    struct rb_signal_row sig = {
+        0, d->row.id, d->kind, d->target, rb_buf_text(&d->data), rb_buf_text(&who), rb_clock_wall()};
     int64_t id = 0;
     int rc = rb_store_signal_sync(cli->store, &sig, &id, &err);
     rb_buf_release(&who);
@@ -174,12 +198,13 @@ static int deliver(struct decision *d)
     bool resume = d->v->resume > 0 || (strcmp(d->kind, "cancel") == 0 && d->v->resume >= 0);
     if (owned) {
         rb_store_owner_describe(cli->store, d->row.owner, owner, sizeof(owner));
-        rb_cli_note(cli, "%s%s%s recorded for run %s; %s takes it", d->kind, *d->target ? " " : "", d->target, d->row.id, owner);
+        rb_cli_note(cli, "%s%s%s recorded for run %s; %s takes it", d->kind, *d->target ? " " : "", d->target,
+                    d->row.id, owner);
         return RB_EXIT_OK;
     }
     if (!resume) {
-        rb_cli_note(cli, "%s%s%s recorded for run %s; nobody drives it now. To go on: %s resume %s", d->kind, *d->target ? " " : "",
-                    d->target, d->row.id, rb_cli_self(cli), d->row.id);
+        rb_cli_note(cli, "%s%s%s recorded for run %s; nobody drives it now. To go on: %s resume %s", d->kind,
+                    *d->target ? " " : "", d->target, d->row.id, rb_cli_self(cli), d->row.id);
         return RB_EXIT_OK;
     }
     struct rb_drive_options o = {.how = RB_DRIVE_RESUME, .id = d->row.id, .actor = d->v->actor};
@@ -200,7 +225,7 @@ static void add_text(struct rb_json *j, const char *name, const char *text)
     rb_json_string(j, text, strlen(text));
 }
 
-/* -- the commands -------------------------------------------------------------------------------------------------------------- */
+/* -- the commands -------------------------------------------------------------------------------------------------- */
 
 static int gate(struct rb_cli *cli, void *values, char **argv, int argc, const char *kind)
 {
@@ -232,8 +257,8 @@ static int deny(struct rb_cli *cli, void *values, int argc, char **argv)
 }
 
 /* RUN [OP] WORD, where WORD may be left out when it has a default. */
-static int worded(struct rb_cli *cli, void *values, int argc, char **argv, struct decision *d, const char *field, const char *const *words,
-                  size_t n, const char *fallback)
+static int worded(struct rb_cli *cli, void *values, int argc, char **argv, struct decision *d, const char *field,
+                  const char *const *words, size_t n, const char *fallback)
 {
     const struct values *v = values;
     struct rb_json j;
@@ -261,8 +286,8 @@ static int worded(struct rb_cli *cli, void *values, int argc, char **argv, struc
         if (!word)
             rb_cli_fail(cli, 0, "the answer is missing: %s", rb_buf_text(&all));
         else
-            rb_cli_fail(cli, 0, "'%s' is no answer; it is %s%s%s%s", word, rb_buf_text(&all), near ? "; did you mean '" : "", near ? near : "",
-                        near ? "'?" : "");
+            rb_cli_fail(cli, 0, "'%s' is no answer; it is %s%s%s%s", word, rb_buf_text(&all),
+                        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
         rb_buf_release(&all);
         return RB_EXIT_USAGE;
     }
@@ -454,7 +479,8 @@ const struct rb_cmd rb_cmd_cancel = {
     .operands = "RUN",
     .summary = "end a run: its tasks get the error \"cancelled\" and clean up",
     .example = "rbhost cancel 7h2mc --reason \"wrong version\"",
-    .text = "If nobody drives the run, it is cancelled here; --no-resume only records the wish. `rbhost undo` can follow.",
+    .text =
+        "If nobody drives the run, it is cancelled here; --no-resume only records the wish. `rbhost undo` can follow.",
     .options = run_options,
     .values = sizeof(struct values),
     .min = 1,

@@ -14,7 +14,8 @@ static void add_names(struct rb_buf *out, const json_t *v)
         rb_text_value(out, v);
         return;
     }
-    json_array_foreach((json_t *)v, i, e) {
+    json_array_foreach((json_t *)v, i, e)
+    {
         rb_buf_adds(out, i ? ", " : "");
         rb_text_value(out, e);
     }
@@ -32,7 +33,8 @@ static void field(struct rb_buf *out, const char *name, const json_t *v)
 static void add_param(struct rb_buf *out, const json_t *p)
 {
     static const char *const shown[] = {"default", "choices", "min", "max", "match", "of"};
-    const char *name = json_string_value(json_object_get(p, "name")), *type = json_string_value(json_object_get(p, "type"));
+    const char *name = json_string_value(json_object_get(p, "name")),
+               *type = json_string_value(json_object_get(p, "type"));
     const char *help = json_string_value(json_object_get(p, "help"));
     rb_buf_addf(out, "  %-12s %-9s", name ? name : "?", type ? type : "string");
     if (json_is_true(json_object_get(p, "required")))
@@ -62,7 +64,8 @@ static void print(struct rb_buf *out, const json_t *header, const char *file)
     rb_buf_addf(out, "%-11s ", "file");
     rb_text_line(out, file, strlen(file));
     rb_buf_addc(out, '\n');
-    json_object_foreach((json_t *)header, name, v) {
+    json_object_foreach((json_t *)header, name, v)
+    {
         size_t k = 0;
         while (k < RB_COUNT(handled) && strcmp(handled[k], name) != 0)
             k++;
@@ -72,15 +75,15 @@ static void print(struct rb_buf *out, const json_t *header, const char *file)
     const json_t *allow = json_object_get(header, "allow"), *params = json_object_get(header, "params");
     if (json_is_object(allow)) {
         rb_buf_adds(out, "may reach\n");
-        json_object_foreach((json_t *)allow, name, v) {
+        json_object_foreach((json_t *)allow, name, v)
+        {
             rb_buf_addf(out, "  %-9s ", name);
             add_names(out, v);
             rb_buf_addc(out, '\n');
         }
     }
     rb_buf_adds(out, json_array_size(params) ? "parameters\n" : "no parameters\n");
-    json_array_foreach((json_t *)params, i, v)
-        add_param(out, v);
+    json_array_foreach((json_t *)params, i, v) add_param(out, v);
 }
 
 static int run(struct rb_cli *cli, void *values, int argc, char **argv)

@@ -91,8 +91,8 @@ static const char *network_fs(long type)
     static const struct {
         long type;
         const char *name;
-    } known[] = {{0x6969, "NFS"},       {0x517B, "SMB"},           {0xFF534D42L, "CIFS"}, {0xFE534D42L, "SMB2"},
-                 {0x01021997, "9p"},    {0x5346414F, "AFS"},       {0x0BD00BD0, "Lustre"}, {0x00C36400, "Ceph"}};
+    } known[] = {{0x6969, "NFS"},    {0x517B, "SMB"},     {0xFF534D42L, "CIFS"},  {0xFE534D42L, "SMB2"},
+                 {0x01021997, "9p"}, {0x5346414F, "AFS"}, {0x0BD00BD0, "Lustre"}, {0x00C36400, "Ceph"}};
     for (size_t i = 0; i < RB_COUNT(known); i++)
         if (known[i].type == type)
             return known[i].name;
@@ -106,7 +106,8 @@ static void check_folder(struct doctor *d, const char *dir, const struct stat *s
     else if (st->st_uid != geteuid())
         say(d, WARN, "folder", "%s belongs to user %u, not to you", dir, (unsigned)st->st_uid);
     else if (st->st_mode & 077)
-        say(d, WARN, "folder", "%s can be read by others (mode %03o): chmod 700 %s", dir, (unsigned)st->st_mode & 0777, dir);
+        say(d, WARN, "folder", "%s can be read by others (mode %03o): chmod 700 %s", dir, (unsigned)st->st_mode & 0777,
+            dir);
     else
         say(d, OK, "folder", "%s", dir);
 }
@@ -140,7 +141,8 @@ static void check_place(struct doctor *d)
     if (statfs(dir, &fs) == 0) {
         const char *net = network_fs((long)fs.f_type);
         if (net)
-            say(d, FAIL, "file system", "%s: locks and memory maps can not be relied on; name a local file with --journal", net);
+            say(d, FAIL, "file system",
+                "%s: locks and memory maps can not be relied on; name a local file with --journal", net);
         else
             say(d, OK, "file system", "local (type 0x%lx)", (long)fs.f_type);
     }
@@ -148,10 +150,12 @@ static void check_place(struct doctor *d)
         uint64_t mb = (uint64_t)space.f_bavail * space.f_frsize >> 20;
         uint64_t inodes = space.f_files ? (uint64_t)space.f_favail : 1000000;
         if (mb < 64 || inodes < 100)
-            say(d, FAIL, "disk space", "%llu MB and %llu inodes are free: make room, a run stops when the journal can not grow",
+            say(d, FAIL, "disk space",
+                "%llu MB and %llu inodes are free: make room, a run stops when the journal can not grow",
                 (unsigned long long)mb, (unsigned long long)inodes);
         else if (mb < 1024)
-            say(d, WARN, "disk space", "%llu MB are free; `rbhost journal prune` deletes old runs", (unsigned long long)mb);
+            say(d, WARN, "disk space", "%llu MB are free; `rbhost journal prune` deletes old runs",
+                (unsigned long long)mb);
         else
             say(d, OK, "disk space", "%llu MB free", (unsigned long long)mb);
     }
@@ -166,7 +170,8 @@ static void check_journal(struct doctor *d)
     if (!*d->cli->journal_path)
         return;
     if (stat(d->cli->journal_path, &st) == 0 && st.st_mode & 077)
-        say(d, WARN, "journal", "can be read by others (mode %03o): chmod 600 %s", (unsigned)st.st_mode & 0777, d->cli->journal_path);
+        say(d, WARN, "journal", "can be read by others (mode %03o): chmod 600 %s", (unsigned)st.st_mode & 0777,
+            d->cli->journal_path);
     int rc = rb_store_open(NULL, &opt, &d->cli->store, &err);
     if (rc == RB_ENOENT) {
         say(d, OK, "journal", "%s does not exist yet", d->cli->journal_path);
@@ -183,10 +188,11 @@ static void check_journal(struct doctor *d)
     if (rb_store_stats(d->cli->store, &stats, &err) < 0)
         say(d, FAIL, "journal", "%s", err.msg);
     else if (stats.wal_bytes > (int64_t)256 << 20)
-        say(d, WARN, "journal", "its write-ahead log has %lld MB: a reader may be holding it open", (long long)stats.wal_bytes >> 20);
+        say(d, WARN, "journal", "its write-ahead log has %lld MB: a reader may be holding it open",
+            (long long)stats.wal_bytes >> 20);
     else
-        say(d, OK, "journal", "%s: schema %d, %lld runs, %lld events, %lld KB", rb_store_path(d->cli->store), stats.schema,
-            (long long)stats.runs, (long long)stats.events, (long long)stats.file_bytes >> 10);
+        say(d, OK, "journal", "%s: schema %d, %lld runs, %lld events, %lld KB", rb_store_path(d->cli->store),
+            stats.schema, (long long)stats.runs, (long long)stats.events, (long long)stats.file_bytes >> 10);
 }
 
 static void check_sqlite(struct doctor *d)
@@ -196,7 +202,8 @@ static void check_sqlite(struct doctor *d)
     else if (!sqlite3_threadsafe())
         say(d, FAIL, "sqlite", "%s was built without threads", sqlite3_libversion());
     else
-        say(d, OK, "sqlite", "%s; commits and checkpoints run under one lock file, so its WAL-reset bug can not strike", sqlite3_libversion());
+        say(d, OK, "sqlite", "%s; commits and checkpoints run under one lock file, so its WAL-reset bug can not strike",
+            sqlite3_libversion());
 }
 
 static void check_clock(struct doctor *d)
@@ -204,9 +211,11 @@ static void check_clock(struct doctor *d)
     struct timex tx = {0};
     time_t now = time(NULL);
     if (now < 1735689600) /* 2025 */
-        say(d, FAIL, "clock", "says a year before this program was made; set it: deadlines of sleeping runs depend on it");
+        say(d, FAIL, "clock",
+            "says a year before this program was made; set it: deadlines of sleeping runs depend on it");
     else if (adjtimex(&tx) < 0 || tx.status & STA_UNSYNC)
-        say(d, WARN, "clock", "is not synchronised; install chrony or systemd-timesyncd, or deadlines may be early or late");
+        say(d, WARN, "clock",
+            "is not synchronised; install chrony or systemd-timesyncd, or deadlines may be early or late");
     else
         say(d, OK, "clock", "synchronised");
 }

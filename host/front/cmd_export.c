@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "engine/run.h"
 #include "front/cmds.h"
+#include "front/move.h"
 #include "front/text.h"
 
 struct values {
@@ -17,6 +17,30 @@ static const struct rb_opt options[] = {
     {"output", 'o', RB_OPT_TEXT, offsetof(struct values, output), "FILE", "where to (default RUN.rbrun)", RB_OPT_FILE},
     {0},
 };
+
+/* Ends it here first: two journals that both go on with one run would be worse than a run that must be taken back. */
+static int move_out(struct rb_cli *cli, const struct rb_run_row *row, const char *to, struct rb_err *err)
+{
+    static const char *const over[] = {"succeeded", "cancelled", "denied", "undone", "moved"};
+    bool running = strcmp(row->status, "running") == 0;
+    struct rb_err ignored;
+    for (size_t i = 0; i < RB_COUNT(over); i++)
+        if (strcmp(row->status, over[i]) == 0)
+            return rb_err_set(err, RB_EINVAL,
+                              strcmp(over[i], "moved") == 0
+                                  ? "it was exported before; `rbhost resume %s --take-back` first"
+                                  : "run %s is over, nothing can go on elsewhere",
+                              row->id);
+    if (access(to, F_OK) == 0)
+        return rb_err_set(err, RB_EEXIST, "%s exists already; give the name of a new file", to);
+    int rc = rb_move_mark(cli->store, row->id, "moved", "to", to, running ? "parked" : row->status, err);
+    if (rc < 0)
+        return rc;
+    rc = rb_store_export(cli->store, row->id, to, err);
+    if (rc < 0)
+        rb_move_mark(cli->store, row->id, running ? "parked" : row->status, "from", to, NULL, &ignored);
+    return rc;
+}
 
 static int run(struct rb_cli *cli, void *values, int argc, char **argv)
 {
@@ -36,9 +60,10 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
     rb_buf_init(&quoted, 8192);
     rb_text_shell(&quoted, to);
     if (rb_cmd_owned(cli, &row)) {
-        code = rb_cli_fail(cli, RB_EXIT_USAGE, "run %s is being driven; `%s pause %s` stops it first", row.id, rb_cli_self(cli), row.id);
+        code = rb_cli_fail(cli, RB_EXIT_USAGE, "run %s is being driven; `%s pause %s` stops it first", row.id,
+                           rb_cli_self(cli), row.id);
     } else {
-        int rc = rb_store_export(cli->store, row.id, to, &err);
+        int rc = move_out(cli, &row, to, &err);
         if (rc < 0)
             code = rb_cli_fail(cli, rb_cli_exit_of(rc), "run %s is not exported: %s", row.id, err.msg);
         else if (cli->json > 0) {
@@ -54,8 +79,9 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
             code = rb_cli_put(&out, RB_EXIT_OK);
             rb_buf_release(&out);
         } else {
-            rb_cli_note(cli, "run %s is in %s now and does not go on here. There: rbhost import-run %s && rbhost resume %s", row.id, to,
-                        rb_buf_text(&quoted), row.id);
+            rb_cli_note(cli,
+                        "run %s is in %s now and does not go on here. There: rbhost import-run %s && rbhost resume %s",
+                        row.id, to, rb_buf_text(&quoted), row.id);
         }
     }
     rb_buf_release(&quoted);

@@ -1,8 +1,10 @@
 /* rbhost import-run: takes a run that was exported elsewhere into this journal. */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "front/cmds.h"
+#include "front/move.h"
 
 static int run(struct rb_cli *cli, void *values, int argc, char **argv)
 {
@@ -18,6 +20,17 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
     int rc = rb_store_import(cli->store, argv[0], &row, &err);
     if (rc < 0)
         return rb_cli_fail(cli, rb_cli_exit_of(rc), "%s is not imported: %s", argv[0], err.msg);
+    char was[24];
+    if (strcmp(row.status, "moved") == 0) {
+        rc = rb_move_was(cli->store, row.id, was, &err);
+        if (rc >= 0)
+            rc = rb_move_mark(cli->store, row.id, was, "from", argv[0], NULL, &err);
+        if (rc < 0) {
+            rb_cli_fail(cli, 0, "run %s is here, but can not go on yet: %s", row.id, err.msg);
+            rb_run_row_release(&row);
+            return rb_cli_exit_of(rc);
+        }
+    }
     rb_cli_note(cli, "to go on: %s resume %s", rb_cli_self(cli), row.id);
     struct rb_buf out;
     rb_buf_init(&out, 256);

@@ -33,8 +33,8 @@ static int stats(struct rb_cli *cli, void *values, int argc, char **argv)
         const char *name;
         int64_t value;
     } rows[] = {
-        {"schema", s.schema},           {"runs", s.runs},       {"events", s.events},         {"blobs", s.blobs},
-        {"blob_bytes", s.blob_bytes},   {"signals", s.signals}, {"file_bytes", s.file_bytes}, {"wal_bytes", s.wal_bytes},
+        {"schema", s.schema},         {"runs", s.runs},       {"events", s.events},         {"blobs", s.blobs},
+        {"blob_bytes", s.blob_bytes}, {"signals", s.signals}, {"file_bytes", s.file_bytes}, {"wal_bytes", s.wal_bytes},
     };
     rb_buf_init(&out, 64 << 10);
     rb_json_init(&j, &out);
@@ -73,8 +73,10 @@ static int backup(struct rb_cli *cli, void *values, int argc, char **argv)
 }
 
 static const struct rb_opt prune_options[] = {
-    {"older", 'o', RB_OPT_SPAN, offsetof(struct values, older), "TIME", "only runs that ended longer ago than this (default 90d)", 0},
-    {"unfinished", 0, RB_OPT_BOOL, offsetof(struct values, unfinished), NULL, "also failed runs that could be retried", 0},
+    {"older", 'o', RB_OPT_SPAN, offsetof(struct values, older), "TIME",
+     "only runs that ended longer ago than this (default 90d)", 0},
+    {"unfinished", 0, RB_OPT_BOOL, offsetof(struct values, unfinished), NULL, "also failed runs that could be retried",
+     0},
     {"dry", 'n', RB_OPT_BOOL, offsetof(struct values, dry), NULL, "only say how many", 0},
     {0},
 };
@@ -97,7 +99,8 @@ static int prune(struct rb_cli *cli, void *values, int argc, char **argv)
     if (cli->json > 0)
         rb_buf_addf(&out, "{\"runs\":%lld,\"dry\":%s}\n", (long long)runs, v->dry > 0 ? "true" : "false");
     else
-        rb_buf_addf(&out, "%lld run%s %s\n", (long long)runs, runs == 1 ? "" : "s", v->dry > 0 ? "would be deleted" : "deleted");
+        rb_buf_addf(&out, "%lld run%s %s\n", (long long)runs, runs == 1 ? "" : "s",
+                    v->dry > 0 ? "would be deleted" : "deleted");
     code = rb_cli_put(&out, RB_EXIT_OK);
     rb_buf_release(&out);
     return code;

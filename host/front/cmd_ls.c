@@ -16,7 +16,8 @@ struct values {
 };
 
 static const struct rb_opt options[] = {
-    {"status", 's', RB_OPT_TEXT, offsetof(struct values, status), "STATUS", "only runs with this status; \"open\": all that can go on", 0},
+    {"status", 's', RB_OPT_TEXT, offsetof(struct values, status), "STATUS",
+     "only runs with this status; \"open\": all that can go on", 0},
     {"runbook", 'r', RB_OPT_TEXT, offsetof(struct values, runbook), "NAME", "only runs of this runbook", 0},
     {"before", 0, RB_OPT_TEXT, offsetof(struct values, before), "RUN", "only runs older than this one (pages)", 0},
     {"limit", 'n', RB_OPT_NUMBER, offsetof(struct values, limit), "N", "at most this many (default 50)", 0},
@@ -164,7 +165,8 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
         if (code)
             return code;
     }
-    struct rb_run_filter f = {v->status, v->runbook, v->before ? before.id : NULL, v->all > 0 ? INT32_MAX : (int)(v->limit ? v->limit : 50)};
+    struct rb_run_filter f = {v->status, v->runbook, v->before ? before.id : NULL,
+                              v->all > 0 ? INT32_MAX : (int)(v->limit ? v->limit : 50)};
     if (v->limit > INT32_MAX)
         f.limit = INT32_MAX;
     if (cli->store && rb_store_runs(cli->store, &f, each, &t, &err) < 0)

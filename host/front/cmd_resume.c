@@ -1,4 +1,5 @@
-/* rbhost resume, retry, undo: three ways to go on with a run that exists. What they do is drive.c's and the engine's. */
+/* rbhost resume, retry, undo: three ways to go on with a run that exists. What they do is drive.c's and the
+ * engine's. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,8 @@ struct values {
 };
 
 static const struct rb_opt resume_options[] = {
-    {"take-back", 0, RB_OPT_BOOL, offsetof(struct values, take_back), NULL, "also a run that was exported from here", 0},
+    {"take-back", 0, RB_OPT_BOOL, offsetof(struct values, take_back), NULL, "also a run that was exported from here",
+     0},
     RB_GO_OPTIONS(struct values, go),
     {0},
 };
@@ -39,7 +41,8 @@ static int go_on(struct rb_cli *cli, const struct values *v, int n, char **words
     int first = n && strchr(words[0], '=') ? 0 : 1;
     const char *which = n && first ? words[0] : NULL;
     if (o->skip && (!v->go.reason || !*v->go.reason))
-        return rb_cli_fail(cli, RB_EXIT_USAGE, "--skip %lld needs --reason: why is it right to leave it out?", (long long)o->skip);
+        return rb_cli_fail(cli, RB_EXIT_USAGE, "--skip %lld needs --reason: why is it right to leave it out?",
+                           (long long)o->skip);
     int code = rb_cli_run(cli, RB_CLI_READ, which, &row);
     if (code)
         return code;
@@ -47,7 +50,10 @@ static int go_on(struct rb_cli *cli, const struct values *v, int n, char **words
     if (n > first) {
         for (int i = first; i < n && !code; i++)
             if (!strstr(words[i], "=@"))
-                code = rb_cli_fail(cli, RB_EXIT_USAGE, "'%s': a run keeps the parameters it was started with; only secrets are given again: key=@FILE or key=@-", words[i]);
+                code = rb_cli_fail(cli, RB_EXIT_USAGE,
+                                   "'%s': a run keeps the parameters it was started with; only secrets are given "
+                                   "again: key=@FILE or key=@-",
+                                   words[i]);
         if (!code)
             code = rb_params_read(cli, NULL, NULL, words + first, n - first, &secrets, NULL);
     }
@@ -90,7 +96,8 @@ const struct rb_cmd rb_cmd_resume = {
     .summary = "go on with a parked, waiting or in-doubt run",
     .example = "rbhost resume             # the latest run\n"
                "rbhost resume 7h2mc       # one run, by the end of its id",
-    .text = "What was recorded is not done again. A run that has failed goes on with `rbhost retry`. A secret that was read from\n"
+    .text = "What was recorded is not done again. A run that has failed goes on with `rbhost retry`. A secret that was "
+            "read from\n"
             "a file is read there again; one that came from standard input is given anew: key=@FILE or key=@-.",
     .options = resume_options,
     .values = sizeof(struct values),

@@ -19,8 +19,10 @@ struct values {
 };
 
 static const struct rb_opt options[] = {
-    {"dry", 'n', RB_OPT_BOOL, offsetof(struct values, dry), NULL, "reads happen, effects are listed as what would be done", 0},
-    {"params", 'p', RB_OPT_TEXT, offsetof(struct values, params), "FILE", "parameters from a JSON file; - is standard input", RB_OPT_FILE},
+    {"dry", 'n', RB_OPT_BOOL, offsetof(struct values, dry), NULL,
+     "reads happen, effects are listed as what would be done", 0},
+    {"params", 'p', RB_OPT_TEXT, offsetof(struct values, params), "FILE",
+     "parameters from a JSON file; - is standard input", RB_OPT_FILE},
     {"key", 'k', RB_OPT_TEXT, offsetof(struct values, key), "KEY", "idempotency: the same key returns the same run", 0},
     RB_GO_OPTIONS(struct values, go),
     {0},
@@ -32,7 +34,8 @@ int rb_cmd_runbook_file(struct rb_cli *cli, const char *what, char *path, size_t
     struct rb_err err;
     size_t len = strlen(what);
     bool exists = stat(what, &st) == 0;
-    bool file = (len > 4 && strcmp(what + len - 4, ".lua") == 0) || (exists && (S_ISREG(st.st_mode) || strchr(what, '/')));
+    bool file =
+        (len > 4 && strcmp(what + len - 4, ".lua") == 0) || (exists && (S_ISREG(st.st_mode) || strchr(what, '/')));
     if (file || strncmp(what, "/", 1) == 0 || strncmp(what, "./", 2) == 0 || strncmp(what, "../", 3) == 0) {
         if ((size_t)snprintf(path, n, "%s", what) >= n)
             return rb_cli_fail(cli, RB_EXIT_USAGE, "the path of the runbook is too long");
@@ -112,11 +115,14 @@ const struct rb_cmd rb_cmd_run = {
     .example = "rbhost run promote.lua version=v1.2.3      # a file, with a parameter\n"
                "rbhost run deploy/web token=@token.txt     # by name below the runbook roots; a secret from a file\n"
                "rbhost run --dry promote.lua version=v2    # what would be done",
-    .text = "A word that ends in .lua, begins with / or ./, or is a file that exists, is a file; anything else is a name below the\n"
-            "runbook roots of the configuration.\n\n"
-            "key=@FILE takes the content of a file without its last line end (the way to give a secret), key=@- standard\n"
-            "input; key=@@x is the text @x. What --params has too, key=value replaces. On a terminal missing parameters are\n"
-            "asked for.",
+    .text =
+        "A word that ends in .lua, begins with / or ./, or is a file that exists, is a file; anything else is a name "
+        "below the\n"
+        "runbook roots of the configuration.\n\n"
+        "key=@FILE takes the content of a file without its last line end (the way to give a secret), key=@- standard\n"
+        "input; key=@@x is the text @x. What --params has too, key=value replaces. On a terminal missing parameters "
+        "are\n"
+        "asked for.",
     .options = options,
     .values = sizeof(struct values),
     .min = 1,

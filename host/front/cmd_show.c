@@ -1,4 +1,5 @@
-/* rbhost show: one run as it stands: header, tree with verdicts and evidence, open gates, what can be undone, the next command. */
+/* rbhost show: one run as it stands: header, tree with verdicts and evidence, open gates, what can be undone, the next
+ * command. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -42,8 +43,10 @@ static void header(struct show *s)
     struct rb_view *v = &s->view;
     rb_buf_init(&b, 64 << 10);
     field(s, "run", v->id);
-    rb_buf_addf(&b, "%s%s%s%s", v->runbook ? v->runbook : "", v->title && *v->title && v->runbook && strcmp(v->title, v->runbook) != 0 ? ": " : "",
-                v->title && *v->title && v->runbook && strcmp(v->title, v->runbook) != 0 ? v->title : "", v->dry ? " (dry)" : "");
+    rb_buf_addf(&b, "%s%s%s%s", v->runbook ? v->runbook : "",
+                v->title && *v->title && v->runbook && strcmp(v->title, v->runbook) != 0 ? ": " : "",
+                v->title && *v->title && v->runbook && strcmp(v->title, v->runbook) != 0 ? v->title : "",
+                v->dry ? " (dry)" : "");
     field(s, "runbook", rb_buf_text(&b));
     field(s, "file", v->file);
     field(s, "status", rb_cmd_status_word(&s->row, s->owned));
@@ -66,7 +69,8 @@ static void header(struct show *s)
     if (json_object_size(s->params)) {
         const char *name;
         json_t *value;
-        json_object_foreach(s->params, name, value) {
+        json_object_foreach(s->params, name, value)
+        {
             rb_buf_reset(&b);
             rb_text_line(&b, name, strlen(name));
             rb_buf_adds(&b, " = ");
@@ -94,12 +98,13 @@ static void paint(struct show *s, const struct rb_node *p)
 
 static void notes_of(struct show *s, const struct rb_node *p, int depth)
 {
-    RB_LIST_EACH(it, &s->view.notes) {
+    RB_LIST_EACH (it, &s->view.notes) {
         const struct rb_note *n = RB_CONTAINER(it, struct rb_note, link);
         const char *text = n->text ? n->text : "";
         if (n->node != p)
             continue;
-        rb_buf_addf(&s->out, "%-7s %*s%s%s%s: ", "", p->parent ? depth * 2 + 2 : 0, "", n->kind, n->name && *n->name ? " " : "", n->name ? n->name : "");
+        rb_buf_addf(&s->out, "%-7s %*s%s%s%s: ", "", p->parent ? depth * 2 + 2 : 0, "", n->kind,
+                    n->name && *n->name ? " " : "", n->name ? n->name : "");
         for (;;) {
             size_t len = strcspn(text, "\n");
             rb_buf_addf(&s->out, "%.*s\n", (int)len, text);
@@ -114,7 +119,7 @@ static void notes_of(struct show *s, const struct rb_node *p, int depth)
 static void tree(struct show *s, const struct rb_node *p, int depth)
 {
     notes_of(s, p, depth ? depth - 1 : 0);
-    RB_LIST_EACH(it, &p->children) {
+    RB_LIST_EACH (it, &p->children) {
         const struct rb_node *c = RB_CONTAINER(it, struct rb_node, link);
         char span[16];
         paint(s, c);
@@ -123,7 +128,7 @@ static void tree(struct show *s, const struct rb_node *p, int depth)
             rb_buf_addf(&s->out, "#%lld ", (long long)c->n);
         if (c->stage && *c->stage)
             rb_buf_addf(&s->out, "%s: ", c->stage);
-        rb_buf_adds(&s->out, c->title);
+        rb_buf_addf(&s->out, "%s%s", c->would ? "would: " : "", c->title);
         if (c->ended && c->started && c->type != RB_NODE_BRANCH) {
             rb_clock_span(c->ended - c->started, span);
             rb_buf_addf(&s->out, "  (%s)", span);
@@ -140,7 +145,8 @@ static void tree(struct show *s, const struct rb_node *p, int depth)
         tree(s, c, depth + 1);
     }
     if (p->ops)
-        rb_buf_addf(&s->out, "        %*s%d operation%s (-v shows them)\n", depth * 2, "", p->ops, p->ops == 1 ? "" : "s");
+        rb_buf_addf(&s->out, "        %*s%d operation%s (-v shows them)\n", depth * 2, "", p->ops,
+                    p->ops == 1 ? "" : "s");
 }
 
 static void print(struct show *s)
@@ -169,12 +175,12 @@ static void print(struct show *s)
     }
 }
 
-/* -- JSON --------------------------------------------------------------------------------------------------------------------- */
+/* -- JSON ---------------------------------------------------------------------------------------------------------- */
 
 static void json_nodes(struct show *s, struct rb_json *j, const struct rb_node *p)
 {
     rb_json_array(j);
-    RB_LIST_EACH(it, &p->children) {
+    RB_LIST_EACH (it, &p->children) {
         static const char *const types[] = {"branch", "step", "checklist", "check", "op"};
         static const char *const states[] = {"running", "waiting", "in_doubt", "stopped", "pass", "fail", "skip"};
         const struct rb_node *c = RB_CONTAINER(it, struct rb_node, link);
@@ -242,7 +248,7 @@ static void print_json(struct show *s)
     json_nodes(s, &j, &v->root);
     rb_json_key(&j, "open");
     rb_json_array(&j);
-    RB_LIST_EACH(it, &v->open) {
+    RB_LIST_EACH (it, &v->open) {
         const struct rb_node *p = RB_CONTAINER(it, struct rb_node, open);
         rb_json_object(&j);
         rb_json_kint(&j, "n", p->n);
@@ -256,7 +262,7 @@ static void print_json(struct show *s)
     rb_json_end_array(&j);
     rb_json_key(&j, "undo");
     rb_json_array(&j);
-    RB_LIST_EACH(it, &v->undos) {
+    RB_LIST_EACH (it, &v->undos) {
         const struct rb_view_undo *u = RB_CONTAINER(it, struct rb_view_undo, link);
         rb_json_object(&j);
         rb_json_kint(&j, "n", u->n);
@@ -284,7 +290,8 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
     rb_view_init(&s.view, s.row.id);
     rb_view_keep(&s.view, cli->verbose > 0, true);
     s.owned = rb_cmd_owned(cli, &s.row);
-    if (rb_store_events(cli->store, s.row.id, 0, on_event, &s, &err) < 0 || rb_view_load_signals(&s.view, cli->store, &err) < 0)
+    if (rb_store_events(cli->store, s.row.id, 0, on_event, &s, &err) < 0 ||
+        rb_view_load_signals(&s.view, cli->store, &err) < 0)
         code = rb_cli_fail(cli, RB_EXIT_STORE, "%s", err.msg);
     else if (cli->json > 0)
         print_json(&s);

@@ -10,7 +10,8 @@
 struct status {
     struct rb_cli *cli;
     struct rb_buf out;
-    char (*ids)[RB_RUN_ID_MAX]; /* collected first: reading one run inside the walk over all would nest two statements */
+    /* collected first: reading one run inside the walk over all would nest two statements */
+    char (*ids)[RB_RUN_ID_MAX];
     size_t n;
 };
 
@@ -105,7 +106,8 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
     for (size_t i = 0; i < s.n && !code; i++)
         code = one(&s, s.ids[i]);
     if (!code && !s.out.len && cli->json <= 0)
-        rb_buf_adds(&s.out, "Nothing waits for you. `rbhost run FILE` starts a runbook, `rbhost ls` lists the runs, `rbhost help` says more.\n");
+        rb_buf_adds(&s.out, "Nothing waits for you. `rbhost run FILE` starts a runbook, `rbhost ls` lists the runs, "
+                            "`rbhost help` says more.\n");
     code = rb_cli_put(&s.out, code);
     free(s.ids);
     rb_buf_release(&s.out);

@@ -17,7 +17,8 @@ struct values {
 
 static const struct rb_opt options[] = {
     {"all", 'a', RB_OPT_BOOL, offsetof(struct values, all), NULL, "every run, and the file as a whole", 0},
-    {"head", 0, RB_OPT_TEXT, offsetof(struct values, head), "FILE", "heads as `rbhost head` printed them; - is standard input", RB_OPT_FILE},
+    {"head", 0, RB_OPT_TEXT, offsetof(struct values, head), "FILE",
+     "heads as `rbhost head` printed them; - is standard input", RB_OPT_FILE},
     {0},
 };
 
@@ -73,9 +74,10 @@ static int read_heads(struct verify *v, const char *path)
         v->heads = rb_realloc(v->heads, (v->n_heads + 1) * sizeof(*v->heads));
         struct head *h = &v->heads[v->n_heads];
         *h = (struct head){0};
-        if (sscanf(line, "%63s %" SCNd64 " %79s %1s", run, &seq, hex, rest) != 3 || strlen(run) >= sizeof(h->run) || seq < 1 ||
-            rb_sha_parse(hex, h->hash) < 0) {
-            code = rb_cli_fail(v->cli, RB_EXIT_USAGE, "--head: %s:%d: a line must be: RUN SEQ HASH (64 hex digits)", path, number);
+        if (sscanf(line, "%63s %" SCNd64 " %79s %1s", run, &seq, hex, rest) != 3 || strlen(run) >= sizeof(h->run) ||
+            seq < 1 || rb_sha_parse(hex, h->hash) < 0) {
+            code = rb_cli_fail(v->cli, RB_EXIT_USAGE, "--head: %s:%d: a line must be: RUN SEQ HASH (64 hex digits)",
+                               path, number);
             break;
         }
         memcpy(h->run, run, strlen(run) + 1);
@@ -210,7 +212,8 @@ const struct rb_cmd rb_cmd_verify = {
     .summary = "check journals: chain, sources, blobs, heads",
     .example = "rbhost verify                    # every run\n"
                "rbhost verify --head heads.txt   # and that nothing was cut off since `rbhost head` wrote them",
-    .text = "Names the first bad event of each damaged run; exit code 5 when there is one. A chain shows editing by whoever lacks the\n"
+    .text = "Names the first bad event of each damaged run; exit code 5 when there is one. A chain shows editing by "
+            "whoever lacks the\n"
             "whole file; against somebody who has it, keep heads elsewhere.",
     .options = options,
     .values = sizeof(struct values),
@@ -219,7 +222,7 @@ const struct rb_cmd rb_cmd_verify = {
     .run = run,
 };
 
-/* -- head ---------------------------------------------------------------------------------------------------------------------- */
+/* -- head ---------------------------------------------------------------------------------------------------------- */
 
 static void add_head(struct rb_cli *cli, const struct rb_run_row *row, struct rb_buf *out)
 {

@@ -9,7 +9,6 @@
 #include "base/json.h"
 #include "front/cmds.h"
 
-
 static const char *build(void)
 {
 #if defined(__SANITIZE_ADDRESS__)
@@ -39,8 +38,8 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
     snprintf(lua, sizeof(lua), "%s.%s", LUA_VERSION_MAJOR "." LUA_VERSION_MINOR, LUA_VERSION_RELEASE);
     snprintf(nettle, sizeof(nettle), "%d.%d", nettle_version_major(), nettle_version_minor());
     const char *const libraries[][2] = {
-        {"libuv", uv_version_string()}, {"lua", lua},       {"sqlite", sqlite3_libversion()}, {"jansson", jansson_version_str()},
-        {"nettle", nettle},             {"glibc", gnu_get_libc_version()},
+        {"libuv", uv_version_string()},     {"lua", lua},       {"sqlite", sqlite3_libversion()},
+        {"jansson", jansson_version_str()}, {"nettle", nettle}, {"glibc", gnu_get_libc_version()},
     };
     if (cli->json > 0) {
         rb_json_init(&j, &out);
@@ -58,7 +57,8 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
         rb_json_end_object(&j);
         rb_buf_addc(&out, '\n');
     } else {
-        rb_buf_addf(&out, "rbhost %s\nbuild     %s, gcc %s, replay version %d\nlibraries", RB_VERSION, build(), __VERSION__, RB_REPLAY_VERSION);
+        rb_buf_addf(&out, "rbhost %s\nbuild     %s, gcc %s, replay version %d\nlibraries", RB_VERSION, build(),
+                    __VERSION__, RB_REPLAY_VERSION);
         for (size_t i = 0; i < RB_COUNT(libraries); i++)
             rb_buf_addf(&out, "%s %s %s", i ? "," : "", libraries[i][0], libraries[i][1]);
         rb_buf_addc(&out, '\n');

@@ -1,5 +1,5 @@
-/* Owns where things are: the configuration file with its known keys, the state folder, the runbook roots. Knows no command and
- * opens no journal. */
+/* Owns where things are: the configuration file with its known keys, the state folder, the runbook roots. Knows no
+ * command and opens no journal. */
 #include "front/config.h"
 
 #include <dirent.h>
@@ -15,7 +15,7 @@
 #include "base/nearest.h"
 #include "front/opt.h"
 
-#define MAX_DEPTH 8      /* folders below a root */
+#define MAX_DEPTH 8 /* folders below a root */
 #define MAX_RUNBOOKS 4096
 
 enum key_type { KEY_TEXT, KEY_NAMES, KEY_TABLE, KEY_LIMITS };
@@ -35,15 +35,14 @@ static const struct {
     size_t offset;
     size_t size;
 } limits[] = {
-#define LIMIT(name, unit, member) {name, unit, offsetof(struct rb_limits, member), sizeof(((struct rb_limits *)0)->member)}
-    LIMIT("lua_memory", UNIT_BYTES, lua_memory),
-    LIMIT("slice_warn", UNIT_US, slice_warn_us),
-    LIMIT("slice_max", UNIT_US, slice_max_us),
-    LIMIT("max_output", UNIT_BYTES, max_output),
-    LIMIT("max_exec", UNIT_COUNT, max_exec),
-    LIMIT("max_tasks", UNIT_COUNT, max_tasks),
-    LIMIT("park_grace", UNIT_MS, park_grace_ms),
-    LIMIT("cancel_grace", UNIT_MS, cancel_grace_ms),
+#define LIMIT(name, unit, member) \
+    { \
+        name, unit, offsetof(struct rb_limits, member), sizeof(((struct rb_limits *)0)->member) \
+    }
+    LIMIT("lua_memory", UNIT_BYTES, lua_memory), LIMIT("slice_warn", UNIT_US, slice_warn_us),
+    LIMIT("slice_max", UNIT_US, slice_max_us),   LIMIT("max_output", UNIT_BYTES, max_output),
+    LIMIT("max_exec", UNIT_COUNT, max_exec),     LIMIT("max_tasks", UNIT_COUNT, max_tasks),
+    LIMIT("park_grace", UNIT_MS, park_grace_ms), LIMIT("cancel_grace", UNIT_MS, cancel_grace_ms),
 #undef LIMIT
 };
 
@@ -85,8 +84,9 @@ bool rb_config_find(const char *given, char *path, size_t n)
 int rb_config_state(char *path, size_t n, struct rb_err *err)
 {
     if (!xdg("XDG_STATE_HOME", ".local/state", path, n))
-        return rb_err_set(err, RB_ENOENT, "there is no place for the journal: neither XDG_STATE_HOME nor HOME is an absolute path; "
-                                          "set one of them, or give --journal FILE");
+        return rb_err_set(err, RB_ENOENT,
+                          "there is no place for the journal: neither XDG_STATE_HOME nor HOME is an absolute path; "
+                          "set one of them, or give --journal FILE");
     return RB_OK;
 }
 
@@ -96,14 +96,16 @@ static bool is_names(const json_t *v)
     json_t *e;
     if (!json_is_array(v))
         return false;
-    json_array_foreach((json_t *)v, i, e) {
+    json_array_foreach((json_t *)v, i, e)
+    {
         if (!json_is_string(e) || !*json_string_value(e))
             return false;
     }
     return true;
 }
 
-static int unknown_key(const char *path, const char *what, const char *name, const char *const *known, size_t n, struct rb_err *err)
+static int unknown_key(const char *path, const char *what, const char *name, const char *const *known, size_t n,
+                       struct rb_err *err)
 {
     const char *near = rb_nearest(name, known, n);
     if (near)
@@ -129,7 +131,8 @@ static int64_t limit_value(const json_t *v, enum limit_unit unit)
             return n > INT32_MAX ? -1 : n * (unit == UNIT_US ? 1000000 : 1000);
         return unit == UNIT_COUNT && n > 1000000 ? -1 : n;
     }
-    if (json_is_string(v) && (unit == UNIT_US || unit == UNIT_MS) && rb_opt_span(json_string_value(v), &ms) == 0 && ms > 0)
+    if (json_is_string(v) && (unit == UNIT_US || unit == UNIT_MS) && rb_opt_span(json_string_value(v), &ms) == 0 &&
+        ms > 0)
         return unit == UNIT_US ? ms * 1000 : ms;
     return -1;
 }
@@ -140,7 +143,8 @@ static int check_limits(const char *path, const json_t *table, struct rb_err *er
     json_t *v;
     for (size_t i = 0; i < RB_COUNT(limits); i++)
         known[i] = limits[i].name;
-    json_object_foreach((json_t *)table, name, v) {
+    json_object_foreach((json_t *)table, name, v)
+    {
         size_t i = 0;
         while (i < RB_COUNT(limits) && strcmp(limits[i].name, name) != 0)
             i++;
@@ -166,7 +170,8 @@ static int check_key(const char *path, const char *name, const json_t *v, enum k
         return RB_OK;
     case KEY_NAMES:
         if (!is_names(v))
-            return rb_err_set(err, RB_EINVAL, "%s: '%s' must be a list of strings, such as { \"a\", \"b\" }", path, name);
+            return rb_err_set(err, RB_EINVAL, "%s: '%s' must be a list of strings, such as { \"a\", \"b\" }", path,
+                              name);
         return RB_OK;
     case KEY_TABLE:
     case KEY_LIMITS:
@@ -202,7 +207,8 @@ json_t *rb_config_read(const char *path, struct rb_err *err)
     json_t *v;
     for (size_t i = 0; i < RB_COUNT(keys); i++)
         known[i] = keys[i].name;
-    json_object_foreach(config, name, v) {
+    json_object_foreach(config, name, v)
+    {
         size_t i = 0;
         while (i < RB_COUNT(keys) && strcmp(keys[i].name, name) != 0)
             i++;
@@ -234,7 +240,7 @@ void rb_config_limits(const json_t *config, struct rb_limits *out)
     }
 }
 
-/* -- runbooks below the roots ------------------------------------------------------------------------------------------------ */
+/* -- runbooks below the roots -------------------------------------------------------------------------------------- */
 
 struct found {
     char *name, *path;
@@ -296,13 +302,15 @@ static int compare(const void *a, const void *b)
     return strcmp(((const struct found *)a)->name, ((const struct found *)b)->name);
 }
 
-int rb_config_each(const json_t *config, void (*each)(void *arg, const char *name, const char *path), void *arg, struct rb_err *err)
+int rb_config_each(const json_t *config, void (*each)(void *arg, const char *name, const char *path), void *arg,
+                   struct rb_err *err)
 {
     struct finder f = {0};
     const json_t *roots = json_object_get(config, "roots");
     if (json_array_size(roots) == 0)
-        return rb_err_set(err, RB_ENOENT, "no runbook roots are configured; write return { roots = { \"/path/to/runbooks\" } } "
-                                          "into ~/.config/rbhost/config.lua");
+        return rb_err_set(err, RB_ENOENT,
+                          "no runbook roots are configured; write return { roots = { \"/path/to/runbooks\" } } "
+                          "into ~/.config/rbhost/config.lua");
     for (size_t i = 0; i < json_array_size(roots); i++) {
         const char *root = json_string_value(json_array_get(roots, i));
         size_t before = f.n;
@@ -351,7 +359,8 @@ static void on_name(void *arg, const char *name, const char *path)
 int rb_config_runbook(const json_t *config, const char *name, char *path, size_t n, struct rb_err *err)
 {
     if (!is_runbook_name(name))
-        return rb_err_set(err, RB_EINVAL, "'%s' is neither a file nor the name of a runbook (letters, digits, _ . - and /)", name);
+        return rb_err_set(err, RB_EINVAL,
+                          "'%s' is neither a file nor the name of a runbook (letters, digits, _ . - and /)", name);
     const json_t *roots = json_object_get(config, "roots");
     for (size_t i = 0; i < json_array_size(roots); i++) {
         struct stat st;
@@ -360,8 +369,10 @@ int rb_config_runbook(const json_t *config, const char *name, char *path, size_t
             return RB_OK;
     }
     if (json_array_size(roots) == 0)
-        return rb_err_set(err, RB_ENOENT, "there is no file '%s', and no runbook roots are configured where a runbook of that name "
-                                          "could be", name);
+        return rb_err_set(err, RB_ENOENT,
+                          "there is no file '%s', and no runbook roots are configured where a runbook of that name "
+                          "could be",
+                          name);
     struct names *names = rb_alloc(sizeof(*names));
     rb_config_each(config, on_name, names, NULL);
     const char *near = rb_nearest(name, (const char *const *)names->list, names->n);

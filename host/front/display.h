@@ -14,8 +14,8 @@ struct rb_display {
     /* Somebody else is about to write to the terminal, and afterwards. May be NULL. */
     void (*hide)(struct rb_display *d);
     void (*show)(struct rb_display *d);
-    /* A question at the terminal: lines above it (may be NULL) and the prompt, without a line end; then the line that was typed, or
-     * NULL: it was withdrawn. Both may be NULL: questions are written as they are. */
+    /* A question at the terminal: lines above it (may be NULL) and the prompt, without a line end; then the line that
+     * was typed, or NULL: it was withdrawn. Both may be NULL: questions are written as they are. */
     void (*ask)(struct rb_display *d, const char *block, const char *question);
     void (*asked)(struct rb_display *d, const char *line);
     /* The last word: exit code, and the commands that go on (lines). May be NULL. */
@@ -26,7 +26,8 @@ struct rb_display {
 struct rb_display *rb_plain_new(struct rb_cli *cli, struct rb_view *view);
 struct rb_display *rb_jsonout_new(struct rb_cli *cli, struct rb_view *view);
 struct rb_display *rb_tty_new(struct rb_cli *cli, struct rb_view *view, struct rb_loop *loop);
-/* The one that fits: --json, a terminal that can be redrawn, or plain lines. loop: for the live tree's clock; NULL: never live. */
+/* The one that fits: --json, a terminal that can be redrawn, or plain lines. loop: for the live tree's clock; NULL:
+ * never live. */
 struct rb_display *rb_display_new(struct rb_cli *cli, struct rb_view *view, struct rb_loop *loop);
 
 /* One event as one line without its end: "03:04:05  pass      Roll out / web1  (1.2s)". */

@@ -1,4 +1,5 @@
-/* A run that this process owns, from the first signal handler to the exit code: what run, resume, retry and undo share. */
+/* A run that this process owns, from the first signal handler to the exit code: what run, resume, retry and undo
+ * share. */
 #ifndef RB_DRIVE_H
 #define RB_DRIVE_H
 
@@ -9,17 +10,18 @@ enum rb_drive_how { RB_DRIVE_START, RB_DRIVE_RESUME, RB_DRIVE_RETRY, RB_DRIVE_UN
 
 struct rb_drive_options {
     enum rb_drive_how how;
-    const char *file;        /* START: the runbook */
+    const char *file;                 /* START: the runbook */
     const struct rb_runbook *runbook; /* START: as it was read; NULL */
-    const char *id;          /* else: the whole id of the run */
-    const char *params_json; /* START: all; else secrets that are given again; NULL: {} */
-    const char *secret_from; /* START: where secrets were read from, for a resume; NULL */
-    const char *actor;       /* --actor; NULL */
+    const char *id;                   /* else: the whole id of the run */
+    const char *params_json;          /* START: all; else secrets that are given again; NULL: {} */
+    const char *secret_from;          /* START: where secrets were read from, for a resume; NULL */
+    const char *actor;                /* --actor; NULL */
     const char *reason, *key, *confirm;
     bool dry, step, yes, take_back;
-    int64_t wait_ms;         /* 0 leave when only a person can go on, -1 stay; a terminal that may be asked always stays */
-    int64_t op, skip;        /* RETRY, UNDO */
-    bool detach;             /* go on in the background; prints the id */
+    /* 0 leave when only a person can go on, -1 stay; a terminal that may be asked always stays */
+    int64_t wait_ms;
+    int64_t op, skip; /* RETRY, UNDO */
+    bool detach;      /* go on in the background; prints the id */
 };
 
 /* The options that run, resume, retry, undo and the deciding commands have in common, as members of their structs. */
@@ -28,15 +30,21 @@ struct rb_go_options {
     int yes, step, detach;
     int64_t wait;
 };
+/* clang-format off */
 #define RB_GO_OPTIONS(type, member) \
-    {"actor", 0, RB_OPT_TEXT, offsetof(type, member.actor), "NAME", "who asks for it, recorded as claimed; satisfies no gate", 0}, \
+    {"actor", 0, RB_OPT_TEXT, offsetof(type, member.actor), "NAME", \
+     "who asks for it, recorded as claimed; satisfies no gate", 0}, \
     {"reason", 0, RB_OPT_TEXT, offsetof(type, member.reason), "TEXT", "why, or a ticket; recorded", 0}, \
     {"step", 0, RB_OPT_BOOL, offsetof(type, member.step), NULL, "confirm each step", 0}, \
-    {"wait", 'w', RB_OPT_SPAN, offsetof(type, member.wait), "TIME", "off a terminal: stay while only a person can go on (exit 3)", \
-     RB_OPT_OPTIONAL}, \
-    {"yes", 'y', RB_OPT_BOOL, offsetof(type, member.yes), NULL, "answer confirmations; not approvals that name somebody", 0}, \
-    {"confirm", 0, RB_OPT_TEXT, offsetof(type, member.confirm), "NAME", "the runbook's name: agrees to a destructive one", 0}, \
-    {"detach", 'd', RB_OPT_BOOL, offsetof(type, member.detach), NULL, "go on in the background; prints the run's id", 0}
+    {"wait", 'w', RB_OPT_SPAN, offsetof(type, member.wait), "TIME", \
+     "off a terminal: stay while only a person can go on (exit 3)", RB_OPT_OPTIONAL}, \
+    {"yes", 'y', RB_OPT_BOOL, offsetof(type, member.yes), NULL, \
+     "answer confirmations; not approvals that name somebody", 0}, \
+    {"confirm", 0, RB_OPT_TEXT, offsetof(type, member.confirm), "NAME", \
+     "the runbook's name: agrees to a destructive one", 0}, \
+    {"detach", 'd', RB_OPT_BOOL, offsetof(type, member.detach), NULL, \
+     "go on in the background; prints the run's id", 0}
+/* clang-format on */
 
 void rb_drive_take(struct rb_drive_options *out, const struct rb_go_options *go);
 

@@ -9,7 +9,7 @@ struct rb_follow {
     struct rb_loop *loop;
     struct rb_store *store; /* borrowed, for reading */
     char run[RB_RUN_ID_MAX];
-    int64_t seq;            /* last event given */
+    int64_t seq; /* last event given */
     uv_fs_event_t fs;
     uv_timer_t timer;
     /* Each new event, in order; non-zero stops the walk until the next look. */
@@ -19,7 +19,8 @@ struct rb_follow {
     void *arg;
 };
 
-/* Fill loop, store, run, seq and the callbacks first. Looks whenever the journal's folder changes (inotify), and every 200 ms. */
+/* Fill loop, store, run, seq and the callbacks first. Looks whenever the journal's folder changes (inotify), and every
+ * 200 ms. */
 int rb_follow_start(struct rb_follow *f, struct rb_err *err);
 void rb_follow_stop(struct rb_follow *f); /* the handles close with the loop's release */
 

@@ -15,11 +15,13 @@ static const char *const exit_codes[][2] = {
     {"5", "the journal is damaged or out of reach"},
     {"6", "in doubt: the outcome of an effect is unknown"},
     {"124", "timed out"},
-    {"129 130 141 143", "hung up, interrupted, standard output closed, terminated: the run is parked and can be resumed"},
+    {"129 130 141 143",
+     "hung up, interrupted, standard output closed, terminated: the run is parked and can be resumed"},
 };
 
 static const char *const places[][2] = {
-    {"$XDG_CONFIG_HOME/rbhost/config.lua", "configuration (~/.config without the variable), else /etc/rbhost/config.lua"},
+    {"$XDG_CONFIG_HOME/rbhost/config.lua",
+     "configuration (~/.config without the variable), else /etc/rbhost/config.lua"},
     {"$XDG_STATE_HOME/rbhost/journal.db", "the journal (~/.local/state without the variable)"},
     {"$XDG_STATE_HOME/rbhost/log/RUN.log", "what a detached run printed"},
 };
@@ -113,7 +115,8 @@ static void overview_group(const char *group, struct rb_buf *out)
         const struct rb_cmd *c = rb_cmds[i];
         if (!c->group || strcmp(c->group, group) != 0)
             continue;
-        snprintf(words, sizeof(words), "%s%s%s", *c->name ? c->name : "(nothing)", *c->operands ? " " : "", c->operands);
+        snprintf(words, sizeof(words), "%s%s%s", *c->name ? c->name : "(nothing)", *c->operands ? " " : "",
+                 c->operands);
         if (strlen(words) > 34)
             rb_buf_addf(out, "  %s\n  %36s%s\n", words, "", c->summary);
         else
@@ -123,15 +126,17 @@ static void overview_group(const char *group, struct rb_buf *out)
 
 void rb_help_overview(struct rb_buf *out)
 {
-    rb_buf_adds(out, "rbhost runs runbooks: Lua scripts whose effects and decisions are journaled, so that a run that is\n"
-                     "killed at any instant goes on where it was and does nothing twice.\n\n"
-                     "  rbhost run promote.lua version=v1.2.3    # run a file with a parameter\n"
-                     "  rbhost resume                            # go on with the latest run\n"
-                     "  rbhost                                   # what waits for you\n");
+    rb_buf_adds(out,
+                "rbhost runs runbooks: Lua scripts whose effects and decisions are journaled, so that a run that is\n"
+                "killed at any instant goes on where it was and does nothing twice.\n\n"
+                "  rbhost run promote.lua version=v1.2.3    # run a file with a parameter\n"
+                "  rbhost resume                            # go on with the latest run\n"
+                "  rbhost                                   # what waits for you\n");
     for (size_t i = 0; rb_cmds[i]; i++)
         if (rb_cmds[i]->group && first_of_group(i))
             overview_group(rb_cmds[i]->group, out);
-    rb_buf_adds(out, "\nRUN is a run's id, a unique beginning or ending of one, or \"latest\".\n\nOptions of every command\n");
+    rb_buf_adds(
+        out, "\nRUN is a run's id, a unique beginning or ending of one, or \"latest\".\n\nOptions of every command\n");
     option_rows(rb_cli_options, out);
     rb_buf_adds(out, "\nExit codes\n");
     for (size_t i = 0; i < RB_COUNT(exit_codes); i++)
@@ -139,7 +144,7 @@ void rb_help_overview(struct rb_buf *out)
     rb_buf_adds(out, "\n`rbhost help COMMAND` says more.\n");
 }
 
-/* -- manual page ---------------------------------------------------------------------------------------------------------- */
+/* -- manual page --------------------------------------------------------------------------------------------------- */
 
 /* Text with roff's special characters escaped; a line never begins with a control character. */
 static void roff(struct rb_buf *out, const char *s, size_t n)
@@ -203,11 +208,16 @@ static void roff_rows(const char *const (*rows)[2], size_t n, struct rb_buf *out
 
 void rb_help_man(struct rb_buf *out)
 {
-    rb_buf_addf(out, ".TH RBHOST 1 \"\" \"rbhost %s\" \"User Commands\"\n.SH NAME\nrbhost \\- run runbooks that survive a crash\n", RB_VERSION);
-    rb_buf_adds(out, ".SH SYNOPSIS\n.B rbhost\n[\\fIoptions\\fR] [\\fIcommand\\fR [\\fIoperands\\fR]]\n.SH DESCRIPTION\n"
-                     "rbhost runs runbooks: Lua scripts whose effects and decisions are journaled, so that a run that is killed\n"
-                     "at any instant goes on where it was and does nothing twice. Without a command it shows what waits for you.\n"
-                     ".SH COMMANDS\n");
+    rb_buf_addf(
+        out,
+        ".TH RBHOST 1 \"\" \"rbhost %s\" \"User Commands\"\n.SH NAME\nrbhost \\- run runbooks that survive a crash\n",
+        RB_VERSION);
+    rb_buf_adds(
+        out,
+        ".SH SYNOPSIS\n.B rbhost\n[\\fIoptions\\fR] [\\fIcommand\\fR [\\fIoperands\\fR]]\n.SH DESCRIPTION\n"
+        "rbhost runs runbooks: Lua scripts whose effects and decisions are journaled, so that a run that is killed\n"
+        "at any instant goes on where it was and does nothing twice. Without a command it shows what waits for you.\n"
+        ".SH COMMANDS\n");
     for (size_t i = 0; rb_cmds[i]; i++) {
         const struct rb_cmd *c = rb_cmds[i];
         if (!c->group)
@@ -238,11 +248,12 @@ void rb_help_man(struct rb_buf *out)
     roff_rows(places, RB_COUNT(places), out);
 }
 
-/* -- docs/cli.md ------------------------------------------------------------------------------------------------------------ */
+/* -- docs/cli.md --------------------------------------------------------------------------------------------------- */
 
 void rb_help_markdown(struct rb_buf *out)
 {
-    rb_buf_adds(out, "# The command line\n\nThis page is what `rbhost help` prints, made by `rbhost man --markdown`; a test compares them.\n\n```\n");
+    rb_buf_adds(out, "# The command line\n\nThis page is what `rbhost help` prints, made by `rbhost man --markdown`; a "
+                     "test compares them.\n\n```\n");
     rb_help_overview(out);
     rb_buf_adds(out, "```\n\n## Places\n\n");
     for (size_t i = 0; i < RB_COUNT(places); i++)
@@ -252,8 +263,9 @@ void rb_help_markdown(struct rb_buf *out)
         if (!c->group)
             continue;
         rb_buf_addf(out, "\n## rbhost%s%s\n\n", *c->name ? " " : "", c->name);
-        rb_buf_addf(out, "%c%s.\n\n```sh\n%s\n```\n\nUsage: `", *c->summary >= 'a' && *c->summary <= 'z' ? *c->summary - 32 : *c->summary,
-                    c->summary + 1, c->example);
+        rb_buf_addf(out, "%c%s.\n\n```sh\n%s\n```\n\nUsage: `",
+                    *c->summary >= 'a' && *c->summary <= 'z' ? *c->summary - 32 : *c->summary, c->summary + 1,
+                    c->example);
         usage(c, out);
         rb_buf_adds(out, "`\n");
         if (c->text)

@@ -1,4 +1,5 @@
-/* Owns the JSON stream of a run on standard output: a version line, every durable event, provisional output, an end line. */
+/* Owns the JSON stream of a run on standard output: a version line, every durable event, provisional output, an end
+ * line. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

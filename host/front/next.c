@@ -12,8 +12,8 @@ static bool is(const struct rb_view *v, const char *status)
 }
 
 /* The commands that settle one open node. */
-static void decide_commands(const struct rb_cli *cli, const struct rb_view *v, const struct rb_node *p, bool owned, const char *indent,
-                            struct rb_buf *out)
+static void decide_commands(const struct rb_cli *cli, const struct rb_view *v, const struct rb_node *p, bool owned,
+                            const char *indent, struct rb_buf *out)
 {
     const char *self = rb_cli_self(cli), *what = rb_node_decision(p), *go = owned ? "" : " --resume";
     long long n = (long long)p->n;
@@ -23,7 +23,8 @@ static void decide_commands(const struct rb_cli *cli, const struct rb_view *v, c
         rb_buf_addf(out, "%s%s approve %s %lld%s\n", indent, self, v->id, n, go);
         rb_buf_addf(out, "%s%s deny %s %lld%s\n", indent, self, v->id, n, go);
     } else if (strcmp(what, "answer") == 0) {
-        rb_buf_addf(out, "%s%s answer %s %lld %s%s\n", indent, self, v->id, n, rb_answer_type(p) ? "--value VALUE" : "done", go);
+        rb_buf_addf(out, "%s%s answer %s %lld %s%s\n", indent, self, v->id, n,
+                    rb_answer_type(p) ? "--value VALUE" : "done", go);
         rb_buf_addf(out, "%s%s answer %s %lld failed%s\n", indent, self, v->id, n, go);
     } else if (strcmp(what, "resolve") == 0) {
         static const char *const as[] = {"done", "retry", "fail"};
@@ -40,7 +41,7 @@ static void decide_commands(const struct rb_cli *cli, const struct rb_view *v, c
 void rb_next_commands(const struct rb_cli *cli, const struct rb_view *v, bool owned, struct rb_buf *out)
 {
     const char *self = rb_cli_self(cli);
-    RB_LIST_EACH(it, &v->open)
+    RB_LIST_EACH (it, &v->open)
         decide_commands(cli, v, RB_CONTAINER(it, struct rb_node, open), owned, "", out);
     if (owned)
         rb_buf_addf(out, "%s attach %s\n", self, v->id);
@@ -50,15 +51,17 @@ void rb_next_commands(const struct rb_cli *cli, const struct rb_view *v, bool ow
         rb_buf_addf(out, "%s resume %s --take-back\n", self, v->id);
     else if (is(v, "failed"))
         rb_buf_addf(out, "%s retry %s\n", self, v->id);
-    if (!owned && !rb_list_empty(&v->undos) && (is(v, "failed") || is(v, "cancelled") || is(v, "denied") || is(v, "timed_out")))
+    if (!owned && !rb_list_empty(&v->undos) &&
+        (is(v, "failed") || is(v, "cancelled") || is(v, "denied") || is(v, "timed_out")))
         rb_buf_addf(out, "%s undo %s\n", self, v->id);
-    if (!owned && (is(v, "succeeded") || is(v, "failed") || is(v, "cancelled") || is(v, "denied") || is(v, "timed_out") || is(v, "undone")))
+    if (!owned && (is(v, "succeeded") || is(v, "failed") || is(v, "cancelled") || is(v, "denied") ||
+                   is(v, "timed_out") || is(v, "undone")))
         rb_buf_addf(out, "%s show %s\n", self, v->id);
 }
 
 void rb_next_open(const struct rb_cli *cli, const struct rb_view *v, bool owned, struct rb_buf *out)
 {
-    RB_LIST_EACH(it, &v->open) {
+    RB_LIST_EACH (it, &v->open) {
         const struct rb_node *p = RB_CONTAINER(it, struct rb_node, open);
         const char *decided = p->answered ? " (decided; it counts as soon as the run goes on)" : "";
         if (p->state == RB_NODE_DOUBT)
@@ -68,8 +71,7 @@ void rb_next_open(const struct rb_cli *cli, const struct rb_view *v, bool owned,
             rb_text_time(p->until, at);
             rb_buf_addf(out, "  #%lld %s, until %s\n", (long long)p->n, p->title, at);
         } else
-            rb_buf_addf(out, "  #%lld %s: %s%s\n", (long long)p->n, p->op ? p->op : "waits", rb_node_text(p),
-                        decided);
+            rb_buf_addf(out, "  #%lld %s: %s%s\n", (long long)p->n, p->op ? p->op : "waits", rb_node_text(p), decided);
         decide_commands(cli, v, p, owned, "      ", out);
     }
 }
@@ -78,7 +80,8 @@ void rb_next_running(struct rb_view *v, struct rb_buf *out)
 {
     size_t i;
     json_t *e;
-    json_array_foreach(v->running, i, e) {
+    json_array_foreach(v->running, i, e)
+    {
         const char *key = json_string_value(json_object_get(e, "key"));
         int64_t n = json_integer_value(json_object_get(e, "n"));
         const struct rb_node *p = n ? rb_view_find(v, n) : NULL;

@@ -4,8 +4,8 @@
 
 #include "front/view.h"
 
-/* Adds the commands that fit the run's status and what is open in it, one a line, the likeliest first. owned: a living process
- * holds it. */
+/* Adds the commands that fit the run's status and what is open in it, one a line, the likeliest first. owned: a living
+ * process holds it. */
 void rb_next_commands(const struct rb_cli *cli, const struct rb_view *v, bool owned, struct rb_buf *out);
 
 /* What is open, for people, each with its commands, indented: "  #14 approve: Promote v2?" … */

@@ -81,9 +81,7 @@ static int set_value(const struct said *s, const char *text, struct rb_err *err)
 {
     const struct rb_opt *o = s->opt;
     switch (o->type) {
-    case RB_OPT_TEXT:
-        *(const char **)s->slot = text;
-        return RB_OK;
+    case RB_OPT_TEXT: *(const char **)s->slot = text; return RB_OK;
     case RB_OPT_CHOICE:
         if (!is_choice(o->arg, text))
             return rb_err_set(err, RB_EINVAL, "%s: '%s' is not one of %s", s->as, text, o->arg);
@@ -100,11 +98,11 @@ static int set_value(const struct said *s, const char *text, struct rb_err *err)
     }
     case RB_OPT_SPAN:
         if (rb_opt_span(text, s->slot) < 0)
-            return rb_err_set(err, RB_EINVAL, "%s: '%s' is not a duration; write it as 90s, 30m, 1h30m or 2d", s->as, text);
+            return rb_err_set(err, RB_EINVAL, "%s: '%s' is not a duration; write it as 90s, 30m, 1h30m or 2d", s->as,
+                              text);
         return RB_OK;
     case RB_OPT_BOOL:
-    case RB_OPT_COUNT:
-        break;
+    case RB_OPT_COUNT: break;
     }
     return RB_OK;
 }
@@ -127,7 +125,8 @@ static void set_bare(const struct said *s)
         *(int64_t *)s->slot = -1;
 }
 
-static int unknown_option(const struct rb_opt_set *sets, size_t n_sets, const char *name, size_t len, struct rb_err *err)
+static int unknown_option(const struct rb_opt_set *sets, size_t n_sets, const char *name, size_t len,
+                          struct rb_err *err)
 {
     const char *names[MAX_NAMES];
     char no[MAX_NAMES][40];
@@ -242,8 +241,8 @@ static int parse_short(const struct rb_opt_set *sets, size_t n_sets, char **args
     return 1;
 }
 
-int rb_opt_parse(const struct rb_opt_set *sets, size_t n_sets, char **args, int n, bool stop_at_operand, char **operands,
-                 int *n_operands, int *used, struct rb_err *err)
+int rb_opt_parse(const struct rb_opt_set *sets, size_t n_sets, char **args, int n, bool stop_at_operand,
+                 char **operands, int *n_operands, int *used, struct rb_err *err)
 {
     int i = 0;
     bool ended = false;
@@ -261,7 +260,8 @@ int rb_opt_parse(const struct rb_opt_set *sets, size_t n_sets, char **args, int 
             i++;
             continue;
         }
-        int rc = a[1] == '-' ? parse_long(sets, n_sets, args + i, n - i, err) : parse_short(sets, n_sets, args + i, n - i, err);
+        int rc = a[1] == '-' ? parse_long(sets, n_sets, args + i, n - i, err)
+                             : parse_short(sets, n_sets, args + i, n - i, err);
         if (rc < 0)
             return rc;
         i += rc;
@@ -285,14 +285,11 @@ static bool is_unset(const struct rb_opt *o, const void *slot)
 {
     switch (o->type) {
     case RB_OPT_BOOL:
-    case RB_OPT_COUNT:
-        return *(const int *)slot == 0;
+    case RB_OPT_COUNT: return *(const int *)slot == 0;
     case RB_OPT_TEXT:
-    case RB_OPT_CHOICE:
-        return *(const char *const *)slot == NULL;
+    case RB_OPT_CHOICE: return *(const char *const *)slot == NULL;
     case RB_OPT_NUMBER:
-    case RB_OPT_SPAN:
-        return *(const int64_t *)slot == 0;
+    case RB_OPT_SPAN: return *(const int64_t *)slot == 0;
     }
     return false;
 }
@@ -326,7 +323,8 @@ int rb_opt_environment(const struct rb_opt_set *set, struct rb_err *err)
             else if (yes)
                 *(int *)s.slot = o->type == RB_OPT_COUNT && yes < 0 ? 0 : yes;
             else
-                rc = rb_err_set(err, RB_EINVAL, "%s: '%s' is neither yes nor no (1, true, yes, on; 0, false, no, off)", name, text);
+                rc = rb_err_set(err, RB_EINVAL, "%s: '%s' is neither yes nor no (1, true, yes, on; 0, false, no, off)",
+                                name, text);
         } else if (o->flags & RB_OPT_OPTIONAL && yes) {
             if (yes > 0)
                 set_bare(&s);

@@ -1,4 +1,5 @@
-/* Owns the way of parameters from words, files and answers to one JSON object. Values stay strings: their types are the header's matter. */
+/* Owns the way of parameters from words, files and answers to one JSON object. Values stay strings: their types are the
+ * header's matter. */
 #include "front/params.h"
 
 #include <errno.h>
@@ -29,7 +30,8 @@ static const json_t *declared(const struct params *p, const char *name)
 {
     size_t i;
     json_t *e;
-    json_array_foreach(json_object_get(p->header, "params"), i, e) {
+    json_array_foreach(json_object_get(p->header, "params"), i, e)
+    {
         const char *known = json_string_value(json_object_get(e, "name"));
         if (known && strcmp(known, name) == 0)
             return e;
@@ -144,8 +146,11 @@ static void take_pair(struct params *p, const char *pair, json_t *seen)
                 json_object_set_new(p->secret_from, name, from);
         }
     } else if (is_secret(declared(p, name)))
-        problem(p, "%s is a secret: an argument can be seen by every user of this machine and stays in the shell's history; "
-                   "write %s=@FILE or %s=@-", name, name, name);
+        problem(
+            p,
+            "%s is a secret: an argument can be seen by every user of this machine and stays in the shell's history; "
+            "write %s=@FILE or %s=@-",
+            name, name, name);
     else
         set_text(p, name, *value == '@' ? value + 1 : value, strlen(*value == '@' ? value + 1 : value));
     if (rb_utf8_valid(name, n))
@@ -192,7 +197,8 @@ static void take_file(struct params *p, const char *path)
         bad_json(p, called, &b, &je);
     else if (!json_is_object(all))
         problem(p, "--params: %s: must be one JSON object: {\"key\": value, …}", called);
-    json_object_foreach(all, name, v) {
+    json_object_foreach(all, name, v)
+    {
         char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
         if (text)
             json_object_set_new(p->values, name, json_string_nocheck(text));
@@ -202,12 +208,14 @@ static void take_file(struct params *p, const char *path)
     rb_buf_release(&b);
 }
 
-/* Names that the header does not have are the engine's to complain about, but not before a person was asked for the others. */
+/* Names that the header does not have are the engine's to complain about, but not before a person was asked for the
+ * others. */
 static bool has_unknown(const struct params *p)
 {
     const char *name;
     json_t *v;
-    json_object_foreach(p->values, name, v) {
+    json_object_foreach(p->values, name, v)
+    {
         if (!declared(p, name))
             return true;
     }
@@ -218,8 +226,10 @@ static int ask_missing(struct params *p)
 {
     size_t i;
     json_t *e;
-    json_array_foreach(json_object_get(p->header, "params"), i, e) {
-        const char *name = json_string_value(json_object_get(e, "name")), *type = json_string_value(json_object_get(e, "type"));
+    json_array_foreach(json_object_get(p->header, "params"), i, e)
+    {
+        const char *name = json_string_value(json_object_get(e, "name")),
+                   *type = json_string_value(json_object_get(e, "type"));
         const char *help = json_string_value(json_object_get(e, "help"));
         struct rb_buf question, answer;
         if (!name || !json_is_true(json_object_get(e, "required")) || json_object_get(p->values, name))
@@ -244,8 +254,8 @@ static int ask_missing(struct params *p)
     return RB_EXIT_OK;
 }
 
-int rb_params_read(struct rb_cli *cli, const json_t *header, const char *params_file, char **pairs, int n, struct rb_buf *json,
-                   struct rb_buf *secret_from)
+int rb_params_read(struct rb_cli *cli, const json_t *header, const char *params_file, char **pairs, int n,
+                   struct rb_buf *json, struct rb_buf *secret_from)
 {
     struct params p = {.cli = cli, .header = header, .values = json_object(), .secret_from = json_object()};
     json_t *seen = json_object(), *v;
@@ -263,7 +273,8 @@ int rb_params_read(struct rb_cli *cli, const json_t *header, const char *params_
         code = ask_missing(&p);
     rb_json_init(&j, json);
     rb_json_object(&j);
-    json_object_foreach(p.values, name, v) {
+    json_object_foreach(p.values, name, v)
+    {
         rb_json_key(&j, name);
         rb_json_raw(&j, json_string_value(v), json_string_length(v));
     }

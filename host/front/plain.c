@@ -99,7 +99,7 @@ static void op_line(struct rb_buf *out, const struct rb_event *ev, const struct 
 {
     bool result = strcmp(ev->kind, "result") == 0, wait = strcmp(ev->kind, "wait") == 0;
     bool failed = result && p && p->state == RB_NODE_FAIL;
-    add_word(out, failed ? "failed" : result ? "done" : wait ? "waits" : "start");
+    add_word(out, failed ? "failed" : result && p && p->would ? "would" : result ? "done" : wait ? "waits" : "start");
     rb_buf_addf(out, "#%lld ", (long long)(p ? p->n : ev->seq));
     if (wait && p && p->op && rb_node_decision(p))
         rb_buf_addf(out, "%s: ", p->op);

@@ -1,5 +1,5 @@
-/* Owns the questions at the terminal: which is asked, what an answer means, when one is withdrawn. Knows neither engine nor store: a
- * decision goes out by a callback. Lines come from the terminal's own line mode. */
+/* Owns the questions at the terminal: which is asked, what an answer means, when one is withdrawn. Knows neither engine
+ * nor store: a decision goes out by a callback. Lines come from the terminal's own line mode. */
 #include "front/prompt.h"
 
 #include <ctype.h>
@@ -20,7 +20,7 @@ enum stage {
     STAGE_NONE,
     STAGE_VERDICT, /* of an open wait or doubt */
     STAGE_COMMENT,
-    STAGE_CALLER,  /* rb_prompt_ask() */
+    STAGE_CALLER, /* rb_prompt_ask() */
 };
 
 struct rb_prompt {
@@ -32,7 +32,7 @@ struct rb_prompt {
     int64_t n;     /* what is asked about */
     int64_t after; /* put off: the next question has a higher number */
     char verdict[16];
-    char *value;   /* JSON; NULL none */
+    char *value; /* JSON; NULL none */
     bool (*on_line)(void *arg, const char *line);
     char *question; /* of rb_prompt_ask() */
     struct rb_buf line;
@@ -84,7 +84,7 @@ static void asked(struct rb_prompt *p, const char *line)
         rb_cli_write(STDOUT_FILENO, "\n", 1);
 }
 
-/* -- open waits and doubts --------------------------------------------------------------------------------------------------- */
+/* -- open waits and doubts ----------------------------------------------------------------------------------------- */
 
 static bool has_prompt(const struct rb_node *node)
 {
@@ -109,7 +109,8 @@ static void describe(const struct rb_node *node, struct rb_buf *out)
 {
     const char *by = json_string_value(json_object_get(node->args, "by"));
     if (node->state == RB_NODE_DOUBT)
-        rb_buf_addf(out, "In doubt, #%lld: %s\n  It was started before and its outcome is unknown.\n", (long long)node->n, node->title);
+        rb_buf_addf(out, "In doubt, #%lld: %s\n  It was started before and its outcome is unknown.\n",
+                    (long long)node->n, node->title);
     else
         rb_buf_addf(out, "#%lld %s: %s\n", (long long)node->n, node->op, rb_node_text(node));
     if (by && *by) {
@@ -126,8 +127,10 @@ static void details(const struct rb_node *node, struct rb_buf *out)
 {
     const char *name;
     json_t *v;
-    rb_buf_addf(out, "  %s at %s\n", node->op ? node->op : "operation", node->where && *node->where ? node->where : "an unknown place");
-    json_object_foreach(node->args, name, v) {
+    rb_buf_addf(out, "  %s at %s\n", node->op ? node->op : "operation",
+                node->where && *node->where ? node->where : "an unknown place");
+    json_object_foreach(node->args, name, v)
+    {
         rb_buf_adds(out, "  ");
         rb_text_line(out, name, strlen(name));
         rb_buf_adds(out, ": ");
@@ -163,7 +166,7 @@ void rb_prompt_update(struct rb_prompt *p)
     if (p->stage != STAGE_NONE || p->closed)
         return;
     struct rb_node *first = NULL;
-    RB_LIST_EACH(it, &p->opt.view->open) {
+    RB_LIST_EACH (it, &p->opt.view->open) {
         struct rb_node *node = RB_CONTAINER(it, struct rb_node, open);
         if (!has_prompt(node) || node->n <= 0 || node->answered)
             continue;
@@ -289,7 +292,7 @@ static void on_verdict(struct rb_prompt *p, struct rb_node *node, const char *li
     ask(p, NULL, "comment (Enter for none): ");
 }
 
-/* -- lines ---------------------------------------------------------------------------------------------------------------------- */
+/* -- lines --------------------------------------------------------------------------------------------------------- */
 
 static void on_line(struct rb_prompt *p, const char *line)
 {
@@ -322,7 +325,8 @@ static void on_readable(uv_poll_t *h, int status, int events)
     char chunk[4096];
     (void)events;
     pid_t front = tcgetpgrp(p->fd);
-    if (front >= 0 && front != getpgrp()) { /* reading would stop us: the shell has the terminal; SIGCONT brings us back */
+    if (front >= 0 && front != getpgrp()) {
+        /* reading would stop us: the shell has the terminal; SIGCONT brings us back */
         listen_to(p, false);
         return;
     }
@@ -353,7 +357,8 @@ static void on_readable(uv_poll_t *h, int status, int events)
     rb_buf_release(&line);
 }
 
-void rb_prompt_ask(struct rb_prompt *p, const char *block, const char *question, bool (*fn)(void *arg, const char *line))
+void rb_prompt_ask(struct rb_prompt *p, const char *block, const char *question,
+                   bool (*fn)(void *arg, const char *line))
 {
     char *kept = rb_strdup(question); /* it may be p->question */
     p->stage = STAGE_CALLER;
@@ -404,7 +409,7 @@ void rb_prompt_free(struct rb_prompt *p)
     uv_close((uv_handle_t *)&p->poll, on_closed);
 }
 
-/* -- before the loop --------------------------------------------------------------------------------------------------------- */
+/* -- before the loop ----------------------------------------------------------------------------------------------- */
 
 static struct termios saved;
 
@@ -423,7 +428,8 @@ int rb_prompt_read(const char *question, bool hidden, struct rb_buf *out)
     bool hide = hidden && tcgetattr(STDIN_FILENO, &saved) == 0;
     int rc = RB_ECANCELED;
     char c;
-    if (hide) { /* before the question stands there: whoever types at once is not echoed, and nothing of it is dropped */
+    if (hide) {
+        /* before the question stands there: whoever types at once is not echoed, and nothing of it is dropped */
         for (size_t i = 0; i < RB_COUNT(fatal); i++)
             sigaction(fatal[i], &sa, &old[i]);
         quiet = saved;

@@ -1,4 +1,5 @@
-/* Owns the text that people see: made harmless, measured, cut, quoted. Knows values of the journal, but no run and no terminal. */
+/* Owns the text that people see: made harmless, measured, cut, quoted. Knows values of the journal, but no run and no
+ * terminal. */
 #include "front/text.h"
 
 #include <langinfo.h>
@@ -16,7 +17,11 @@
 static size_t decode(const unsigned char *s, size_t n, uint32_t *cp)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t len = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+    size_t len = s[0] < 0x80                   ? 1
+                 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+                 : (s[0] & 0xf0) == 0xe0       ? 3
+                 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+                                               : 0;
     if (!len || len > n)
         return 0;
     uint32_t c = len == 1 ? s[0] : s[0] & (0xffu >> (len + 1));
@@ -34,12 +39,12 @@ static size_t decode(const unsigned char *s, size_t n, uint32_t *cp)
 /* Controls (C0, DEL, C1), and the characters that reorder or hide what stands around them. */
 static bool is_unsafe(uint32_t c)
 {
-    return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0x200e ||
-           c == 0x200f || c == 0x2028 || c == 0x2029 || c == 0xfeff || (c >= 0xe0000 && c <= 0xe007f);
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
+           c == 0x200e || c == 0x200f || c == 0x2028 || c == 0x2029 || c == 0xfeff || (c >= 0xe0000 && c <= 0xe007f);
 }
 
-/* Length of the escape sequence that begins at s (s[0] is ESC): CSI … final, OSC/DCS/APC/PM/SOS … ST or BEL, else ESC x. A sequence
- * that does not end within the text is as long as the text. */
+/* Length of the escape sequence that begins at s (s[0] is ESC): CSI … final, OSC/DCS/APC/PM/SOS … ST or BEL, else ESC
+ * x. A sequence that does not end within the text is as long as the text. */
 static size_t escape(const unsigned char *s, size_t n)
 {
     if (n < 2)
@@ -253,7 +258,8 @@ static void add_words(struct rb_buf *out, const json_t *list)
 {
     size_t i;
     json_t *e;
-    json_array_foreach((json_t *)list, i, e) {
+    json_array_foreach((json_t *)list, i, e)
+    {
         struct rb_buf word, quoted;
         rb_buf_init(&word, 4096);
         rb_buf_init(&quoted, 8192);

@@ -6,12 +6,14 @@
 
 #include "base/buf.h"
 
-/* One line without control characters: escape sequences (CSI, OSC, DCS …) vanish, tabs become a space, line ends "⏎"… other control
- * characters, bidirectional overrides and bytes that are not UTF-8 become U+FFFD. */
+/* One line without control characters: escape sequences (CSI, OSC, DCS …) vanish, tabs become a space, line ends "⏎"…
+ * other control characters, bidirectional overrides and bytes that are not UTF-8 become U+FFFD. */
 void rb_text_line(struct rb_buf *out, const char *s, size_t n);
-/* As rb_text_line(), but keeps line ends; every line after the first begins with `indent`. A last empty line is dropped. */
+/* As rb_text_line(), but keeps line ends; every line after the first begins with `indent`. A last empty line is
+ * dropped. */
 void rb_text_block(struct rb_buf *out, const char *s, size_t n, const char *indent);
-/* The last line of output that says something, as one neutral line; what a carriage return has overwritten is left out. */
+/* The last line of output that says something, as one neutral line; what a carriage return has overwritten is left
+ * out. */
 void rb_text_last(struct rb_buf *out, const char *s, size_t n);
 
 /* Columns that clean UTF-8 text takes. Needs rb_text_locale() once for wide characters. */
@@ -25,7 +27,8 @@ bool rb_text_locale(void);
 /* A word for a POSIX shell: as it is when harmless, else in single quotes. */
 void rb_text_shell(struct rb_buf *out, const char *word);
 
-/* A journal value (docs/journal.md) as one neutral line: strings bare, ‹secret:x›, blobs by their head, else compact JSON. */
+/* A journal value (docs/journal.md) as one neutral line: strings bare, ‹secret:x›, blobs by their head, else compact
+ * JSON. */
 void rb_text_value(struct rb_buf *out, const json_t *v);
 /* A string value's text, or NULL: {"$blob"} gives its head. Borrowed from v. */
 const char *rb_text_of(const json_t *v);

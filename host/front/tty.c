@@ -1,8 +1,9 @@
-/* Owns the live tree on a terminal: what is drawn, when, and how little of it is written again. Knows the run only as a view; asks nothing
- * itself (prompt.c does) and uses no raw mode, so a crash leaves the terminal as it was.
+/* Owns the live tree on a terminal: what is drawn, when, and how little of it is written again. Knows the run only as a
+ * view; asks nothing itself (prompt.c does) and uses no raw mode, so a crash leaves the terminal as it was.
  *
- * The screen, from the top: lines that were printed for good (what has ended, what the runbook prints); the frame, drawn again and again:
- * the part of the tree that is not over; and, while a question is open, its lines. Below the frame's last line stands the cursor. */
+ * The screen, from the top: lines that were printed for good (what has ended, what the runbook prints); the frame,
+ * drawn again and again: the part of the tree that is not over; and, while a question is open, its lines. Below the
+ * frame's last line stands the cursor. */
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,9 +17,9 @@
 #include "front/text.h"
 #include "loop/loop.h"
 
-#define FRAME_MS 100  /* at most ten frames a second */
-#define FIRST_MS 30   /* a run that is over sooner is drawn once */
-#define TICK_MS 1000  /* elapsed times and countdowns */
+#define FRAME_MS 100 /* at most ten frames a second */
+#define FIRST_MS 30  /* a run that is over sooner is drawn once */
+#define TICK_MS 1000 /* elapsed times and countdowns */
 #define MAX_LINES 512
 
 enum colour { PLAIN, DIM, BOLD, GREEN, RED, YELLOW, CYAN };
@@ -44,7 +45,7 @@ struct tty {
     size_t columns, rows;
     bool colour, utf8;
     bool scheduled, ended;
-    uint64_t painted_at;    /* uv_now */
+    uint64_t painted_at; /* uv_now */
     struct line lines[MAX_LINES];
     size_t n;               /* lines of the frame on the screen */
     struct rb_buf above;    /* lines to print for good before the next frame */
@@ -65,7 +66,7 @@ static void measure(struct tty *t)
         t->columns = 20;
 }
 
-/* -- a row ------------------------------------------------------------------------------------------------------------------- */
+/* -- a row --------------------------------------------------------------------------------------------------------- */
 
 static void colour(const struct tty *t, struct rb_buf *out, enum colour c)
 {
@@ -80,9 +81,12 @@ static const char *sign_of(const struct tty *t, const struct rb_node *p, enum co
         const char *utf8, *ascii;
         enum colour colour;
     } signs[] = {
-        [RB_NODE_RUNNING] = {"\xe2\x96\xb8", ">", CYAN}, [RB_NODE_WAITS] = {"\xe2\x80\xa6", "~", YELLOW},
-        [RB_NODE_DOUBT] = {"!", "!", RED},               [RB_NODE_STOPPED] = {"\xe2\x96\xa0", "=", YELLOW},
-        [RB_NODE_PASS] = {"\xe2\x9c\x93", "+", GREEN},   [RB_NODE_FAIL] = {"\xe2\x9c\x97", "x", RED},
+        [RB_NODE_RUNNING] = {"\xe2\x96\xb8", ">", CYAN},
+        [RB_NODE_WAITS] = {"\xe2\x80\xa6", "~", YELLOW},
+        [RB_NODE_DOUBT] = {"!", "!", RED},
+        [RB_NODE_STOPPED] = {"\xe2\x96\xa0", "=", YELLOW},
+        [RB_NODE_PASS] = {"\xe2\x9c\x93", "+", GREEN},
+        [RB_NODE_FAIL] = {"\xe2\x9c\x97", "x", RED},
         [RB_NODE_SKIP] = {"-", "-", DIM},
     };
     bool asks = p->state == RB_NODE_WAITS && rb_node_decision(p);
@@ -125,6 +129,8 @@ static size_t draw_row(const struct tty *t, const struct row *r, struct rb_buf *
         rb_buf_addf(&title, "%s: ", p->stage);
     if (p->state == RB_NODE_DOUBT)
         rb_buf_adds(&title, "in doubt: ");
+    if (p->would)
+        rb_buf_adds(&title, "would: ");
     rb_buf_adds(&title, rb_node_text(p));
     time_of(p, when);
     rb_text_pad(out, indent);
@@ -159,12 +165,12 @@ static size_t draw_row(const struct tty *t, const struct row *r, struct rb_buf *
     return width;
 }
 
-/* -- what is drawn ------------------------------------------------------------------------------------------------------------ */
+/* -- what is drawn ------------------------------------------------------------------------------------------------- */
 
 static bool is_over(const struct rb_node *p)
 {
     if (p->type == RB_NODE_BRANCH) {
-        RB_LIST_EACH(it, &p->children)
+        RB_LIST_EACH (it, &p->children)
             if (!is_over(RB_CONTAINER(it, struct rb_node, link)))
                 return false;
         return true;
@@ -175,9 +181,10 @@ static bool is_over(const struct rb_node *p)
 /* Below a step, operations that went well say nothing that the step does not. */
 static bool is_worth(const struct tty *t, const struct rb_node *p)
 {
-    bool quiet = p->type == RB_NODE_OP && p->state == RB_NODE_PASS && p->parent->parent && t->base.cli->verbose <= 0;
+    bool quiet = p->type == RB_NODE_OP && p->state == RB_NODE_PASS && !p->would && p->parent->parent &&
+                 t->base.cli->verbose <= 0;
     if (p->type == RB_NODE_BRANCH) {
-        RB_LIST_EACH(it, &p->children)
+        RB_LIST_EACH (it, &p->children)
             if (is_worth(t, RB_CONTAINER(it, struct rb_node, link)))
                 return true;
         return false;
@@ -192,14 +199,15 @@ static void print_tree(struct tty *t, const struct rb_node *p, int depth)
         return;
     draw_row(t, &r, &t->above);
     rb_buf_addc(&t->above, '\n');
-    RB_LIST_EACH(it, &p->children)
+    RB_LIST_EACH (it, &p->children)
         print_tree(t, RB_CONTAINER(it, struct rb_node, link), depth + 1);
 }
 
-/* Top-level parts that are over, as far as everything before them is, are printed for good. all: whatever is left, too. */
+/* Top-level parts that are over, as far as everything before them is, are printed for good. all: whatever is left,
+ * too. */
 static void print_finished(struct tty *t, bool all)
 {
-    RB_LIST_EACH(it, &t->base.view->root.children) {
+    RB_LIST_EACH (it, &t->base.view->root.children) {
         struct rb_node *p = RB_CONTAINER(it, struct rb_node, link);
         if (p->shown)
             continue;
@@ -212,7 +220,7 @@ static void print_finished(struct tty *t, bool all)
 
 static void collect(const struct tty *t, const struct rb_node *p, int depth, struct row *rows, size_t *n)
 {
-    RB_LIST_EACH(it, &p->children) {
+    RB_LIST_EACH (it, &p->children) {
         const struct rb_node *c = RB_CONTAINER(it, struct rb_node, link);
         if (c->shown || !is_worth(t, c) || *n >= MAX_LINES)
             continue;
@@ -265,7 +273,7 @@ static size_t compose(struct tty *t, struct line *lines, size_t most)
     return n;
 }
 
-/* -- painting ------------------------------------------------------------------------------------------------------------------- */
+/* -- painting ------------------------------------------------------------------------------------------------------ */
 
 static size_t rows_of(const struct tty *t, size_t width)
 {
@@ -325,7 +333,8 @@ static void draw_question(struct tty *t, struct rb_buf *out)
 static void repaint_above_question(struct tty *t, struct line *fresh, size_t n, struct rb_buf *out)
 {
     size_t from_cursor = height(t);
-    rb_buf_adds(out, "\x1b" "7");
+    rb_buf_adds(out, "\x1b"
+                     "7");
     up(out, from_cursor);
     for (size_t i = 0; i < t->n; i++) {
         const char *text = i < n ? fresh[i].text : "";
@@ -333,7 +342,8 @@ static void repaint_above_question(struct tty *t, struct line *fresh, size_t n, 
             rb_buf_addf(out, "\r%s\x1b[K", text);
         rb_buf_addf(out, "\x1b[%zuB", rows_of(t, t->lines[i].width));
     }
-    rb_buf_adds(out, "\x1b" "8");
+    rb_buf_adds(out, "\x1b"
+                     "8");
     for (size_t i = n; i < t->n; i++)
         fresh[i] = (struct line){rb_strdup(""), 0};
 }
@@ -366,7 +376,8 @@ static void paint(struct tty *t, bool force)
             rb_buf_addf(&out, "%.*s\x1b[K\n", (int)strcspn(p, "\n"), p);
         rb_buf_reset(&t->above);
         for (size_t i = 0; i < n; i++) {
-            bool same = !whole && i < t->n && t->lines[i].width < t->columns && strcmp(fresh[i].text, t->lines[i].text) == 0;
+            bool same =
+                !whole && i < t->n && t->lines[i].width < t->columns && strcmp(fresh[i].text, t->lines[i].text) == 0;
             rb_buf_addf(&out, same ? "%s\n" : "%s\x1b[K\n", same ? "" : fresh[i].text);
         }
         if (whole || n < t->n)
@@ -408,7 +419,7 @@ static void on_winch(struct rb_signal *s, int signum)
     touch(t);
 }
 
-/* -- the display's functions --------------------------------------------------------------------------------------------------- */
+/* -- the display's functions --------------------------------------------------------------------------------------- */
 
 static void print_above(struct tty *t, const char *prefix, const json_t *value)
 {

@@ -1,13 +1,12 @@
-/* Owns the picture of a run that is made from its events (docs/journal.md). Knows no terminal, no store but for reading events, and
- * decides nothing. */
+/* Owns the nodes of a run's picture and the questions that are asked about it. What an event changes is view_event.c's.
+ * Knows no terminal and decides nothing. */
 #include "front/view.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "front/text.h"
-
-#define KEEP_LINE 4096 /* bytes of a line that is kept */
+#include "front/view_nodes.h"
 
 static uint32_t hash_of(const char *s, size_t n)
 {
@@ -17,7 +16,7 @@ static uint32_t hash_of(const char *s, size_t n)
     return h;
 }
 
-static void set(char **slot, const char *text)
+void rb_view_set(char **slot, const char *text)
 {
     if (*slot == text)
         return;
@@ -25,10 +24,10 @@ static void set(char **slot, const char *text)
     *slot = rb_strdup(text);
 }
 
-static void set_clean(char **slot, const char *text)
+void rb_view_set_clean(char **slot, const char *text)
 {
     struct rb_buf b;
-    rb_buf_init(&b, KEEP_LINE);
+    rb_buf_init(&b, RB_VIEW_LINE);
     if (text)
         rb_text_line(&b, text, strlen(text));
     free(*slot);
@@ -38,19 +37,9 @@ static void set_clean(char **slot, const char *text)
     rb_buf_release(&b);
 }
 
-static const char *get(const json_t *data, const char *name)
-{
-    return json_string_value(json_object_get(data, name));
-}
+/* -- nodes --------------------------------------------------------------------------------------------------------- */
 
-static int64_t number(const json_t *data, const char *name)
-{
-    return json_integer_value(json_object_get(data, name));
-}
-
-/* -- nodes -------------------------------------------------------------------------------------------------------------- */
-
-static struct rb_node *find(const struct rb_view *v, const char *key, size_t n)
+struct rb_node *rb_node_find(const struct rb_view *v, const char *key, size_t n)
 {
     struct rb_node *p = v->buckets[hash_of(key, n) % RB_COUNT(v->buckets)];
     while (p && (strncmp(p->key, key, n) != 0 || p->key[n]))
@@ -58,8 +47,7 @@ static struct rb_node *find(const struct rb_view *v, const char *key, size_t n)
     return p;
 }
 
-/* Length of the scope of a key: up to its last separator, 0 when it is at the top. "\/" is no separator. */
-static size_t scope_of(const char *key, size_t n)
+size_t rb_node_scope(const char *key, size_t n)
 {
     while (n--)
         if (key[n] == '/') {
@@ -76,9 +64,9 @@ static size_t scope_of(const char *key, size_t n)
 static char *label_of(const char *key, size_t n)
 {
     struct rb_buf raw, out;
-    size_t at = scope_of(key, n);
-    rb_buf_init(&raw, KEEP_LINE);
-    rb_buf_init(&out, KEEP_LINE);
+    size_t at = rb_node_scope(key, n);
+    rb_buf_init(&raw, RB_VIEW_LINE);
+    rb_buf_init(&out, RB_VIEW_LINE);
     for (size_t i = at ? at + 1 : 0; i < n; i++) {
         if (key[i] == '\\' && i + 1 < n)
             i++;
@@ -90,14 +78,14 @@ static char *label_of(const char *key, size_t n)
     return text ? text : rb_strdup("");
 }
 
-static struct rb_node *node_at(struct rb_view *v, const char *key, size_t n, enum rb_node_type type, int64_t at)
+struct rb_node *rb_node_at(struct rb_view *v, const char *key, size_t n, enum rb_node_type type, int64_t at)
 {
-    struct rb_node *p = find(v, key, n);
+    struct rb_node *p = rb_node_find(v, key, n);
     if (p || n == 0)
         return p ? p : &v->root;
-    size_t scope = scope_of(key, n);
+    size_t scope = rb_node_scope(key, n);
     p = rb_alloc(sizeof(*p));
-    p->parent = scope ? node_at(v, key, scope, RB_NODE_BRANCH, at) : &v->root;
+    p->parent = scope ? rb_node_at(v, key, scope, RB_NODE_BRANCH, at) : &v->root;
     p->type = type;
     p->key = rb_strndup(key, n);
     p->title = label_of(key, n);
@@ -123,7 +111,7 @@ static void node_clear(struct rb_node *p)
     json_decref(p->args);
 }
 
-static void node_drop(struct rb_view *v, struct rb_node *p)
+void rb_node_drop(struct rb_view *v, struct rb_node *p)
 {
     struct rb_node **at = &v->buckets[hash_of(p->key, strlen(p->key)) % RB_COUNT(v->buckets)];
     while (*at != p)
@@ -137,7 +125,7 @@ static void node_drop(struct rb_view *v, struct rb_node *p)
 
 static void free_children(struct rb_node *p)
 {
-    RB_LIST_EACH_SAFE(it, tmp, &p->children) {
+    RB_LIST_EACH_SAFE (it, tmp, &p->children) {
         struct rb_node *c = RB_CONTAINER(it, struct rb_node, link);
         free_children(c);
         node_clear(c);
@@ -167,9 +155,9 @@ static void undo_free(struct rb_view_undo *u)
     free(u);
 }
 
-static void undos_clear(struct rb_view *v)
+void rb_view_undos_clear(struct rb_view *v)
 {
-    RB_LIST_EACH_SAFE(it, tmp, &v->undos)
+    RB_LIST_EACH_SAFE (it, tmp, &v->undos)
         undo_free(RB_CONTAINER(it, struct rb_view_undo, link));
 }
 
@@ -177,14 +165,14 @@ void rb_view_release(struct rb_view *v)
 {
     if (!v->notes.next) /* never initialised */
         return;
-    RB_LIST_EACH_SAFE(it, tmp, &v->notes) {
+    RB_LIST_EACH_SAFE (it, tmp, &v->notes) {
         struct rb_note *n = RB_CONTAINER(it, struct rb_note, link);
         free(n->kind);
         free(n->name);
         free(n->text);
         free(n);
     }
-    undos_clear(v);
+    rb_view_undos_clear(v);
     free_children(&v->root);
     node_clear(&v->root);
     free(v->runbook);
@@ -207,211 +195,9 @@ void rb_view_keep(struct rb_view *v, bool ops, bool notes)
     v->keep_notes = notes;
 }
 
-/* -- what an event changes -------------------------------------------------------------------------------------------------- */
-
-static char *value_text(const json_t *value)
-{
-    struct rb_buf b;
-    rb_buf_init(&b, KEEP_LINE);
-    rb_text_value(&b, value);
-    char *text = rb_buf_detach(&b);
-    return text ? text : rb_strdup("");
-}
-
-/* The last line of a text, or the value on one line. */
-static void set_last(struct rb_node *p, const json_t *value)
-{
-    const char *text = rb_text_of(value);
-    struct rb_buf b;
-    rb_buf_init(&b, KEEP_LINE);
-    if (text)
-        rb_text_last(&b, text, strlen(text));
-    else
-        rb_text_value(&b, value);
-    if (b.len) {
-        free(p->last);
-        p->last = rb_buf_detach(&b);
-    }
-    rb_buf_release(&b);
-}
-
-static void settle(struct rb_node *p, enum rb_node_state state, const struct rb_event *ev)
-{
-    p->state = state;
-    p->ended = ev->at;
-    p->end_seq = ev->seq;
-    set(&p->error, NULL);
-    rb_list_remove(&p->open);
-}
-
-static void reopen(struct rb_node *p, enum rb_node_state state)
-{
-    p->state = state;
-    p->ended = 0;
-    p->end_seq = 0;
-    p->shown = p->answered = false;
-    set(&p->error, NULL);
-}
-
-static void set_error(struct rb_node *p, const json_t *error)
-{
-    const char *text = json_is_object(error) ? get(error, "message") : json_string_value(error);
-    if (text)
-        set_clean(&p->error, text);
-    else if (error && !json_is_null(error)) {
-        free(p->error);
-        p->error = value_text(error);
-    }
-}
-
-static void add_note(struct rb_view *v, struct rb_node *node, const struct rb_event *ev, const char *kind, const char *name,
-                     const json_t *value)
-{
-    if (!v->keep_notes)
-        return;
-    struct rb_note *n = rb_alloc(sizeof(*n));
-    struct rb_buf b;
-    const char *text = rb_text_of(value);
-    rb_buf_init(&b, 16 << 10);
-    if (text)
-        rb_text_block(&b, text, strlen(text), "");
-    else
-        rb_text_value(&b, value);
-    n->node = node;
-    n->at = ev->at;
-    n->kind = rb_strdup(kind);
-    set_clean(&n->name, name);
-    n->text = rb_buf_detach(&b);
-    rb_list_push(&v->notes, &n->link);
-}
-
-static struct rb_node *scope_node(struct rb_view *v, const struct rb_event *ev)
-{
-    size_t n = strlen(ev->key), scope = scope_of(ev->key, n);
-    struct rb_node *p = find(v, ev->key, n); /* the key of a step itself */
-    if (p && p->type != RB_NODE_OP)
-        return p;
-    return scope ? node_at(v, ev->key, scope, RB_NODE_BRANCH, ev->at) : &v->root;
-}
-
-static struct rb_node *on_step_start(struct rb_view *v, const struct rb_event *ev, const json_t *data)
-{
-    const char *type = get(data, "type"), *title = get(data, "title");
-    struct rb_node *p = node_at(v, ev->key, strlen(ev->key), RB_NODE_STEP, ev->at);
-    p->type = type && strcmp(type, "checklist") == 0 ? RB_NODE_CHECKLIST : type && strcmp(type, "check") == 0 ? RB_NODE_CHECK : RB_NODE_STEP;
-    p->started = ev->at;
-    reopen(p, RB_NODE_RUNNING);
-    if (title)
-        set_clean(&p->title, title);
-    set_clean(&p->stage, get(data, "stage"));
-    return p;
-}
-
-static struct rb_node *on_step_end(struct rb_view *v, const struct rb_event *ev, const json_t *data)
-{
-    const char *verdict = get(data, "verdict");
-    struct rb_node *p = node_at(v, ev->key, strlen(ev->key), RB_NODE_STEP, ev->at);
-    bool fail = verdict && strcmp(verdict, "fail") == 0, skip = verdict && strcmp(verdict, "skip") == 0;
-    settle(p, fail ? RB_NODE_FAIL : skip ? RB_NODE_SKIP : RB_NODE_PASS, ev);
-    if (fail)
-        set_error(p, json_object_get(data, "error"));
-    if (skip || (fail && !p->error))
-        set_clean(&p->error, get(data, "why"));
-    return p;
-}
-
-/* The words of an operation: its title, else op and arguments. */
-static void name_op(struct rb_node *p, const json_t *data)
-{
-    const char *title = get(data, "title"), *op = get(data, "op");
-    const json_t *args = json_object_get(data, "args");
-    if (op)
-        set_clean(&p->op, op);
-    if (title) {
-        set_clean(&p->title, title);
-    } else if (args || !p->title || !p->args) {
-        struct rb_buf b;
-        rb_buf_init(&b, KEEP_LINE);
-        rb_text_op(&b, p->op ? p->op : "operation", args);
-        free(p->title);
-        p->title = rb_buf_detach(&b);
-        rb_buf_release(&b);
-    }
-    set_clean(&p->where, get(data, "where"));
-}
-
-static bool is_wait(const char *kind)
-{
-    return strcmp(kind, "wait") == 0;
-}
-
-static struct rb_node *on_begin(struct rb_view *v, const struct rb_event *ev, const json_t *data)
-{
-    struct rb_node *p = node_at(v, ev->key, strlen(ev->key), RB_NODE_OP, ev->at);
-    p->type = RB_NODE_OP;
-    p->n = ev->seq;
-    p->started = ev->at;
-    p->until = number(data, "until");
-    p->twice = json_is_true(json_object_get(data, "twice"));
-    reopen(p, is_wait(ev->kind) ? RB_NODE_WAITS : RB_NODE_RUNNING);
-    name_op(p, data);
-    json_decref(p->args);
-    p->args = json_incref(json_object_get(data, "args"));
-    set(&p->last, NULL);
-    rb_list_remove(&p->open);
-    if (is_wait(ev->kind))
-        rb_list_push(&v->open, &p->open);
-    return p;
-}
-
-/* What the result of a command or a decision shows: its last line. */
-static void set_result(struct rb_node *p, const json_t *data)
-{
-    const json_t *value = json_object_get(data, "value"), *error = json_object_get(data, "error");
-    if (!value || json_is_null(value))
-        value = json_object_get(error, "result");
-    if (json_is_object(value)) {
-        static const char *const shown[] = {"stdout", "stderr", "comment", "value", "status", "body"};
-        for (size_t i = 0; i < RB_COUNT(shown); i++) {
-            const json_t *x = json_object_get(value, shown[i]);
-            const char *text = rb_text_of(x);
-            if (x && !json_is_null(x) && (!text || *text)) {
-                set_last(p, x);
-                return;
-            }
-        }
-    } else if (value && !json_is_null(value) && !json_is_true(value) && !(json_is_array(value) && !json_array_size(value))) {
-        set_last(p, value);
-    }
-}
-
-static struct rb_node *on_result(struct rb_view *v, const struct rb_event *ev, const json_t *data)
-{
-    struct rb_node *p = node_at(v, ev->key, strlen(ev->key), RB_NODE_OP, ev->at);
-    const json_t *ok = json_object_get(data, "ok"), *error = json_object_get(data, "error");
-    bool failed = ok ? !json_is_true(ok) : error && !json_is_null(error);
-    p->type = RB_NODE_OP;
-    if (!p->n) {
-        p->n = ev->seq;
-        p->started = ev->at - number(data, "us");
-    }
-    if (!p->op || json_object_get(data, "args"))
-        name_op(p, data);
-    settle(p, failed ? RB_NODE_FAIL : RB_NODE_PASS, ev);
-    set_result(p, data);
-    p->twice = p->twice || json_is_true(json_object_get(data, "twice"));
-    if (failed)
-        set_error(p, error);
-    if (p->last)
-        set(&p->parent->last, p->last);
-    json_decref(p->args);
-    p->args = NULL;
-    return p;
-}
-
 static struct rb_node *by_number(struct rb_node *root, int64_t n)
 {
-    RB_LIST_EACH(it, &root->children) {
+    RB_LIST_EACH (it, &root->children) {
         struct rb_node *c = RB_CONTAINER(it, struct rb_node, link), *p = c->n == n ? c : by_number(c, n);
         if (p)
             return p;
@@ -422,262 +208,6 @@ static struct rb_node *by_number(struct rb_node *root, int64_t n)
 struct rb_node *rb_view_find(struct rb_view *v, int64_t n)
 {
     return by_number(&v->root, n);
-}
-
-/* Found by key, else by number. */
-static struct rb_node *op_of(struct rb_view *v, const struct rb_event *ev, const json_t *data)
-{
-    struct rb_node *p = find(v, ev->key, strlen(ev->key));
-    int64_t n = number(data, "n");
-    return p && (!n || p->n == n) ? p : n ? rb_view_find(v, n) : p;
-}
-
-static struct rb_node *on_doubt(struct rb_view *v, const struct rb_event *ev, const json_t *data)
-{
-    struct rb_node *p = op_of(v, ev, data);
-    if (!p)
-        return NULL;
-    rb_list_remove(&p->open);
-    reopen(p, RB_NODE_DOUBT);
-    rb_list_push(&v->open, &p->open);
-    return p;
-}
-
-static struct rb_node *on_resolve(struct rb_view *v, const struct rb_event *ev, const json_t *data)
-{
-    struct rb_node *p = op_of(v, ev, data);
-    if (!p)
-        return NULL;
-    rb_list_remove(&p->open);
-    p->state = RB_NODE_RUNNING;
-    return p;
-}
-
-static struct rb_node *on_unstarted(struct rb_view *v, const struct rb_event *ev, const json_t *data)
-{
-    struct rb_node *p = op_of(v, ev, data);
-    if (p)
-        p->state = RB_NODE_STOPPED;
-    return p;
-}
-
-static void stop_below(struct rb_node *p)
-{
-    RB_LIST_EACH(it, &p->children) {
-        struct rb_node *c = RB_CONTAINER(it, struct rb_node, link);
-        if (c->state == RB_NODE_RUNNING)
-            c->state = RB_NODE_STOPPED;
-        stop_below(c);
-    }
-}
-
-static void go_on_below(struct rb_node *p)
-{
-    RB_LIST_EACH(it, &p->children) {
-        struct rb_node *c = RB_CONTAINER(it, struct rb_node, link);
-        if (c->state == RB_NODE_STOPPED)
-            c->state = RB_NODE_RUNNING;
-        go_on_below(c);
-    }
-}
-
-/* A retry keeps the ordered events in these ranges; whatever ended with another one is open again. */
-static bool is_kept(const json_t *keep, int64_t seq)
-{
-    size_t i;
-    json_t *range;
-    json_array_foreach((json_t *)keep, i, range) {
-        if (seq >= json_integer_value(json_array_get(range, 0)) && seq <= json_integer_value(json_array_get(range, 1)))
-            return true;
-    }
-    return false;
-}
-
-static void void_below(struct rb_node *p, const json_t *keep)
-{
-    RB_LIST_EACH(it, &p->children) {
-        struct rb_node *c = RB_CONTAINER(it, struct rb_node, link);
-        if (c->end_seq && !is_kept(keep, c->end_seq))
-            reopen(c, RB_NODE_RUNNING);
-        void_below(c, keep);
-    }
-}
-
-static void set_running(struct rb_view *v)
-{
-    set(&v->error, NULL);
-    set(&v->where, NULL);
-    set(&v->park, NULL);
-    json_decref(v->running);
-    v->running = NULL;
-    v->ended = 0;
-    v->failing = 0;
-    go_on_below(&v->root);
-}
-
-static void on_run(struct rb_view *v, const struct rb_event *ev, const json_t *data)
-{
-    if (strcmp(ev->kind, "run.start") == 0) {
-        const json_t *actor = json_object_get(data, "actor");
-        const char *claimed = get(actor, "claimed");
-        set_clean(&v->runbook, get(data, "runbook"));
-        set_clean(&v->title, get(data, "title"));
-        set_clean(&v->file, get(data, "file"));
-        set_clean(&v->reason, get(data, "reason"));
-        set_clean(&v->actor, json_is_string(actor) ? json_string_value(actor) : claimed && *claimed ? claimed : get(actor, "name"));
-        v->dry = json_is_true(json_object_get(data, "dry"));
-        v->started = ev->at;
-    } else if (strcmp(ev->kind, "run.resume") == 0 || strcmp(ev->kind, "undo.start") == 0) {
-        set_running(v);
-    } else if (strcmp(ev->kind, "run.retry") == 0) {
-        set_running(v);
-        void_below(&v->root, json_object_get(data, "keep"));
-    } else if (strcmp(ev->kind, "run.park") == 0) {
-        set_clean(&v->park, get(data, "why"));
-        json_decref(v->running);
-        v->running = json_incref(json_object_get(data, "running"));
-        stop_below(&v->root);
-    } else if (strcmp(ev->kind, "run.end") == 0 || strcmp(ev->kind, "undo.end") == 0) {
-        const json_t *error = json_object_get(data, "error"), *failing = json_object_get(data, "failing");
-        v->ended = ev->at;
-        set_clean(&v->error, json_is_string(error) ? json_string_value(error) : get(error, "message"));
-        set_clean(&v->where, get(error, "where"));
-        v->failing = json_integer_value(json_array_get(failing, 0));
-        if (!v->failing)
-            v->failing = number(error, "op");
-        stop_below(&v->root);
-        RB_LIST_EACH_SAFE(it, tmp, &v->open)
-            rb_list_remove(it);
-        const json_t *left = json_object_get(data, strcmp(ev->kind, "run.end") == 0 ? "undo" : "left");
-        if (json_is_array(left)) {
-            size_t i;
-            json_t *e;
-            undos_clear(v);
-            json_array_foreach((json_t *)left, i, e) {
-                struct rb_view_undo *u = rb_alloc(sizeof(*u));
-                u->n = number(e, "n");
-                set_clean(&u->title, get(e, "title"));
-                rb_list_push(&v->undos, &u->link);
-            }
-        }
-    }
-}
-
-static struct rb_node *on_undo(struct rb_view *v, const struct rb_event *ev, const json_t *data)
-{
-    struct rb_view_undo *u = rb_alloc(sizeof(*u));
-    u->n = number(data, "n");
-    set_clean(&u->title, get(data, "title"));
-    rb_list_push(&v->undos, &u->link);
-    return scope_node(v, ev);
-}
-
-static struct rb_node *on_text(struct rb_view *v, const struct rb_event *ev, const json_t *data)
-{
-    struct rb_node *p = scope_node(v, ev);
-    bool evidence = strcmp(ev->kind, "evidence") == 0;
-    const json_t *value = json_object_get(data, evidence ? "value" : "text");
-    const char *level = get(data, "level");
-    set_last(p, value);
-    add_note(v, p, ev, evidence ? "evidence" : level ? level : "note", get(data, "name"), value);
-    return p;
-}
-
-/* An operation that is done is forgotten below a step (counted), and all but the last few at the top. */
-static void forget(struct rb_view *v, struct rb_node *p)
-{
-    if (v->keep_ops || p->twice || p->type != RB_NODE_OP || p->state != RB_NODE_PASS || !rb_list_empty(&p->children))
-        return;
-    struct rb_node *parent = p->parent;
-    if (parent == &v->root) {
-        int kept = 0;
-        struct rb_node *oldest = NULL;
-        RB_LIST_EACH(it, &parent->children) {
-            struct rb_node *c = RB_CONTAINER(it, struct rb_node, link);
-            if (c->type == RB_NODE_OP && c->state == RB_NODE_PASS) {
-                oldest = oldest ? oldest : c;
-                kept++;
-            }
-        }
-        if (kept <= 8 || !oldest)
-            return;
-        p = oldest;
-    }
-    parent->ops++;
-    node_drop(v, p);
-}
-
-static struct rb_node *apply(struct rb_view *v, const struct rb_event *ev, const json_t *data)
-{
-    static const struct {
-        const char *kind;
-        struct rb_node *(*fn)(struct rb_view *v, const struct rb_event *ev, const json_t *data);
-    } kinds[] = {
-        {"step.start", on_step_start}, {"step.end", on_step_end}, {"intent", on_begin}, {"wait", on_begin}, {"result", on_result},
-        {"doubt", on_doubt},           {"evidence", on_text},     {"note", on_text},    {"log", on_text},   {"undo", on_undo},
-        {"resolve", on_resolve},       {"op.unstarted", on_unstarted},
-    };
-    for (size_t i = 0; i < RB_COUNT(kinds); i++)
-        if (strcmp(kinds[i].kind, ev->kind) == 0)
-            return kinds[i].fn(v, ev, data);
-    if (strncmp(ev->kind, "run.", 4) == 0 || strncmp(ev->kind, "undo.", 5) == 0) {
-        if (strcmp(ev->kind, "undo.clear") == 0)
-            undos_clear(v);
-        else
-            on_run(v, ev, data);
-    }
-    return NULL;
-}
-
-struct rb_node *rb_view_event(struct rb_view *v, const struct rb_event *ev, json_t **data_json)
-{
-    if (data_json)
-        *data_json = NULL;
-    if (ev->seq <= v->seq)
-        return NULL;
-    v->seq = ev->seq;
-    if (v->done) { /* kept until now so that whoever showed the last event could look at its node */
-        forget(v, v->done);
-        v->done = NULL;
-    }
-    json_t *data = json_loadb(ev->data, ev->data_len, JSON_ALLOW_NUL, NULL);
-    struct rb_node *p = apply(v, ev, data);
-    if (number(data, "signal") > v->signal)
-        v->signal = number(data, "signal");
-    const char *status = get(data, "status");
-    if (status)
-        set(&v->status, status);
-    if (json_object_get(data, "waiting"))
-        set_clean(&v->waiting, get(data, "waiting"));
-    if (p && p->type == RB_NODE_OP && p->state == RB_NODE_PASS)
-        v->done = p;
-    if (data_json)
-        *data_json = data;
-    else
-        json_decref(data);
-    return p;
-}
-
-struct rb_node *rb_view_output(struct rb_view *v, int64_t op, const char *key, const char *data, size_t n)
-{
-    struct rb_node *p = node_at(v, key, strlen(key), RB_NODE_BRANCH, rb_clock_wall());
-    struct rb_buf b;
-    if (p == &v->root)
-        return p;
-    if (p->type != RB_NODE_OP) { /* a read: nothing was journaled before it started */
-        p->type = RB_NODE_OP;
-        set(&p->title, "read");
-    }
-    if (!p->n)
-        p->n = op;
-    rb_buf_init(&b, KEEP_LINE);
-    rb_text_last(&b, data, n);
-    if (b.len) {
-        free(p->last);
-        p->last = rb_buf_detach(&b);
-    }
-    rb_buf_release(&b);
-    return p;
 }
 
 static int on_loaded(void *arg, const struct rb_event *ev)
@@ -705,11 +235,11 @@ int rb_view_load_signals(struct rb_view *v, struct rb_store *s, struct rb_err *e
     return rb_list_empty(&v->open) ? RB_OK : rb_store_signals(s, v->id, v->signal, on_signal, v, err);
 }
 
-/* -- questions ---------------------------------------------------------------------------------------------------------------- */
+/* -- questions ----------------------------------------------------------------------------------------------------- */
 
 struct rb_node *rb_view_open(const struct rb_view *v, int64_t n)
 {
-    RB_LIST_EACH(it, &v->open) {
+    RB_LIST_EACH (it, &v->open) {
         struct rb_node *p = RB_CONTAINER(it, struct rb_node, open);
         if (p->n == n)
             return p;
@@ -723,7 +253,10 @@ const char *rb_node_decision(const struct rb_node *p)
         return "resolve";
     if (p->state != RB_NODE_WAITS || !p->op)
         return NULL;
-    return strcmp(p->op, "manual") == 0 ? "answer" : strcmp(p->op, "approve") == 0 ? "approve" : strcmp(p->op, "signal") == 0 ? "signal" : NULL;
+    return strcmp(p->op, "manual") == 0    ? "answer"
+           : strcmp(p->op, "approve") == 0 ? "approve"
+           : strcmp(p->op, "signal") == 0  ? "signal"
+                                           : NULL;
 }
 
 const char *rb_node_text(const struct rb_node *p)
@@ -737,7 +270,7 @@ const char *rb_node_text(const struct rb_node *p)
 int rb_view_asks(const struct rb_view *v)
 {
     int n = 0;
-    RB_LIST_EACH(it, &v->open) {
+    RB_LIST_EACH (it, &v->open) {
         const struct rb_node *p = RB_CONTAINER(it, struct rb_node, open);
         n += rb_node_decision(p) != NULL && !p->answered;
     }

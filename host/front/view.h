@@ -1,5 +1,5 @@
-/* What a run looks like to people: the tree of its steps, checks and operations, what it waits for, what can be undone. Made from
- * events alone, so the live display, `show`, `attach` and the plain lines agree. */
+/* What a run looks like to people: the tree of its steps, checks and operations, what it waits for, what can be undone.
+ * Made from events alone, so the live display, `show`, `attach` and the plain lines agree. */
 #ifndef RB_VIEW_H
 #define RB_VIEW_H
 
@@ -12,7 +12,7 @@
 enum rb_node_type { RB_NODE_BRANCH, RB_NODE_STEP, RB_NODE_CHECKLIST, RB_NODE_CHECK, RB_NODE_OP };
 enum rb_node_state {
     RB_NODE_RUNNING,
-    RB_NODE_WAITS,   /* for a person or for time */
+    RB_NODE_WAITS, /* for a person or for time */
     RB_NODE_DOUBT,
     RB_NODE_STOPPED, /* the run was parked or ended under it */
     RB_NODE_PASS,
@@ -21,29 +21,30 @@ enum rb_node_state {
 };
 
 struct rb_node {
-    struct rb_list link;     /* in its parent's children */
-    struct rb_list open;     /* in view->open while it waits or is in doubt, in the order of asking */
+    struct rb_list link; /* in its parent's children */
+    struct rb_list open; /* in view->open while it waits or is in doubt, in the order of asking */
     struct rb_list children;
-    struct rb_node *parent;  /* NULL for the root */
-    struct rb_node *next;    /* in its bucket */
+    struct rb_node *parent; /* NULL for the root */
+    struct rb_node *next;   /* in its bucket */
     enum rb_node_type type;
     enum rb_node_state state;
-    char *key;    /* whole path */
-    char *title;  /* neutral text */
-    char *stage;  /* of a check; NULL */
-    char *op;     /* of an operation: exec, approve …; NULL */
-    json_t *args; /* of an operation that is open; NULL */
-    char *where;  /* file:line; NULL */
-    char *last;   /* last line of output, evidence or comment, neutral; NULL */
-    char *error;  /* why it failed or was skipped, neutral; NULL */
-    int64_t n;    /* number of an operation, 0 until known */
+    char *key;              /* whole path */
+    char *title;            /* neutral text */
+    char *stage;            /* of a check; NULL */
+    char *op;               /* of an operation: exec, approve …; NULL */
+    json_t *args;           /* of an operation that is open; NULL */
+    char *where;            /* file:line; NULL */
+    char *last;             /* last line of output, evidence or comment, neutral; NULL */
+    char *error;            /* why it failed or was skipped, neutral; NULL */
+    int64_t n;              /* number of an operation, 0 until known */
     int64_t started, ended; /* wall µs */
-    int64_t until;   /* wall µs; 0 none */
-    int64_t end_seq; /* event that ended it */
-    int ops;         /* operations that have ended within it and are not kept as nodes */
-    bool twice;    /* may have run twice */
-    bool answered; /* a decision is on its way: not asked again */
-    bool shown;    /* the live display has printed it for good */
+    int64_t until;          /* wall µs; 0 none */
+    int64_t end_seq;        /* event that ended it */
+    int ops;                /* operations that have ended within it and are not kept as nodes */
+    bool twice;             /* may have run twice */
+    bool would;             /* a dry run: it was not done */
+    bool answered;          /* a decision is on its way: not asked again */
+    bool shown;             /* the live display has printed it for good */
 };
 
 struct rb_view_undo {
@@ -55,16 +56,16 @@ struct rb_view_undo {
 struct rb_view {
     char id[RB_RUN_ID_MAX];
     char *runbook, *title, *actor, *reason, *file;
-    char *status;      /* as in runs.status */
-    char *waiting;     /* one line; NULL */
-    char *error;       /* one line; NULL */
-    char *where;       /* of the error; NULL */
-    char *park;        /* why it was parked; NULL */
+    char *status;  /* as in runs.status */
+    char *waiting; /* one line; NULL */
+    char *error;   /* one line; NULL */
+    char *where;   /* of the error; NULL */
+    char *park;    /* why it was parked; NULL */
     bool dry;
     int64_t started, ended;
-    int64_t seq;       /* last event seen; earlier ones are ignored */
-    int64_t signal;    /* highest id of a signal that an event names */
-    int64_t failing;   /* number of the first failed operation; 0 */
+    int64_t seq;     /* last event seen; earlier ones are ignored */
+    int64_t signal;  /* highest id of a signal that an event names */
+    int64_t failing; /* number of the first failed operation; 0 */
     struct rb_node root;
     struct rb_node *buckets[1024];
     struct rb_list open;  /* struct rb_node.open */
@@ -90,8 +91,8 @@ void rb_view_release(struct rb_view *v); /* a zeroed one, too */
 /* Keep operations and/or notes instead of forgetting them: for `show` and --verbose. Before the first event. */
 void rb_view_keep(struct rb_view *v, bool ops, bool notes);
 
-/* Takes the next event. Returns its node, or NULL when it belongs to no single one. data is parsed once; *data_json (may be NULL) gets
- * a new reference to it. An event that was seen before is ignored (NULL, *data_json NULL). */
+/* Takes the next event. Returns its node, or NULL when it belongs to no single one. data is parsed once; *data_json
+ * (may be NULL) gets a new reference to it. An event that was seen before is ignored (NULL, *data_json NULL). */
 struct rb_node *rb_view_event(struct rb_view *v, const struct rb_event *ev, json_t **data_json);
 /* Live output: shown as the last line until its result comes. */
 struct rb_node *rb_view_output(struct rb_view *v, int64_t op, const char *key, const char *data, size_t n);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A person at a terminal: the live tree, questions and answers, Ctrl-C, Ctrl-Z, what commands print, no colour where it is not wanted."""
+"""A person at a terminal: the live tree, questions and answers, Ctrl-C, Ctrl-Z, what commands print, colour."""
 
 import os
 import pathlib
@@ -73,14 +73,22 @@ class Terminal:
         return self.p.returncode
 
 
+def asks(text):
+    """The pattern of a question that stands there now (an answered one is repeated above it, without emphasis)."""
+    return r"\x1b\[1m" + text + r"[^\r\n]*: \x1b\[0m"
+
+
 def write(name, text):
     pathlib.Path(name).write_text(text)
     return name
 
 
-# -- the tree, and a gate -------------------------------------------------------------------------------------------------
+# -- the tree, and a gate --------------------------------------------------------------------------------------------
 gate = write("gate.lua", """
-local p = runbook{ title = "Promote", params = { version = { "string", required = true, help = "release tag" }, key = { "secret", required = true } } }
+local p = runbook{ title = "Promote", params = {
+  version = { "string", required = true, help = "release tag" },
+  key = { "secret", required = true },
+} }
 step("Build", function()
   exec{ "sh", "-c", [[printf '\\033[31mred\\033]0;evil\\007 built\\n']] }
   evidence("artifact", "a.tar")
@@ -94,17 +102,17 @@ at = t.until(r"key \(secret; not shown\): ")
 t.send("correct horse battery\n")
 at = t.until(r"version \(string, release tag\): ", at)
 t.send("v7\n")
-at = t.until(r"approve\? .*: ", at)
+at = t.until(asks(r"approve\?"), at)
 t.send("n-typo\n")
 at = t.until(r"please answer", at)
-at = t.until(r"approve\? .*: ", at)
+at = t.until(asks(r"approve\?"), at)
 t.send("y looks good\n")
-at = t.until(r"value \(number\).*: ", at)
+at = t.until(asks(r"value \(number\)"), at)
 t.send("high\n")
 at = t.until(r"'high' is not of type number", at)
-at = t.until(r"value \(number\).*: ", at)
+at = t.until(asks(r"value \(number\)"), at)
 t.send("3.5\n")
-at = t.until(r"comment .*: ", at)
+at = t.until(asks("comment"), at)
 t.send("\n")
 code = t.end()
 eq("answers at the terminal end the run", code, 0)
@@ -119,43 +127,43 @@ run_id = re.search(r"run (\w+-\w+)", t.text)[1]
 contains("the comment is journaled", rbhost("log", run_id, "--json").stdout, "looks good")
 lacks("the secret is not", rbhost("log", run_id, "--json").stdout, "correct horse")
 
-# -- typed before the question stood there --------------------------------------------------------------------------------
+# -- typed before the question stood there ---------------------------------------------------------------------------
 early = write("early.lua", 'exec{ "sleep", "1" }\napprove{ "Go?" }\n')
 t = Terminal("run", early)
 t.until(r"exec sleep 1")
 t.send("y\n")
-at = t.until(r"approve\? .*: ")
+at = t.until(asks(r"approve\?"))
 t.send("n too early\n")
 eq("an answer typed ahead of its question does not count: denied", t.end(), 4)
 
-# -- a failure asks ------------------------------------------------------------------------------------------------------------
+# -- a failure asks --------------------------------------------------------------------------------------------------
 fails = write("fails.lua", """
 undo("put it back", function() exec{ "touch", "back" } end)
 step("Break", function() exec{ "sh", "-c", "test -e repaired" } end)
 """)
 t = Terminal("run", fails, env={"SHELL": "/bin/sh"})
-at = t.until(r"\[r\]etry, s\[k\]ip it, \[u\]ndo, \[s\]top, \[!\] shell: ")
+at = t.until(asks(r"\[r\]etry, s\[k\]ip it, \[u\]ndo, \[s\]top, \[!\] shell"))
 t.send("!\n")
 at = t.until(r"`exit` comes back", at)
 t.send("touch repaired; exit\n")
-at = t.until(r"\[!\] shell: ", at)
+at = t.until(asks(r"\[r\]etry"), at)
 t.send("r\n")
 eq("shell, then retry", t.end(), 0)
 os.unlink("repaired")
 t = Terminal("run", fails)
-t.until(r"\[!\] shell: ")
+t.until(asks(r"\[r\]etry"))
 t.send("u\n")
 eq("undo: the run has failed all the same", t.end(), 1)
 contains("but is undone", t.text, " undone")
 check("the compensation ran", os.path.exists("back"))
 t = Terminal("run", fails)
-at = t.until(r"\[!\] shell: ")
+at = t.until(asks(r"\[r\]etry"))
 t.send("k\n")
-t.until(r"why is it right to skip it\? ", at)
+t.until(r"\x1b\[1mwhy is it right to skip it\? \x1b\[0m", at)
 t.send("done by hand\n")
 eq("skip, with a reason", t.end(), 0)
 t = Terminal("run", fails)
-t.until(r"\[!\] shell: ")
+t.until(asks(r"\[r\]etry"))
 t.send("s\n")
 eq("stop", t.end(), 1)
 contains("stop says what goes on", t.text, "rbhost retry ")
@@ -163,7 +171,7 @@ t = Terminal("run", fails, "--no-input")
 eq("--no-input asks nothing", t.end(), 1)
 lacks("not even what to do", t.text, "[r]etry")
 
-# -- Ctrl-C, Ctrl-D, Ctrl-Z -------------------------------------------------------------------------------------------------------
+# -- Ctrl-C, Ctrl-D, Ctrl-Z ------------------------------------------------------------------------------------------
 long = write("long.lua", 'step("Wait", function() sleep("60s") end)\n')
 t = Terminal("run", long)
 t.until(r"left")
@@ -172,7 +180,7 @@ eq("Ctrl-C parks", t.end(), 130)
 contains("and says what goes on", t.text, "rbhost resume ")
 check("the terminal is as it was", t.restored)
 t = Terminal("run", early)
-t.until(r"approve\? .*: ")
+t.until(asks(r"approve\?"))
 t.send("\x04")
 eq("Ctrl-D at a question leaves the run waiting", t.end(), 3)
 contains("and says what goes on", t.text, "rbhost resume ")
@@ -192,7 +200,7 @@ t.until(r"left", seen)
 os.kill(t.p.pid, signal.SIGTERM)
 eq("after Ctrl-Z and fg it goes on; SIGTERM parks", t.end(), 143)
 
-# -- plain where it must be --------------------------------------------------------------------------------------------------------
+# -- plain where it must be ------------------------------------------------------------------------------------------
 hello = write("hello.lua", 'print("hi")\nexec{ "true" }\n')
 t = Terminal("run", hello, env={"TERM": "dumb"})
 eq("TERM=dumb runs", t.end(), 0)
@@ -209,15 +217,18 @@ check("a terminal gets colour", re.search(r"\x1b\[[0-9;]*m", t.text), t.text)
 off = rbhost("run", hello)
 lacks("off a terminal there is none", off.stdout + off.stderr, "\x1b")
 
-# -- a narrow window -------------------------------------------------------------------------------------------------------------------
-wide = write("wide.lua", 'step(("long title "):rep(20), function() exec{ "sh", "-c", "echo ' + "word " * 60 + '; sleep 0.3" } end)\n')
+# -- a narrow window -------------------------------------------------------------------------------------------------
+words = "word " * 60
+wide = write("wide.lua", f"""
+step(("long title "):rep(20), function() exec{{ "sh", "-c", "echo {words}; sleep 0.3" }} end)
+""")
 t = Terminal("run", wide, size=(10, 30))
 eq("a narrow window runs", t.end(), 0)
 rows = [re.sub(r"\x1b(\[[0-9;?]*[A-Za-z]|[78])", "", line) for line in re.split(r"[\r\n]+", t.text)]
 tree = [row for row in rows if "long title" in row]
 check("no row of the tree is wider than the window", tree and all(len(row) <= 30 for row in tree), tree)
 
-# -- nobody is asked off a terminal ---------------------------------------------------------------------------------------------------------
+# -- nobody is asked off a terminal ----------------------------------------------------------------------------------
 off = rbhost("run", gate, "version=v1", "key=@-", stdin="a long enough secret\n")
 eq("off a terminal a gate is exit code 3", off.returncode, 3)
 contains("with the command that goes on", off.stderr, "rbhost approve ")

@@ -191,8 +191,8 @@ static void test_environment(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_long_forms), cmocka_unit_test(test_short_forms), cmocka_unit_test(test_optional_value),
-        cmocka_unit_test(test_operands),   cmocka_unit_test(test_refusals),    cmocka_unit_test(test_spans),
+        cmocka_unit_test(test_long_forms),  cmocka_unit_test(test_short_forms), cmocka_unit_test(test_optional_value),
+        cmocka_unit_test(test_operands),    cmocka_unit_test(test_refusals),    cmocka_unit_test(test_spans),
         cmocka_unit_test(test_environment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

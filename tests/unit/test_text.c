@@ -38,24 +38,33 @@ static void test_neutral(void **state)
     CLEANED("a\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\z", "alinkz");
     CLEANED("a\x1bP1$rx\x1b\\z", "az");
     CLEANED("a\x1b(Bz", "az");
-    CLEANED("a\x1b" "7z\x1b" "8", "az");
+    CLEANED("a\x1b"
+            "7z\x1b"
+            "8",
+            "az");
     CLEANED("cut \x1b[31", "cut ");
     CLEANED("cut \x1b]0;never ends", "cut ");
     CLEANED("cut \x1b", "cut ");
     CLEANED("\x1b]0;x\nnext", " next"); /* an unended title eats its line only */
-    CLEANED("bell\x07" "back\x08 del\x7f", "bell" REPLACED "back" REPLACED " del" REPLACED);
-    CLEANED("c1 \xc2\x9b" "31m", "c1 " REPLACED "31m");
+    CLEANED("bell\x07"
+            "back\x08 del\x7f",
+            "bell" REPLACED "back" REPLACED " del" REPLACED);
+    CLEANED("c1 \xc2\x9b"
+            "31m",
+            "c1 " REPLACED "31m");
     CLEANED("nul\0x", "nul" REPLACED "x");
     CLEANED("a\tb\r\nc\n", "a b c");
     CLEANED("cr\rx", "cr" REPLACED "x");
-    CLEANED("bidi \xe2\x80\xae" "x", "bidi " REPLACED "x");
+    CLEANED("bidi \xe2\x80\xae"
+            "x",
+            "bidi " REPLACED "x");
 }
 
 static void test_not_utf8(void **state)
 {
     (void)state;
     CLEANED("\xff\xfe", REPLACED REPLACED);
-    CLEANED("\xc0\xaf", REPLACED REPLACED);          /* overlong */
+    CLEANED("\xc0\xaf", REPLACED REPLACED);              /* overlong */
     CLEANED("\xed\xa0\x80", REPLACED REPLACED REPLACED); /* surrogate */
     CLEANED("\xf4\x90\x80\x80", REPLACED REPLACED REPLACED REPLACED);
     CLEANED("cut \xe2\x9c", "cut " REPLACED REPLACED);
@@ -98,7 +107,7 @@ static void test_width(void **state)
     rb_text_locale();
     assert_int_equal(rb_text_width("abc", 3), 3);
     assert_int_equal(rb_text_width("\xe6\x97\xa5\xe6\x9c\xac", 6), 4); /* wide */
-    assert_int_equal(rb_text_width("e\xcc\x81", 3), 1);                 /* combining */
+    assert_int_equal(rb_text_width("e\xcc\x81", 3), 1);                /* combining */
     fits("abcdef", 6, "abcdef");
     fits("abcdef", 5, "abcd\xe2\x80\xa6");
     fits("abcdef", 1, "\xe2\x80\xa6");
@@ -177,8 +186,9 @@ static void test_operations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_neutral), cmocka_unit_test(test_not_utf8), cmocka_unit_test(test_last_line), cmocka_unit_test(test_width),
-        cmocka_unit_test(test_shell),   cmocka_unit_test(test_values),   cmocka_unit_test(test_operations),
+        cmocka_unit_test(test_neutral),    cmocka_unit_test(test_not_utf8), cmocka_unit_test(test_last_line),
+        cmocka_unit_test(test_width),      cmocka_unit_test(test_shell),    cmocka_unit_test(test_values),
+        cmocka_unit_test(test_operations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* The picture of a run from its events: the tree, what is open, what an event voids, what is forgotten; and the next commands. */
+/* The picture of a run from its events: the tree, what is open, what an event voids, what is forgotten; and the next
+ * commands. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,7 +17,8 @@ static int64_t seq;
 
 static struct rb_node *feed(const char *key, const char *kind, const char *data)
 {
-    struct rb_event ev = {.seq = ++seq, .at = 1000000 * (1000 + seq), .key = key, .kind = kind, .data = data, .data_len = strlen(data)};
+    struct rb_event ev = {
+        .seq = ++seq, .at = 1000000 * (1000 + seq), .key = key, .kind = kind, .data = data, .data_len = strlen(data)};
     return rb_view_event(&view, &ev, NULL);
 }
 
@@ -25,7 +27,9 @@ static int setup(void **state)
     (void)state;
     seq = 0;
     rb_view_init(&view, "1m7p8k3zr-7h2mc");
-    feed("", "run.start", "{\"status\":\"running\",\"runbook\":\"promote\",\"title\":\"Promote\",\"actor\":{\"name\":\"ann\",\"uid\":1}}");
+    feed("", "run.start",
+         "{\"status\":\"running\",\"runbook\":\"promote\",\"title\":\"Promote\",\"actor\":{\"name\":\"ann\",\"uid\":1}"
+         "}");
     return 0;
 }
 
@@ -118,7 +122,9 @@ static void test_gates(void **state)
     next_is(false, "rbhost approve " ID " 2 --resume\nrbhost deny " ID " 2 --resume\n"
                    "rbhost answer " ID " 3 --value VALUE --resume\nrbhost answer " ID " 3 failed --resume\n"
                    "rbhost signal " ID " 'go on' --resume\nrbhost resume " ID "\n");
-    feed("1", "result", "{\"n\":2,\"ok\":true,\"value\":{\"decision\":\"approved\",\"comment\":\"fine\"},\"actor\":{\"name\":\"ann\"}}");
+    feed("1", "result",
+         "{\"n\":2,\"ok\":true,\"value\":{\"decision\":\"approved\",\"comment\":\"fine\"},\"actor\":{\"name\":\"ann\"}"
+         "}");
     assert_null(rb_view_open(&view, 2));
     assert_string_equal(view.done->last, "fine");
     feed("2", "result", "{\"n\":3,\"ok\":true,\"value\":{\"value\":3.5}}");
@@ -161,8 +167,9 @@ static void test_retry_and_undo(void **state)
     feed("B/1", "intent", "{\"op\":\"exec\",\"args\":{\"argv\":[\"x\"]}}");
     feed("B/1", "result", "{\"n\":6,\"ok\":false,\"error\":{\"message\":\"exit 1\"}}");
     feed("B", "step.end", "{\"verdict\":\"fail\",\"error\":{\"message\":\"exit 1\"}}");
-    feed("", "run.end", "{\"status\":\"failed\",\"error\":{\"message\":\"exit 1\",\"where\":\"x.lua:3\",\"op\":6},\"failing\":[6],"
-                        "\"undo\":[{\"n\":1,\"title\":\"back\"}]}");
+    feed("", "run.end",
+         "{\"status\":\"failed\",\"error\":{\"message\":\"exit 1\",\"where\":\"x.lua:3\",\"op\":6},\"failing\":[6],"
+         "\"undo\":[{\"n\":1,\"title\":\"back\"}]}");
     tree_is("A:pass B:fail(exec x:fail)");
     assert_int_equal(view.failing, 6);
     assert_string_equal(view.error, "exit 1");
@@ -194,14 +201,23 @@ static void test_many_operations(void **state)
 static void test_odd_events(void **state)
 {
     (void)state;
-    static const char *const kinds[] = {"run.start", "run.park", "run.end", "run.retry", "step.start", "step.end", "intent", "wait", "result",
-                                        "doubt", "resolve", "log", "note", "evidence", "undo", "cancel", "op.stop", "from.the.future"};
-    static const char *const data[] = {"{}", "[]", "null", "{\"n\":\"x\",\"args\":7,\"title\":[],\"error\":[1],\"value\":{\"$blob\":1}}", "not json", ""};
+    static const char *const kinds[] = {"run.start", "run.park", "run.end",        "run.retry", "step.start",
+                                        "step.end",  "intent",   "wait",           "result",    "doubt",
+                                        "resolve",   "log",      "note",           "evidence",  "undo",
+                                        "cancel",    "op.stop",  "from.the.future"};
+    static const char *const data[] = {
+        "{}",       "[]", "null", "{\"n\":\"x\",\"args\":7,\"title\":[],\"error\":[1],\"value\":{\"$blob\":1}}",
+        "not json", ""};
     static const char *const keys[] = {"", "/", "//", "a/", "\\", "a\\/b/1", "a"};
     for (size_t k = 0; k < RB_COUNT(kinds); k++)
         for (size_t d = 0; d < RB_COUNT(data); d++)
             for (size_t i = 0; i < RB_COUNT(keys); i++) {
-                struct rb_event ev = {.seq = ++seq, .at = seq, .key = keys[i], .kind = kinds[k], .data = data[d], .data_len = strlen(data[d])};
+                struct rb_event ev = {.seq = ++seq,
+                                      .at = seq,
+                                      .key = keys[i],
+                                      .kind = kinds[k],
+                                      .data = data[d],
+                                      .data_len = strlen(data[d])};
                 json_t *json;
                 struct rb_buf line;
                 rb_buf_init(&line, 65536);
