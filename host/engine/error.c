@@ -6,6 +6,7 @@
 
 #include "engine/error.h"
 #include "engine/lua_lib.h"
+#include "engine/value.h"
 
 #define ERROR_META "rbhost.error"
 
@@ -191,6 +192,19 @@ void rb_error_normalize(lua_State *L, int index)
     lua_replace(L, index);
 }
 
+/* [-0, +1, m] the table at 1 as data, when it is some. */
+static void push_table_text(lua_State *L)
+{
+    struct rb_buf data;
+    struct rb_err err;
+    rb_buf_init(&data, 400);
+    if (rb_value_encode(L, 1, "error", NULL, &data, &err) == RB_OK || data.cut)
+        lua_pushfstring(L, "an error without a message: %s%s", rb_buf_text(&data), data.cut ? "…" : "");
+    else
+        lua_pushliteral(L, "an error without a message");
+    rb_buf_release(&data);
+}
+
 /* Protected: a script's __tostring may raise. (value) → text */
 static int to_text(lua_State *L)
 {
@@ -203,7 +217,7 @@ static int to_text(lua_State *L)
     else if (lua_type(L, 1) == LUA_TSTRING)
         lua_pushvalue(L, 1);
     else if (lua_type(L, 1) == LUA_TTABLE && luaL_getmetafield(L, 1, "__tostring") == LUA_TNIL)
-        lua_pushliteral(L, "(the error is a table without a message)");
+        push_table_text(L);
     else {
         lua_settop(L, 1);
         size_t len;

@@ -28,7 +28,7 @@ function M.group(kind, title, stage, fn, ...)
     if r[1] then
         for i = 2, r.n do
             if r[i] ~= nil then
-                local ok, e = pcall(host.plain, r[i], "what " .. kind .. " \"" .. title .. "\" returns")
+                local ok, e = pcall(host.plain, r[i], "(result of " .. kind .. " \"" .. title .. "\")")
                 if not ok then
                     r = { false, host.normalize(e), n = 2 }
                     break
@@ -170,7 +170,7 @@ function M.memo(name, fn)
         end
         local v = fn()
         if v ~= nil then
-            host.plain(v, "what memo \"" .. name .. "\" returns")
+            host.plain(v, "(result of memo \"" .. name .. "\")")
         end
         host.event("result", { op = "memo", ok = true, value = v }, key)
         return v
