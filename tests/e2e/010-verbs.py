@@ -46,7 +46,7 @@ for what, value in {
     c = Case(f'step("s", function() return {value} end)')
     r = c.run()
     ends(f"a step that returns {what} fails at once, not on resume", r, 1)
-    contains(f"and says that the step returns {what}", r.stderr, 'what step "s" returns')
+    contains(f"and says that the step returns {what}", r.stderr, '(result of step "s")')
     eq(f"and the step did not pass ({what})", c.verdicts(), [("s", "fail")])
 c = Case('step("s", function() error("boom") end)\nprint "never"')
 r = c.run()

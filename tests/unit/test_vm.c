@@ -554,7 +554,7 @@ static void test_error_values(void **state)
         {"error('a: b: c', 0)", "lua", "", "a: b: c"},
         {"error('C:\\\\dir\\\\f.lua:7: b', 0)", "lua", "C:\\dir\\f.lua:7", "b"},
         {"error()", "lua", "", "error(nil)"},
-        {"error({ code = 1 })", "lua", "", "(the error is a table without a message)"},
+        {"error({ code = 1 })", "lua", "", "an error without a message: {\"code\":1}"},
         {"error({ message = 'm' })", "lua", "", "m"},
         {"error(setmetatable({}, { __tostring = function() return 'obj' end }))", "lua", "", "obj"},
         {"error(setmetatable({}, { __tostring = function() error('no') end }))", "lua", "",
