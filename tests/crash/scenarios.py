@@ -12,8 +12,9 @@ class Scenario:
     # repetition that is marked as such, or once for each attempt (somebody said "again" without looking).
     allowed = "once"
     same_world = True  # the words do not depend on who came first
-    other_codes = ()  # of commands that may find the run in another state than thought, besides what its status says
+    other_codes = ()  # exit codes of commands that drive the run, besides the one that its status stands for
     short = 60  # points that are tried in the short tier
+    again = True  # what goes on is killed too
     answers = {}  # text of a gate → (command, what is answered)
 
     def on_event(self, case, process, event):
@@ -83,11 +84,12 @@ class Concurrent(Scenario):
 
 class Hundred(Scenario):
     name, book, short = "100 tasks and one variable", "hundred.lua", 40
-    same_world = False
+    same_world = again = False
 
 
 class Dozen(Hundred):
     name, params, short = "12 tasks and one variable", ("tasks=12",), 120
+    again = True
 
 
 class Undo(Scenario):

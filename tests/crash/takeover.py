@@ -13,6 +13,7 @@ from scenarios import Scenario
 
 class Takeover(Scenario):
     name, book = "a stopped owner that wakes after a takeover", "takeover.lua"
+    other_codes = (5,)
 
     def on_event(self, case, process, event):
         if event["data"].get("text") == "ready" and not case.memory:
