@@ -145,7 +145,9 @@ static void find(lua_State *L, const char *name)
  * loaded or not, depending on which task comes first. */
 static int l_require(lua_State *L)
 {
-    const char *name = luaL_checkstring(L, 1);
+    size_t len;
+    const char *name = luaL_checklstring(L, 1, &len);
+    luaL_argcheck(L, strlen(name) == len, 1, "the name of a module has no NUL byte");
     lua_settop(L, 1);
     push_table(L, &modules_key); /* 2 */
     if (lua_getfield(L, 2, name) != LUA_TNIL)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "base/clock.h"
 #include "engine/core.h"
 #include "engine/runbook.h"
@@ -257,6 +259,28 @@ int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options 
     if (rc)
         return give_up(run, rc);
     *out = run;
+    return RB_OK;
+}
+
+/* Is there something to undo, and the compensation that is to be left out among it? The last end says what was armed. */
+static int check_undo(struct rb_run *run, int64_t skip, struct rb_err *err)
+{
+    const struct rb_recorded *end = rb_replay_last(&run->replay, "undo.end");
+    const char *member = end ? "left" : "undo";
+    if (!end && !(end = rb_replay_last(&run->replay, "run.end")))
+        return RB_OK;
+    struct rb_slice list = rb_json_member(end->data, end->data_len, member);
+    json_t *armed = list.p ? json_loadb(list.p, list.n, 0, NULL) : NULL;
+    size_t n = json_array_size(armed);
+    bool found = skip == 0;
+    for (size_t i = 0; i < n; i++)
+        found = found || json_integer_value(json_object_get(json_array_get(armed, i), "n")) == skip;
+    json_decref(armed);
+    if (n == 0)
+        return rb_err_set(err, RB_EINVAL, "there is nothing to undo in run %s: no compensation is armed", run->id);
+    if (!found)
+        return rb_err_set(err, RB_EINVAL, "run %s has no armed compensation %lld; `rbhost show %s` lists them",
+                          run->id, (long long)skip, run->id);
     return RB_OK;
 }
 

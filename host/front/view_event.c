@@ -348,10 +348,10 @@ static void on_run(struct rb_view *v, const struct rb_event *ev, const json_t *d
         RB_LIST_EACH_SAFE (it, tmp, &v->open)
             rb_list_remove(it);
         const json_t *left = json_object_get(data, strcmp(ev->kind, "run.end") == 0 ? "undo" : "left");
+        rb_view_undos_clear(v); /* what was registered and never armed, or has been undone */
         if (json_is_array(left)) {
             size_t i;
             json_t *e;
-            rb_view_undos_clear(v);
             json_array_foreach((json_t *)left, i, e)
             {
                 struct rb_view_undo *u = rb_alloc(sizeof(*u));
