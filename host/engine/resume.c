@@ -300,6 +300,8 @@ int rb_run_undo(struct rb_host *h, const char *id, const struct rb_run_options *
     run->undo_wanted = true;
     run->undo_skip = skip;
     rc = go_on(run, id, opt->params_json, err);
+    if (!rc && strcmp(status, "undoing") != 0)
+        rc = check_undo(run, skip, err);
     if (!rc)
         rc = rb_run_begin(run, err);
     if (rc)
