@@ -1,8 +1,21 @@
-/* Owns the reading of clocks and the text of times. */
+/* Owns the reading of clocks and the text of times. In the fault build the wall clock can be wrong by as many seconds as
+ * RBHOST_FAULT_CLOCK says. */
 #include "base/clock.h"
 
 #include <stdio.h>
 #include <time.h>
+
+#ifdef RB_FAULT
+#include <stdlib.h>
+
+static int64_t wrong_by(void)
+{
+    const char *seconds = getenv("RBHOST_FAULT_CLOCK");
+    return seconds ? strtoll(seconds, NULL, 10) * 1000000 : 0;
+}
+#else
+#define wrong_by() 0
+#endif
 
 static int64_t read_clock(clockid_t id)
 {
@@ -13,7 +26,7 @@ static int64_t read_clock(clockid_t id)
 
 int64_t rb_clock_wall(void)
 {
-    return read_clock(CLOCK_REALTIME);
+    return read_clock(CLOCK_REALTIME) + wrong_by();
 }
 
 int64_t rb_clock_boot(void)

@@ -101,6 +101,17 @@ static void answer_confirmation(struct drive *d, const struct rb_node *p)
         rb_cli_note(d->cli, "%s", err.msg);
 }
 
+/* Deadlines that outlive a process are times of the wall clock, so somebody should know that it went back. */
+static void tell_clock(struct drive *d, const json_t *data)
+{
+    char span[16];
+    json_int_t back = json_integer_value(json_object_get(data, "clock_back_us"));
+    if (back < 1000000)
+        return;
+    rb_clock_span(back, span);
+    rb_cli_note(d->cli, "the clock is %s behind the last event of this run: what waits until a time waits longer", span);
+}
+
 static void on_event(void *arg, struct rb_run *run, const struct rb_event *ev)
 {
     struct drive *d = arg;
@@ -113,6 +124,8 @@ static void on_event(void *arg, struct rb_run *run, const struct rb_event *ev)
     d->display->event(d->display, ev, node, data);
     if (strcmp(ev->kind, "wait") == 0)
         answer_confirmation(d, node);
+    else if (strcmp(ev->kind, "run.resume") == 0)
+        tell_clock(d, data);
     if (d->prompt && !d->interrupts)
         rb_prompt_update(d->prompt);
     json_decref(data);
@@ -494,13 +507,15 @@ static int finish(struct drive *d)
         rb_next_running(&d->view, &text);
         if (!rb_list_empty(&d->view.open))
             rb_next_open(d->cli, &d->view, false, &text);
-        if (next.len) {
-            const char *last = rb_buf_text(&next);
+        const char *rest = rb_buf_text(&next), *line;
+        size_t n;
+        if (*rest)
             rb_buf_adds(&text, "to go on:\n");
-            for (; *last; last += strcspn(last, "\n") + 1)
-                if (rb_list_empty(&d->view.open) || !strstr(last, " --resume") ||
-                    strcspn(last, "\n") < (size_t)(strstr(last, " --resume") - last))
-                    rb_buf_addf(&text, "  %.*s\n", (int)strcspn(last, "\n"), last);
+        while (rb_text_next(&rest, &line, &n)) {
+            /* Those that settle an open node stand with it, above. */
+            bool above = !rb_list_empty(&d->view.open) && n > 9 && strncmp(line + n - 9, " --resume", 9) == 0;
+            if (!above)
+                rb_buf_addf(&text, "  %.*s\n", (int)n, line);
         }
         rb_cli_fail(d->cli, code, "%s", rb_buf_text(&text));
     }
