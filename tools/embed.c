@@ -67,7 +67,7 @@ static int compile(lua_State *L, const char *path, int keep_text, struct bytes *
     }
     if (!keep_text) {
         b->len = 0;
-        lua_dump(L, on_chunk, b, 0);
+        lua_dump(L, on_chunk, b, 1);
     }
     lua_pop(L, 1);
     return 0;
