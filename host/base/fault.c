@@ -34,7 +34,8 @@ void rb_fault_point(const char *name)
     pthread_mutex_lock(&mutex);
     passed++;
     log_passage(name);
-    if (strncmp(want, "kill:", 5) == 0) {
+    int sig = strncmp(want, "kill:", 5) == 0 ? SIGKILL : strncmp(want, "stop:", 5) == 0 ? SIGSTOP : 0;
+    if (sig) {
         const char *colon = strrchr(want + 5, ':');
         bool hit;
         if (colon) {
@@ -48,7 +49,7 @@ void rb_fault_point(const char *name)
             hit = passed == atol(want + 5);
         }
         if (hit)
-            kill(getpid(), SIGKILL);
+            kill(getpid(), sig);
     }
     pthread_mutex_unlock(&mutex);
 }

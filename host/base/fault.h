@@ -3,6 +3,7 @@
  *
  *   RBHOST_FAULT=kill:N        SIGKILL at the N-th passage of any point (1 is the first)
  *   RBHOST_FAULT=kill:NAME:N   at the N-th passage of the point NAME
+ *   RBHOST_FAULT=stop:…        SIGSTOP in the same way
  *   RBHOST_FAULT=count         runs to the end; RBHOST_FAULT_LOG gets one line "N NAME" for each passage
  *
  * A mutation (-DRB_FAULT too) is a deliberate defect that the tests must catch: RBHOST_MUTATE=name. */

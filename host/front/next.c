@@ -45,7 +45,8 @@ void rb_next_commands(const struct rb_cli *cli, const struct rb_view *v, bool ow
         decide_commands(cli, v, RB_CONTAINER(it, struct rb_node, open), owned, "", out);
     if (owned)
         rb_buf_addf(out, "%s attach %s\n", self, v->id);
-    else if (is(v, "running") || is(v, "waiting") || is(v, "in_doubt") || is(v, "parked") || is(v, "undoing"))
+    else if (is(v, "running") || is(v, "waiting") || is(v, "in_doubt") || is(v, "parked") || is(v, "undoing") ||
+             is(v, "lost")) /* by this process; the journal knows it as running */
         rb_buf_addf(out, "%s resume %s\n", self, v->id);
     else if (is(v, "moved"))
         rb_buf_addf(out, "%s resume %s --take-back\n", self, v->id);
