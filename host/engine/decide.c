@@ -163,12 +163,31 @@ static int decide(struct rb_run *run, const char *kind, const char *target, cons
     return e->type->decide(e, kind, data, actor, signal, err);
 }
 
+/* Off a terminal a run leaves as soon as only a person can go on. It stays when its owner answers in that moment. */
+static void stay(struct rb_run *run)
+{
+    static const char *const left[] = {"waiting", "in_doubt", "undoing"};
+    if (run->mode == RB_RUN_STOPPED || !run->stop_status)
+        return;
+    for (size_t i = 0; i < RB_COUNT(left); i++) {
+        if (strcmp(run->stop_status, left[i]) != 0)
+            continue;
+        rb_durable_cancel(&run->stop_wait);
+        free(run->stop_status);
+        free(run->stop_error);
+        run->stop_status = run->stop_error = NULL;
+        rb_run_wake(run);
+        return;
+    }
+}
+
 int rb_run_decide(struct rb_run *run, const char *kind, const char *target, const char *data_json,
                   const struct rb_actor *actor, struct rb_err *err)
 {
     struct rb_buf who;
     rb_buf_init(&who, 4096);
     rb_actor_json(actor, &who);
+    stay(run);
     int rc = decide(run, kind, target, data_json ? data_json : "{}", rb_buf_text(&who), 0, err);
     rb_buf_release(&who);
     return rc;
