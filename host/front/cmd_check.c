@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "engine/run.h"
 #include "front/cmds.h"
+#include "front/display.h"
 #include "front/text.h"
 
 static void add(struct rb_cli *cli, struct rb_buf *out, const char *file, const struct rb_buf *findings, int errors,
@@ -22,11 +23,7 @@ static void add(struct rb_cli *cli, struct rb_buf *out, const char *file, const 
     rb_json_ktext(&j, "file", file);
     rb_json_kint(&j, "errors", errors);
     rb_json_kint(&j, "warnings", warnings);
-    rb_json_key(&j, "findings");
-    rb_json_array(&j);
-    for (; *p; p += strcspn(p, "\n") + (p[strcspn(p, "\n")] == '\n'))
-        rb_json_string(&j, p, strcspn(p, "\n"));
-    rb_json_end_array(&j);
+    rb_jsonout_lines(&j, "findings", p);
     rb_json_end_object(&j);
     rb_buf_addc(out, '\n');
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "front/cmds.h"
+#include "front/display.h"
 #include "front/next.h"
 #include "front/text.h"
 
@@ -52,7 +53,6 @@ bool rb_cmd_owned(struct rb_cli *cli, const struct rb_run_row *row)
 static void add_json(struct table *t, const struct rb_run_row *row, bool owned)
 {
     struct rb_json j;
-    char at[32];
     rb_json_init(&j, &t->out);
     rb_json_object(&j);
     rb_json_ktext(&j, "id", row->id);
@@ -65,18 +65,10 @@ static void add_json(struct table *t, const struct rb_run_row *row, bool owned)
     rb_json_ktext(&j, "error", row->error);
     rb_json_ktext(&j, "key", row->key);
     rb_json_kint(&j, "seq", row->seq);
-    rb_clock_format(row->created, at);
-    rb_json_ktext(&j, "created", at);
-    rb_clock_format(row->updated, at);
-    rb_json_ktext(&j, "updated", at);
-    if (row->ended) {
-        rb_clock_format(row->ended, at);
-        rb_json_ktext(&j, "ended", at);
-    }
-    if (row->wake) {
-        rb_clock_format(row->wake, at);
-        rb_json_ktext(&j, "wake", at);
-    }
+    rb_jsonout_time(&j, "created", row->created);
+    rb_jsonout_time(&j, "updated", row->updated);
+    rb_jsonout_time(&j, "ended", row->ended);
+    rb_jsonout_time(&j, "wake", row->wake);
     rb_json_end_object(&j);
     rb_buf_addc(&t->out, '\n');
 }

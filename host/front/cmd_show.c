@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "front/cmds.h"
+#include "front/display.h"
 #include "front/next.h"
 #include "front/text.h"
 
@@ -195,25 +196,14 @@ static void json_nodes(struct show *s, struct rb_json *j, const struct rb_node *
         if (c->n)
             rb_json_kint(j, "n", c->n);
         rb_json_ktext(j, "error", c->error);
-        rb_json_kint(j, "started", c->started);
-        if (c->ended)
-            rb_json_kint(j, "ended", c->ended);
+        rb_jsonout_time(j, "started", c->started);
+        rb_jsonout_time(j, "ended", c->ended);
         if (!rb_list_empty(&c->children)) {
             rb_json_key(j, "children");
             json_nodes(s, j, c);
         }
         rb_json_end_object(j);
     }
-    rb_json_end_array(j);
-}
-
-static void json_lines(struct rb_json *j, const char *name, const struct rb_buf *lines)
-{
-    const char *p = rb_buf_text(lines);
-    rb_json_key(j, name);
-    rb_json_array(j);
-    for (; *p; p += strcspn(p, "\n") + 1)
-        rb_json_string(j, p, strcspn(p, "\n"));
     rb_json_end_array(j);
 }
 
@@ -237,8 +227,8 @@ static void print_json(struct show *s)
     rb_json_ktext(&j, "reason", v->reason);
     rb_json_kbool(&j, "dry", v->dry);
     rb_json_kint(&j, "seq", s->row.seq);
-    rb_json_kint(&j, "created", s->row.created);
-    rb_json_kint(&j, "ended", s->row.ended);
+    rb_jsonout_time(&j, "created", s->row.created);
+    rb_jsonout_time(&j, "ended", s->row.ended);
     if (s->params) {
         char *text = json_dumps(s->params, JSON_COMPACT);
         rb_json_kraw(&j, "params", text, strlen(text));
@@ -255,8 +245,7 @@ static void print_json(struct show *s)
         rb_json_ktext(&j, "op", p->op);
         rb_json_ktext(&j, "text", rb_node_text(p));
         rb_json_ktext(&j, "decision", rb_node_decision(p));
-        if (p->until)
-            rb_json_kint(&j, "until", p->until);
+        rb_jsonout_time(&j, "until", p->until);
         rb_json_end_object(&j);
     }
     rb_json_end_array(&j);
@@ -271,7 +260,7 @@ static void print_json(struct show *s)
     }
     rb_json_end_array(&j);
     rb_next_commands(s->cli, v, s->owned, &next);
-    json_lines(&j, "next", &next);
+    rb_jsonout_lines(&j, "next", rb_buf_text(&next));
     rb_json_end_object(&j);
     rb_buf_addc(&s->out, '\n');
     rb_buf_release(&next);

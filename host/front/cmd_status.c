@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "front/cmds.h"
+#include "front/display.h"
 #include "front/next.h"
 #include "front/text.h"
 
@@ -37,11 +38,7 @@ static void add_json(struct status *s, const struct rb_run_row *row, const struc
     rb_json_kbool(&j, "owned", owned);
     rb_json_ktext(&j, "waiting", row->waiting);
     rb_json_ktext(&j, "error", row->error);
-    rb_json_key(&j, "next");
-    rb_json_array(&j);
-    for (const char *p = rb_buf_text(&next); *p; p += strcspn(p, "\n") + 1)
-        rb_json_string(&j, p, strcspn(p, "\n"));
-    rb_json_end_array(&j);
+    rb_jsonout_lines(&j, "next", rb_buf_text(&next));
     rb_json_end_object(&j);
     rb_buf_addc(&s->out, '\n');
     rb_buf_release(&next);

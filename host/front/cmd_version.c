@@ -13,12 +13,14 @@ static const char *build(void)
 {
 #if defined(__SANITIZE_ADDRESS__)
     return "address sanitizer";
-#elif defined(RB_FAULT)
-    return "fault points";
+#elif defined(__SANITIZE_THREAD__)
+    return "thread sanitizer";
 #elif defined(RB_GCSTRESS)
     return "gc stress";
 #elif defined(RB_OOM)
     return "allocation failures";
+#elif defined(RB_FAULT)
+    return "fault points";
 #elif defined(__OPTIMIZE__)
     return "release";
 #else

@@ -2,6 +2,7 @@
 #ifndef RB_DISPLAY_H
 #define RB_DISPLAY_H
 
+#include "base/json.h"
 #include "front/view.h"
 
 struct rb_display {
@@ -34,6 +35,10 @@ struct rb_display *rb_display_new(struct rb_cli *cli, struct rb_view *view, stru
 void rb_plain_event(struct rb_buf *out, const struct rb_event *ev, const struct rb_node *node, const json_t *data);
 /* One event as one JSON object and a line end. */
 void rb_jsonout_event(struct rb_buf *out, const char *run, const struct rb_event *ev);
+/* Adds a member: a time as RFC 3339 text; nothing for 0. */
+void rb_jsonout_time(struct rb_json *j, const char *key, int64_t wall_us);
+/* Adds a member: an array of the lines of a text (may be NULL). */
+void rb_jsonout_lines(struct rb_json *j, const char *key, const char *lines);
 /* {"type":"version",…} and a line end: the first line of every JSON stream. */
 void rb_jsonout_version(struct rb_buf *out);
 

@@ -109,7 +109,8 @@ static void tell_clock(struct drive *d, const json_t *data)
     if (back < 1000000)
         return;
     rb_clock_span(back, span);
-    rb_cli_note(d->cli, "the clock is %s behind the last event of this run: what waits until a time waits longer", span);
+    rb_cli_note(d->cli, "the clock is %s behind the last event of this run: what waits until a time waits longer",
+                span);
 }
 
 static void on_event(void *arg, struct rb_run *run, const struct rb_event *ev)
@@ -623,6 +624,10 @@ static int go(struct drive *d)
             return rb_cli_fail(d->cli, rb_cli_exit_of(rc), "%s", err.msg);
         if (d->ready_fd >= 0)
             detached(d);
+        /* Not before: until something can have started, a signal's default action is right (a journal that is locked
+         * can be waited for, and Ctrl-C should end that at once). */
+        if (!d->display && watch_signals(d, &err) < 0)
+            return rb_cli_fail(d->cli, RB_EXIT_STORE, "%s", err.msg);
         if (!d->display) {
             d->display = rb_display_new(d->cli, &d->view, &d->loop);
             watch_pipe(d);
@@ -675,10 +680,7 @@ int rb_drive(struct rb_cli *cli, const struct rb_drive_options *opt)
     rb_view_keep(&d.view, cli->verbose > 0, false);
     cli->on_store_failed = on_store_failed;
     cli->store_arg = &d;
-    if (watch_signals(&d, &err) < 0)
-        code = rb_cli_fail(cli, RB_EXIT_STORE, "%s", err.msg);
-    else
-        code = rb_cli_store(cli, &d.loop, opt->how == RB_DRIVE_START ? RB_CLI_CREATE : RB_CLI_WRITE);
+    code = rb_cli_store(cli, &d.loop, opt->how == RB_DRIVE_START ? RB_CLI_CREATE : RB_CLI_WRITE);
     if (code <= 0 && host_open(&d) == 0)
         code = go(&d);
     release(&d);

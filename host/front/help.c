@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "front/cmd.h"
+#include "front/text.h"
 
 #define HELP_COLUMN 26
 
@@ -70,11 +71,10 @@ static void usage(const struct rb_cmd *cmd, struct rb_buf *out)
 /* Calls add for each line of text. */
 static void each_line(const char *text, void (*add)(struct rb_buf *out, const char *line, size_t n), struct rb_buf *out)
 {
-    while (text && *text) {
-        size_t n = strcspn(text, "\n");
-        add(out, text, n);
-        text += n + (text[n] == '\n');
-    }
+    const char *line;
+    size_t n;
+    while (rb_text_next(&text, &line, &n))
+        add(out, line, n);
 }
 
 static void plain_line(struct rb_buf *out, const char *line, size_t n)

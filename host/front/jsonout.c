@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "front/display.h"
+#include "front/text.h"
 
 #define STREAM_FORMAT 1 /* grows when a field changes its meaning; new fields and types do not count */
 
@@ -14,6 +15,26 @@ static void put(struct rb_buf *b)
 {
     rb_cli_write(STDOUT_FILENO, rb_buf_text(b), b->len);
     rb_buf_release(b);
+}
+
+void rb_jsonout_time(struct rb_json *j, const char *key, int64_t wall_us)
+{
+    char at[32];
+    if (!wall_us)
+        return;
+    rb_clock_format(wall_us, at);
+    rb_json_ktext(j, key, at);
+}
+
+void rb_jsonout_lines(struct rb_json *j, const char *key, const char *lines)
+{
+    const char *line;
+    size_t n;
+    rb_json_key(j, key);
+    rb_json_array(j);
+    while (rb_text_next(&lines, &line, &n))
+        rb_json_string(j, line, n);
+    rb_json_end_array(j);
 }
 
 void rb_jsonout_version(struct rb_buf *out)
@@ -88,14 +109,7 @@ static void on_end(struct rb_display *d, int exit_code, const char *next)
     rb_json_kint(&j, "exit", exit_code);
     rb_json_ktext(&j, "error", d->view->error);
     rb_json_ktext(&j, "waiting", d->view->waiting);
-    rb_json_key(&j, "next");
-    rb_json_array(&j);
-    while (next && *next) {
-        size_t n = strcspn(next, "\n");
-        rb_json_string(&j, next, n);
-        next += n + (next[n] == '\n');
-    }
-    rb_json_end_array(&j);
+    rb_jsonout_lines(&j, "next", next);
     rb_json_end_object(&j);
     rb_buf_addc(&b, '\n');
     put(&b);

@@ -187,6 +187,16 @@ void rb_text_pad(struct rb_buf *out, size_t columns)
         rb_buf_addc(out, ' ');
 }
 
+bool rb_text_next(const char **rest, const char **line, size_t *n)
+{
+    if (!*rest || !**rest)
+        return false;
+    *line = *rest;
+    *n = strcspn(*rest, "\n");
+    *rest += *n + ((*rest)[*n] == '\n');
+    return true;
+}
+
 void rb_text_shell(struct rb_buf *out, const char *word)
 {
     static const char harmless[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@%+,#";

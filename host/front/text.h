@@ -24,6 +24,10 @@ void rb_text_pad(struct rb_buf *out, size_t columns);
 /* Loads the character widths; true when the environment says UTF-8 (else only ASCII signs should be drawn). */
 bool rb_text_locale(void);
 
+/* Walks the lines of a text: false at its end; else *line, *n bytes without the line end, and *rest stands behind
+ * it. */
+bool rb_text_next(const char **rest, const char **line, size_t *n);
+
 /* A word for a POSIX shell: as it is when harmless, else in single quotes. */
 void rb_text_shell(struct rb_buf *out, const char *word);
 

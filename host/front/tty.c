@@ -282,9 +282,10 @@ static size_t rows_of(const struct tty *t, size_t width)
 
 static size_t count_rows(const struct tty *t, const char *block)
 {
-    size_t rows = 0;
-    for (; block && *block; block += strcspn(block, "\n") + (block[strcspn(block, "\n")] == '\n'))
-        rows += rows_of(t, rb_text_width(block, strcspn(block, "\n")));
+    size_t rows = 0, n;
+    const char *line;
+    while (rb_text_next(&block, &line, &n))
+        rows += rows_of(t, rb_text_width(line, n));
     return rows;
 }
 
@@ -372,8 +373,12 @@ static void paint(struct tty *t, bool force)
         whole = whole || t->above.len > 0;
         n = compose(t, fresh, most < MAX_LINES ? most : MAX_LINES);
         up(&out, height(t));
-        for (const char *p = rb_buf_text(&t->above); *p; p += strcspn(p, "\n") + 1)
-            rb_buf_addf(&out, "%.*s\x1b[K\n", (int)strcspn(p, "\n"), p);
+        const char *rest = rb_buf_text(&t->above), *line;
+        size_t len;
+        while (rb_text_next(&rest, &line, &len)) {
+            rb_buf_add(&out, line, len);
+            rb_buf_adds(&out, "\x1b[K\n");
+        }
         rb_buf_reset(&t->above);
         for (size_t i = 0; i < n; i++) {
             bool same =
@@ -480,7 +485,8 @@ static void on_show(struct rb_display *d)
     if (t->ended)
         return;
     measure(t);
-    paint(t, true);
+    paint(t, false); /* not over the shell: a run that was continued in the background */
+    touch(t);
 }
 
 static void on_ask(struct rb_display *d, const char *block, const char *question)

@@ -67,7 +67,7 @@ struct rb_view {
     int64_t signal;  /* highest id of a signal that an event names */
     int64_t failing; /* number of the first failed operation; 0 */
     struct rb_node root;
-    struct rb_node *buckets[1024];
+    struct rb_node *buckets[4096];
     struct rb_list open;  /* struct rb_node.open */
     struct rb_list undos; /* struct rb_view_undo, oldest first */
     json_t *running;      /* run.park's list of what runs on; NULL */

@@ -406,6 +406,13 @@ static void forget(struct rb_view *v, struct rb_node *p)
     }
     parent->ops++;
     rb_node_drop(v, p);
+    /* A branch that has nothing left to show goes too; it comes back with its next operation. */
+    while (parent->type == RB_NODE_BRANCH && parent->parent && rb_list_empty(&parent->children) && !v->keep_notes) {
+        p = parent;
+        parent = p->parent;
+        parent->ops += p->ops;
+        rb_node_drop(v, p);
+    }
 }
 
 static struct rb_node *apply(struct rb_view *v, const struct rb_event *ev, const json_t *data)

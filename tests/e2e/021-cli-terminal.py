@@ -15,7 +15,7 @@ import termios
 import time
 
 sys.path.insert(0, os.environ["T"] + "/e2e")
-from lib import RBHOST, SLOW, TMP, check, contains, eq, finish, lacks, rbhost  # noqa: E402
+from lib import RBHOST, SLOW, TMP, check, contains, eq, finish, lacks, rbhost, start, wait_for  # noqa: E402
 
 os.chdir(TMP)
 
@@ -199,6 +199,39 @@ os.kill(t.p.pid, signal.SIGCONT)
 t.until(r"left", seen)
 os.kill(t.p.pid, signal.SIGTERM)
 eq("after Ctrl-Z and fg it goes on; SIGTERM parks", t.end(), 143)
+
+# -- a run of another process, watched and answered -------------------------------------------------------------------
+def own():
+    """A run of its own process, when it waits at its gate."""
+    p = start([RBHOST, "run", early, "--wait"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    waits = '"runbook":"early","status":"waiting","owned":true'
+    wait_for("the gate", lambda: waits in rbhost("ls", "--json", "--limit", "1").stdout)
+    return p
+
+
+owner = own()
+t = Terminal("attach")
+at = t.until(asks(r"approve\?"))
+t.send("y from afar\n")
+eq("attach: the answer travels, the exit code is the run's", t.end(), 0)
+eq("attach: the owner ends", owner.wait(), 0)
+contains("attach: the comment is journaled", rbhost("log", "--json").stdout, "from afar")
+owner = own()
+t = Terminal("attach")
+at = t.until(asks(r"approve\?"))
+rbhost("approve", "latest")
+eq("attach: a question that somebody else answers is withdrawn", t.end(), 0)
+contains("attach: it says so", t.text, "(withdrawn)")
+owner.wait()
+owner = own()
+t = Terminal("attach")
+at = t.until(asks(r"approve\?"))
+t.send("\x03")
+eq("attach: Ctrl-C leaves", t.end(), 0)
+contains("attach: the run goes on", t.text, "goes on without a watcher")
+check("attach: it does", owner.poll() is None)
+rbhost("deny", "latest", "--comment", "enough")
+eq("attach: denied", owner.wait(), 4)
 
 # -- plain where it must be ------------------------------------------------------------------------------------------
 hello = write("hello.lua", 'print("hi")\nexec{ "true" }\n')

@@ -88,10 +88,10 @@ static void test_tree(void **state)
     feed("Roll out/web1/1", "result", "{\"n\":3,\"ok\":true,\"value\":{\"code\":0,\"stdout\":\"a\\nlast\\n\"}}");
     assert_string_equal(view.done->last, "last");
     feed("Roll out/a\\/b\\\\", "step.start", "{\"title\":\"a/b\\\\\",\"type\":\"step\"}");
-    tree_is("Roll out:run(web1 a/b\\:run)"); /* what is done is forgotten */
+    tree_is("Roll out:run(a/b\\:run)"); /* what is done is forgotten */
     feed("Roll out/a\\/b\\\\", "step.end", "{\"verdict\":\"skip\",\"why\":\"no\\u001b[2J need\"}");
     feed("Roll out", "step.end", "{\"verdict\":\"fail\",\"error\":{\"message\":\"boom\"}}");
-    tree_is("Roll out:fail(web1 a/b\\:skip)");
+    tree_is("Roll out:fail(a/b\\:skip)");
     struct rb_node *p = RB_CONTAINER(view.root.children.next, struct rb_node, link);
     assert_string_equal(p->error, "boom");
     p = RB_CONTAINER(p->children.prev, struct rb_node, link);
