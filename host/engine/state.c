@@ -6,9 +6,11 @@
 #include "base/json.h"
 #include "engine/core.h"
 
-/* What the run waits for, in one line, and the earliest of its timers. */
+/* What the run waits for, in one line, and the earliest of its timers. A gate whose time was over before anybody resumed
+ * the run waits for nobody: its timer is about to say so. */
 static void look(struct rb_run *run, int *persons, int *doubts, int *busy, int64_t *wake, struct rb_buf *line)
 {
+    int64_t now = rb_clock_wall();
     RB_LIST_EACH (it, &run->ops) {
         struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, link);
         if (e->doubt_task) {
@@ -17,7 +19,7 @@ static void look(struct rb_run *run, int *persons, int *doubts, int *busy, int64
             ++*doubts;
             if (line->len < 200)
                 rb_buf_addf(line, "%s#%lld %s in doubt", line->len ? ", " : "", (long long)e->n, e->type->kind);
-        } else if (e->type->person && e->state == RB_EFFECT_RUNNING) {
+        } else if (e->type->person && e->state == RB_EFFECT_RUNNING && !(e->until && e->until <= now)) {
             ++*persons;
             if (line->len < 200)
                 rb_buf_addf(line, "%s#%lld %s%s%.80s", line->len ? ", " : "", (long long)e->n, e->type->kind,
