@@ -138,10 +138,14 @@ bool rb_cli_may_ask(const struct rb_cli *cli)
 
 const char *rb_cli_self(const struct rb_cli *cli)
 {
-    static char self[4200];
+    static char self[9000];
     struct rb_buf b;
     rb_buf_init(&b, sizeof(self) - 1);
     rb_buf_adds(&b, "rbhost");
+    if (cli->config_path) {
+        rb_buf_adds(&b, " --config ");
+        rb_text_shell(&b, cli->config_path);
+    }
     if (cli->journal) {
         rb_buf_adds(&b, " --journal ");
         rb_text_shell(&b, cli->journal);

@@ -66,8 +66,8 @@ int rb_cli_run(struct rb_cli *cli, enum rb_cli_mode mode, const char *text, stru
 /* Exit code for an error of the store or the engine. */
 int rb_cli_exit_of(int rc);
 
-/* "rbhost", with --journal when it was given: what commands in messages begin with, so that they can be pasted. Static
- * memory. */
+/* "rbhost", with --journal and --config when they were given: what commands in messages begin with, so that they can be
+ * pasted. Static memory. */
 const char *rb_cli_self(const struct rb_cli *cli);
 
 bool rb_cli_color(const struct rb_cli *cli, int fd); /* NO_COLOR, --color, CLICOLOR_FORCE, terminal and TERM */

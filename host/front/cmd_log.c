@@ -46,7 +46,7 @@ static int on_event(void *arg, const struct rb_event *ev)
         if (l->cli->json > 0)
             rb_jsonout_event(&l->out, l->view.id, ev);
         else {
-            rb_plain_event(&l->out, ev, node, data);
+            rb_plain_event(&l->out, l->view.id, ev, node, data);
             rb_buf_addc(&l->out, '\n');
         }
     }

@@ -57,11 +57,13 @@ static const char *actor_of(const json_t *data)
     return json_is_string(a) ? json_string_value(a) : claimed && *claimed ? claimed : get(a, "name");
 }
 
-static void run_line(struct rb_buf *out, const struct rb_event *ev, const json_t *data)
+static void run_line(struct rb_buf *out, const char *run, const struct rb_event *ev, const json_t *data)
 {
     const json_t *error = json_object_get(data, "error");
     const char *status = get(data, "status"), *kind = strchr(ev->kind, '.') + 1;
     add_word(out, strncmp(ev->kind, "undo.", 5) == 0 ? "undo" : "run");
+    if (strcmp(ev->kind, "run.start") == 0) /* so that whoever reads the lines can name the run */
+        rb_buf_addf(out, "%s ", run);
     if (strcmp(kind, "start") == 0 && get(data, "runbook")) {
         add_text(out, "", get(data, "runbook"));
         rb_buf_adds(out, json_is_true(json_object_get(data, "dry")) ? " started as a dry run" : " started");
@@ -154,7 +156,8 @@ static void other_line(struct rb_buf *out, const struct rb_event *ev, const stru
     add_text(out, "  by ", actor_of(data));
 }
 
-void rb_plain_event(struct rb_buf *out, const struct rb_event *ev, const struct rb_node *node, const json_t *data)
+void rb_plain_event(struct rb_buf *out, const char *run, const struct rb_event *ev, const struct rb_node *node,
+                    const json_t *data)
 {
     static const char *const texts[] = {"log", "note", "evidence"}, *const ops[] = {"intent", "wait", "result"};
     char at[12];
@@ -171,7 +174,7 @@ void rb_plain_event(struct rb_buf *out, const struct rb_event *ev, const struct 
         }
     }
     if (strncmp(ev->kind, "run.", 4) == 0 || strcmp(ev->kind, "undo.start") == 0 || strcmp(ev->kind, "undo.end") == 0)
-        run_line(out, ev, data);
+        run_line(out, run, ev, data);
     else if (strncmp(ev->kind, "step.", 5) == 0)
         step_line(out, ev, node, data);
     else
@@ -185,7 +188,7 @@ static void on_event(struct rb_display *d, const struct rb_event *ev, struct rb_
         return;
     rb_buf_init(&line, 64 << 10);
     rb_buf_init(&out, 64 << 10);
-    rb_plain_event(&line, ev, node, data);
+    rb_plain_event(&line, d->view->id, ev, node, data);
     if (line.len > LINE_MAX_BYTES)
         rb_text_fit(&out, rb_buf_text(&line), line.len, LINE_MAX_BYTES);
     else

@@ -222,7 +222,7 @@ static void test_odd_events(void **state)
                 struct rb_buf line;
                 rb_buf_init(&line, 65536);
                 struct rb_node *p = rb_view_event(&view, &ev, &json);
-                rb_plain_event(&line, &ev, p, json);
+                rb_plain_event(&line, ID, &ev, p, json);
                 assert_true(line.len > 0);
                 assert_null(memchr(line.data, '\n', line.len));
                 rb_buf_release(&line);
