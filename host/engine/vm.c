@@ -483,7 +483,11 @@ int rb_vm_load(lua_State *L, const char *text, size_t n, const char *chunkname, 
     }
     if (status == LUA_ERRMEM)
         vm->dead = RB_VM_MEMORY;
-    rb_err_set(err, RB_EINVAL, "%s", lua_tostring(L, -1) ? lua_tostring(L, -1) : "does not load");
+    const char *said = lua_tostring(L, -1) ? lua_tostring(L, -1) : "it does not load";
+    if (strchr(said, ':'))
+        rb_err_set(err, RB_EINVAL, "%s", said);
+    else /* "C stack overflow", "not enough memory" */
+        rb_err_set(err, RB_EINVAL, "%s: %s", chunkname + (*chunkname == '@'), said);
     lua_pop(L, 1);
     return RB_EINVAL;
 }

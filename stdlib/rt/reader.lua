@@ -66,7 +66,9 @@ end
 
 local function compile(text, file, env)
     local chunk, message = load(strip(text), "@" .. file, "t", env)
-    if not chunk then
+    if not chunk and not message:find("^.+:%d+: ") then
+        return nil, ("%s: it does not compile: %s"):format(file, message) -- "C stack overflow" says no line
+    elseif not chunk then
         return nil, M.explain(message, text)
     end
     return chunk
