@@ -1,6 +1,7 @@
 /* Owns restart_with(): the run that goes on in another one's place, with the same pinned sources and new parameters.
  * Its idempotency key names the run before it, so that a crash between the two makes no second one. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -35,6 +36,7 @@ static int create(struct rb_run *run, struct rb_run *next, struct rb_err *err)
     memcpy(row.id, next->id, sizeof(row.id));
     rb_fault_point("run.before-successor");
     int rc = rb_journal_create(next->journal, &row, err);
+    free(row.owner); /* all that it has of its own */
     rb_fault_point("run.after-successor");
     rb_buf_release(&sources);
     if (rc && rc != RB_EEXIST)
