@@ -596,6 +596,17 @@ static int follow_successor(struct drive *d, struct rb_err *err)
     return rb_view_load(&d->view, d->cli->store, err);
 }
 
+/* Does another process drive the run? If not, what is busy is the journal. */
+static bool has_owner(struct drive *d)
+{
+    struct rb_run_row row = {0};
+    struct rb_err err;
+    bool alive = rb_store_run(d->cli->store, d->view.id, &row, &err) == 0 && row.owner &&
+                 rb_store_owner_alive(d->cli->store, row.owner);
+    rb_run_row_release(&row);
+    return alive;
+}
+
 /* Everything between the first event and the last: runs, asks after a failure, runs again. */
 static int go(struct drive *d)
 {
@@ -617,11 +628,11 @@ static int go(struct drive *d)
                 return rb_cli_fail(d->cli, RB_EXIT_STORE, "%s", err.msg);
             continue;
         }
-        if (rc == RB_EBUSY)
+        if (rc == RB_EBUSY && how != RB_DRIVE_START && has_owner(d))
             return rb_cli_fail(d->cli, RB_EXIT_USAGE, "%s\n`%s attach %s` watches it", err.msg, rb_cli_self(d->cli),
                                d->view.id);
         if (rc < 0)
-            return rb_cli_fail(d->cli, rb_cli_exit_of(rc), "%s", err.msg);
+            return rb_cli_fail(d->cli, rc == RB_EBUSY ? RB_EXIT_STORE : rb_cli_exit_of(rc), "%s", err.msg);
         if (d->ready_fd >= 0)
             detached(d);
         /* Not before: until something can have started, a signal's default action is right (a journal that is locked
