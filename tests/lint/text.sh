@@ -35,7 +35,7 @@ grep -v '^Makefile$' "$texts" | xargs grep -nHP '\t' | verdict 'spaces, not tabs
 xargs grep -nHE '[[:blank:]]+$' <"$texts" | verdict 'no blanks at the end of a line'
 
 # Counted in characters. Tables and code of documents may be wider, and so may annotations, which have one line each.
-grep -E '\.(c|h|lua|sh|py)$|^(bootstrap|tests/run|tools/format)$' "$texts" | grep -v '^stdlib/meta/' | LC_ALL=C.UTF-8 xargs grep -nHE '^.{121}' |
+grep -E '\.(c|h|lua|sh)$|^(bootstrap|tests/run|tools/format)$' "$texts" | grep -v '^stdlib/meta/' | LC_ALL=C.UTF-8 xargs grep -nHE '^.{121}' |
     cut -c 1-100 | verdict 'no line is over 120 columns'
 
 # Links of documents: [text](path), [text](path#heading), [text](#heading).
