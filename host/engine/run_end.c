@@ -269,6 +269,10 @@ void rb_run_end_fatal(struct rb_run *run)
     rb_json_object(&j);
     rb_json_ktext(&j, "kind", run->fatal_kind);
     rb_json_ktext(&j, "message", run->fatal_text);
+    if (run->vm.dead && run->vm.dead_where[0]) {
+        rb_json_ktext(&j, "where", run->vm.dead_where);
+        rb_buf_addf(&end.line, "%s: ", run->vm.dead_where);
+    }
     rb_json_end_object(&j);
     rb_buf_adds(&end.line, run->fatal_text);
     finish(run, "failed", &end);

@@ -81,6 +81,8 @@ void rb_vm_need(lua_State *L, double bytes)
 int rb_vm_raise_dead(lua_State *L)
 {
     struct rb_vm *vm = rb_vm_of(L);
+    if (!vm->dead_where[0])
+        rb_vm_where(L, vm->dead_where, sizeof vm->dead_where);
     if (vm->dead == RB_VM_MEMORY)
         return rb_error_raise(L, "memory", NULL, "the run's Lua state needs more than its limit of %.1f MiB",
                               (double)vm->opt.memory / (1024 * 1024));

@@ -50,6 +50,7 @@ struct rb_vm {
     struct rb_vm_options opt;
     size_t used; /* bytes that Lua holds */
     enum rb_vm_dead dead;
+    char dead_where[256]; /* the author's line that was running when it was first noticed; "" unknown */
     struct rb_vm_context *context; /* never NULL: own_context until task.c sets another */
     struct rb_vm_context own_context;
     bool error_tables;             /* pcall and xpcall give Lua's own errors as tables (a run), not as strings */
