@@ -247,10 +247,26 @@ def journal_page():
     check("these runs have most kinds of events", len(seen) > len(rows) * 3 // 4, sorted(set(rows) - seen))
 
 
+def architecture_page():
+    """The map of the house knows every file, and what it calls a function is one."""
+    page = (ROOT / "docs/architecture.md").read_text()
+    sources = sorted((ROOT / "host").glob("*/*.[ch]"))
+    code = "".join(p.read_text() for p in sources)
+    lost = [p.stem for p in sources if p.suffix == ".c" and f"`{p.stem}`" not in page and not p.stem.startswith("cmd_")]
+    check("docs/architecture.md has every file of host/", not lost, " ".join(lost))
+    named = set(re.findall(r"`([a-z_]+)\(\)`", page)) | set(re.findall(r"`(rb_[a-z_]+)", page))
+    lost = sorted(n for n in named if not re.search(rf"\b{n}\b", code))
+    check("what docs/architecture.md names is in the code", not lost, " ".join(lost))
+    paths = set(re.findall(r"`((?:host|stdlib|tests|tools|docs)/[\w./-]+)`", page))
+    lost = sorted(p for p in paths if not (ROOT / p).exists())
+    check("the paths in docs/architecture.md lead somewhere", not lost, " ".join(lost))
+
+
 for document_path in sorted((ROOT / "docs").glob("*.md")):
     document(document_path)
 for example_path in sorted((ROOT / "examples").glob("*.lua")):
     if example_path.stem != "promote":  # examples/demo/run executes that one, with its git, nginx and sqlite3
         example(example_path)
 journal_page()
+architecture_page()
 finish()
