@@ -219,6 +219,18 @@ def example(path):
     page.end()
 
 
+def only_checked():
+    """examples/demo/run executes promote.lua, with its git, nginx and sqlite3; README's runbooks need what is not here."""
+    page = Page("only-checked")
+    texts = {"promote.lua": (ROOT / "examples/promote.lua").read_text()}
+    for kind, line, lines in blocks(ROOT / "README.md"):
+        if kind == "lua":
+            texts[f"README-{line}.lua"] = "\n".join(lines) + "\n"
+    for name, text in texts.items():
+        (page.folder / name).write_text(text)
+        page.checked(name, "README and examples")
+
+
 def rows_of_events():
     """kind → the text of its row in docs/journal.md."""
     rows = {}
@@ -265,8 +277,9 @@ def architecture_page():
 for document_path in sorted((ROOT / "docs").glob("*.md")):
     document(document_path)
 for example_path in sorted((ROOT / "examples").glob("*.lua")):
-    if example_path.stem != "promote":  # examples/demo/run executes that one, with its git, nginx and sqlite3
+    if example_path.stem != "promote":
         example(example_path)
+only_checked()
 journal_page()
 architecture_page()
 finish()
