@@ -268,9 +268,9 @@ static int start(struct job *job)
         .memory = SCRATCH_MEMORY,
         .slice_max_us = SLICE_US + (int64_t)(job->len / 1024) * SLICE_US_PER_KIB,
     };
-    int rc = rb_vm_open(&vm, &opt, job->err);
-    if (rc)
-        return rc;
+    job->rc = rb_vm_open(&vm, &opt, job->err);
+    if (job->rc)
+        return job->rc;
     lua_pushcfunction(vm.L, run_job);
     lua_pushlightuserdata(vm.L, job);
     rb_vm_slice(&vm);
