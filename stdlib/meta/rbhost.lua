@@ -32,15 +32,14 @@
 ---@field title? string
 ---@field params? table<string, rbhost.Param>
 ---@field allow? rbhost.Allow
----@field lock? string One run at a time for each key; {param} stands for a parameter's value.
+---@field lock? string One run at a time for each key; {param} stands for a parameter's value. For a later version.
 ---@field timeout? rbhost.Duration Of the whole run.
 ---@field on_failure? "ask"|"undo"|"leave" What happens with the armed compensations when the run fails; default "ask".
----@field notify? table<"waiting"|"in_doubt"|"failed"|"parked"|"succeeded"|"denied"|"cancelled", string|string[]> Channels to tell.
+---@field notify? table<"waiting"|"in_doubt"|"failed"|"parked"|"succeeded"|"denied"|"cancelled", string|string[]> Channels to tell. For a later version.
 ---@field env? string[] Names of environment variables that env() may read and that commands get.
 
---- he header of a runbook: plain data, read without running the body; only `require` may precede it. Returns the
---- parameters' values. Without
----a header a runbook has no parameters.
+---The header of a runbook: plain data, read without running the body; only `require` may precede it. Returns the
+---parameters' values. Without a header a runbook has no parameters.
 ---@param header rbhost.Header
 ---@return table<string, any> params
 function runbook(header) end
@@ -52,7 +51,7 @@ function runbook(header) end
 ---@field retry? rbhost.RetryOptions Try the whole step again.
 ---@field timeout? rbhost.Duration Cancel it when it takes longer.
 ---@field undo? fun() The same as calling undo(title, fn) first.
----@field on_doubt? rbhost.OnDoubt For the effects in it that do not say themselves.
+---@field on_doubt? "ask"|"retry"|"fail" For the effects in it that do not say themselves.
 
 ---A titled group of operations. Returns what fn returns: plain data.
 ---@param title string
@@ -84,8 +83,8 @@ function check(stage, text, fn, opts) end
 ---@field [integer] rbhost.Row
 ---@field serial? boolean One row after the other; default: rows that only read run together.
 
----Runs its rows as checks and fails once, at the end, naming every failed check: checklist "title" { {stage, text, fn},
---- … }
+---Runs its rows as checks and fails once, at the end, naming every failed check:
+---checklist "title" { {stage, text, fn}, … }
 ---@param title string
 ---@return fun(rows: rbhost.Rows)
 function checklist(title) end
@@ -109,8 +108,7 @@ function fail(message, fields) end
 function skip(why) end
 
 ---Registers a compensation. It is armed when its step starts its first effect; after a failure the armed ones run, last
---- first, when a person
----(or on_failure = "undo") says so.
+---first, when a person (or on_failure = "undo") says so.
 ---@param title string
 ---@param fn fun()
 function undo(title, fn) end
@@ -133,7 +131,7 @@ function restart_with(params) end
 -- ----------------------------------------------------------------------------------------------------------------
 
 ---@class rbhost.Gate
----@field by? string|string[] Who may open it: people or groups.
+---@field by? string|string[] Who may open it: users or groups of the system; an empty list: nobody.
 ---@field timeout? rbhost.Duration How long to wait.
 ---@field on_timeout? "fail"|"deny"|"continue" Default "fail".
 
@@ -175,11 +173,11 @@ function signal(name, opts) end
 
 ---@class rbhost.ExecOptions
 ---@field cwd? string
----@field env? table<string, string|number> Added to the small environment that commands get.
----@field stdin? string
+---@field env? table<string, string|number|rbhost.Secret> Added to the small environment that commands get.
+---@field stdin? string|rbhost.Secret
 ---@field timeout? rbhost.Duration Then TERM, and KILL, to its whole process group.
 ---@field check? boolean false: a status other than 0 is a result, not an error.
----@field max_output? integer Bytes kept of each of stdout and stderr; all of it is counted and digested.
+---@field max_output? integer Bytes kept of each of stdout and stderr, default 1 MiB; all of it is counted and digested.
 ---@field read? boolean It looks and changes nothing: it may run in a check, in a dry run, and again after a crash.
 ---@field idempotent? boolean Running it twice does no harm.
 ---@field on_doubt? rbhost.OnDoubt
@@ -194,7 +192,8 @@ function signal(name, opts) end
 ---@field stdout_cut? { total: integer, sha256: string } where not all of it was kept
 ---@field stderr_cut? { total: integer, sha256: string }
 ---@field time number seconds
----@field assumed? string a person said how it ended
+---@field assumed? "done"|"skip"|"dry" a word stands for the world's: nobody saw how it ended
+---@field held_open? boolean it ended, but a descendant kept its output open
 
 ---@class rbhost.Exec
 ---@overload fun(argv: (string|number)[], opts?: rbhost.ExecOptions): rbhost.ExecResult
@@ -283,7 +282,7 @@ function each(list, opts, fn) end
 function timeout(limit, fn) end
 
 ---@class rbhost.RetryOptions
----@field times? integer Attempts in all; default 3.
+---@field times? integer Attempts in all; default 3. retry(5, fn) is short for retry({ times = 5 }, fn).
 ---@field delay? rbhost.Duration Before the second attempt; default "1s".
 ---@field backoff? number Each further delay is so many times as long; default 1.
 ---@field max? rbhost.Duration The longest delay; default "1h".
@@ -292,7 +291,7 @@ function timeout(limit, fn) end
 ---@field title? string
 
 ---Calls fn until it succeeds. An effect whose outcome is unknown is not repeated, unless it is idempotent.
----@param opts rbhost.RetryOptions
+---@param opts rbhost.RetryOptions|integer
 ---@param fn fun(attempt: integer): ...
 ---@return ...
 function retry(opts, fn) end
@@ -323,16 +322,15 @@ function shield(fn, opts) end
 ---@class rbhost.Error What is raised is always such a table; tostring gives one line.
 ---@field kind string "exec.exit", "exec.timeout", "denied", "cancelled", "timeout", "policy", "usage", "failed" …
 ---@field message string
----@field op? string the operation, by its key
+---@field op? integer the number of the operation
 ---@field where? string file:line of the call in the runbook
 ---@field outcome? "not_started"|"failed"|"unknown"
 ---@field retryable? boolean
 ---@field result? any
+---@field errors? rbhost.Error[] of a checklist
 
 ---@class rbhost.Secret An opaque value: it expands only inside effects, and prints as ‹secret:name›.
 
----@class rbhost.SecretLibrary
----@overload fun(name: string): rbhost.Secret
 secret = {}
 
 ---Are two secrets, or a secret and a text, equal?

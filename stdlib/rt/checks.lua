@@ -8,11 +8,11 @@ local M = {}
 local function run_check(stage, text, fn, opts)
     local before = host.set_reads_only(opts.acts and 0 or 1)
     local function proved(...)
-        local v = fn(...)
-        if v == false then -- an error in here, so that `retry` looks again
+        local r = table.pack(fn(...))
+        if r[1] == false then -- an error in here, so that `retry` looks again
             error(host.error("check", nil, "the check did not hold: " .. text), 0)
         end
-        return v
+        return table.unpack(r, 1, r.n)
     end
     local r = steps.group("check", text, stage, steps.wrapped(opts, proved))
     host.set_reads_only(before)

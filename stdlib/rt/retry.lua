@@ -87,9 +87,9 @@ function M.retry(opts, fn)
     end
     local delay = base.seconds(opts.delay or "1s", "retry: delay")
     local max = base.seconds(opts.max or "1h", "retry: max")
-    return base.in_scope("retry", function()
+    return base.in_scope(opts.title or "retry", function()
         for attempt = 1, times do
-            local r = table.pack(host.try(base.in_scope, tostring(attempt), fn, attempt))
+            local r = table.pack(host.try(base.in_scope, "attempt " .. attempt, fn, attempt))
             if r[1] then
                 return table.unpack(r, 2, r.n)
             end
@@ -123,7 +123,7 @@ function M.wait_until(opts, fn)
     local every = base.seconds(opts.every or "5s", "wait_until: every")
     local function poll()
         for attempt = 1, math.maxinteger do
-            local v = base.in_scope(tostring(attempt), fn, attempt)
+            local v = base.in_scope("look " .. attempt, fn, attempt)
             if v then
                 return v
             end

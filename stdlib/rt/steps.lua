@@ -42,6 +42,9 @@ function M.group(kind, title, stage, fn, ...)
         close("skip", r[2])
         return { true, n = 1 }
     else
+        if not (r[2].op or r[2].step or r[2].errors) then
+            r[2].step = host.scope_path() -- no operation failed: a retry looks again in the step that judged
+        end
         close(base.is_final(r[2]) and r[2].kind or "fail", r[2])
     end
     return r
@@ -79,6 +82,8 @@ function M.wrapped(opts, fn)
     return fn
 end
 
+local DOUBT = { ask = true, retry = true, fail = true }
+
 --- A titled group of operations; returns what fn returns (plain data).
 ---@param title string
 ---@param opts { retry: table?, timeout: string?, undo: function?, on_doubt: string? }
@@ -91,6 +96,9 @@ function M.step(title, opts, fn)
     base.expect("step", "the title", title, "string")
     base.expect("step", "the function", fn, "function")
     opts = base.options("step", opts)
+    if opts.on_doubt and not DOUBT[opts.on_doubt] then
+        base.usage('step: on_doubt is "ask", "retry" or "fail"; a function is for a single operation')
+    end
     local body = M.wrapped(opts, fn)
     return M.titled("step", title, nil, function()
         if opts.undo then
@@ -141,22 +149,32 @@ function M.skip(why)
     error(host.error("skip", nil, global "tostring"(why or "skipped")), 0)
 end
 
+--- A replay does not come into a memo, so a function that is registered there could not be regained.
+local function outside_memo(verb)
+    if host.flag("memo", 0) > 0 then
+        base.usage("%s can not be used inside memo: a resume does not call its function again", verb)
+    end
+end
+
 --- Registers a compensation: it is armed when its step starts its first effect, and runs, last first, on undo.
 ---@param title string
 ---@param fn fun()
 function M.undo(title, fn)
     base.expect("undo", "the title", title, "string")
     base.expect("undo", "the function", fn, "function")
+    outside_memo "undo"
     host.event("undo", { n = host.undo(title, fn), title = title })
 end
 
 --- What was registered so far is settled: it will not be undone.
 function M.settled()
+    outside_memo "settled"
     host.settled()
     host.event("undo.clear", global "json".object()) -- an event is an object: {} and not []
 end
 
---- Calls fn once; a replay takes its result from the journal without calling it.
+--- Calls fn once; a replay takes its result from the journal without calling it. What fn keeps as evidence is in the
+--- journal, and no part of what a later gate is bound to: a replay does not see it.
 ---@param name string
 ---@param fn fun(): any
 ---@return any
@@ -166,14 +184,19 @@ function M.memo(name, fn)
     return base.in_scope(name, function()
         local key, known = host.memo_key()
         if known then
-            return host.memo_wait(key)
+            return host.memo_end(key)
         end
-        local v = fn()
+        local kept = evidence_of[host.task_id()] or {}
+        local before = #kept
+        host.flag("memo", 1)
+        local r = table.pack(host.try(fn))
+        host.flag("memo", -1)
+        table.move({}, 1, #kept - before, before + 1, kept)
+        local v = M.open_up(r)
         if v ~= nil then
             host.plain(v, "(result of memo \"" .. name .. "\")")
         end
-        host.event("result", { op = "memo", ok = true, value = v }, key)
-        return v
+        return host.memo_end(key, v)
     end)
 end
 
