@@ -25,6 +25,7 @@ STATUS_EXIT = {
     "succeeded": 0, "undone": 0, "failed": 1, "cancelled": 1, "waiting": 3, "denied": 4, "in_doubt": 6, "timed_out": 124,
     "parked": 130,
 }
+DRIVES = {"run", "resume", "retry", "undo", "approve", "answer", "signal", "resolve", "cancel"}
 ENDED = {"succeeded", "failed", "denied", "cancelled", "timed_out", "undone"}
 
 _spec = importlib.util.spec_from_file_location("verify2", HERE.parent / "verify2" / "verify2.py")
@@ -83,11 +84,12 @@ class Command:
     """How one rbhost process ended."""
 
     def __init__(self, argv, code, end, err, point):
-        self.argv, self.code, self.end, self.err, self.point = argv, code, end, err, point
+        self.argv, self.code, self.end, self.err = argv, code, end, err
+        self.point = point  # at which it was killed; None
 
     @property
     def killed(self):
-        return self.code == -signal.SIGKILL
+        return self.point is not None
 
 
 class Case:
@@ -103,6 +105,7 @@ class Case:
         self.commands = []
         self.points = []  # names of the points at which something was killed
         self.reported = {}  # seq → event, as any process has shown it
+        self.printed = []  # lines, where they are no JSON
         self.acknowledged = []  # (command, op or name) that a helper was told is recorded
         self.begun = 0
         self.memory = {}  # of the scenario
@@ -115,7 +118,7 @@ class Case:
     # -- processes -----------------------------------------------------------------------------------------------------
 
     def environment(self, number):
-        keep = ("PATH", "TMPDIR", "TZ", "LC_ALL", "ASAN_OPTIONS", "UBSAN_OPTIONS")
+        keep = ("PATH", "TMPDIR", "TZ", "LC_ALL", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
         env = {k: os.environ[k] for k in keep if k in os.environ}
         for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
             env[name] = str(self.folder)
@@ -147,9 +150,11 @@ class Case:
     def ended(self, p, argv, end=None):
         code = p.wait(SECONDS_MAX * SLOW)
         p.stdout.close()
-        point = None
-        if code == -signal.SIGKILL:
-            point = (self.passages(p.number) or ["?"])[-1]
+        if self.scenario.detached:
+            wait_for_orphans()
+        passed, point = self.passages(p.number), None
+        if code == -signal.SIGKILL or (self.faults != "log" and len(passed) == self.faults.get(p.number)):
+            point = (passed or ["?"])[-1]
             self.points.append(point)
         err = (self.folder / f"err.{p.number}").read_text(errors="replace")
         command = Command(argv, code, end, err, point)
@@ -174,9 +179,12 @@ class Case:
 
     def drive(self, argv):
         """A command that drives the run. Everything it shows is remembered: it must be in the journal for ever."""
-        p = self.start([*argv, "--json"])
+        p = self.start([*argv, *self.scenario.output])
         end = None
         for line in self.lines(p):
+            if not self.scenario.output:
+                self.printed.append(line.decode())
+                continue
             shown = json.loads(line)
             if shown["type"] == "event":
                 self.run = shown["run"]
@@ -188,6 +196,7 @@ class Case:
         wait_for_orphans()
         if command.killed:
             self.check_now()
+            self.check_free()
         else:
             self.check_exit(command)
         return command
@@ -204,17 +213,16 @@ class Case:
             self.problem("exit", f"{' '.join(map(str, argv))}: exit {command.code}: {command.err}")
         return command.code == 0
 
-    def ask(self, *argv):
-        """What a command that only looks says, as JSON."""
+    def look(self, *argv, output="--json"):
+        """What a command that only looks says."""
         env = {k: v for k, v in self.environment(-1).items() if not k.startswith("RBHOST_FAULT")}
         p = subprocess.run(
-            [self.binary, "--journal", str(self.journal), *map(str, argv), "--json"],
+            [self.binary, "--journal", str(self.journal), *map(str, argv), *([output] if output else [])],
             stdin=subprocess.DEVNULL, capture_output=True, cwd=self.folder, env=env, timeout=SECONDS_MAX * SLOW,
         )
         if p.returncode:
             self.problem("exit", f"{' '.join(map(str, argv))}: exit {p.returncode}: {p.stderr.decode()}")
-            return {}
-        return json.loads(p.stdout)
+        return p.stdout.decode()
 
     # -- what is there -------------------------------------------------------------------------------------------------
 
@@ -245,7 +253,7 @@ class Case:
         return [Event(*r) for r in self.query("SELECT seq, at, key, kind, data FROM events ORDER BY run, seq")]
 
     def open(self):
-        return self.ask("show", self.run).get("open", [])
+        return json.loads(self.look("show", self.run) or "{}").get("open", [])
 
     def world(self):
         return self.world_file.read_text().split()
@@ -264,6 +272,14 @@ class Case:
         for word in self.world():
             if word not in intended:
                 self.problem("intent", f"{word} is in the world, and the journal has no intent of it")
+        self.scenario.check_printed(self)
+
+    def check_free(self):
+        """A run whose owner was killed is seen to be free, without waiting for anything [5]."""
+        for line in self.look("ls").splitlines() if self.status() else ():
+            row = json.loads(line)
+            if row["owned"]:
+                self.problem("owner", f"run {row['id']} is said to have an owner, and it was killed")
 
     def check_exit(self, command):
         status = self.status()
@@ -273,6 +289,10 @@ class Case:
             want = 1  # that it was undone does not make the run a success
         if command.code in self.scenario.other_codes:
             return
+        if self.scenario.detached:
+            want, said = 0, status
+        elif not self.scenario.output:
+            said = status
         if said != status or command.code != want:
             self.problem("exit", f"{' '.join(map(str, command.argv))}: exit {command.code}, said {said}; the journal: "
                          f"{status}\n{command.err}")
@@ -363,5 +383,6 @@ class Case:
             kept["world"] = sorted(set(self.world()))
         last = [c.code for c in self.commands if c.end]
         if kept["status"] != "undone":
-            kept["exit"] = STATUS_EXIT.get(kept["status"]) if self.commands[-1].killed else last[-1] if last else None
+            ended = [c.code for c in self.commands if c.argv[0] in DRIVES and not c.killed]
+            kept["exit"] = STATUS_EXIT.get(kept["status"]) if self.commands[-1].killed or not ended else ended[-1]
         return kept

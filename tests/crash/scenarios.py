@@ -15,6 +15,8 @@ class Scenario:
     other_codes = ()  # exit codes of commands that drive the run, besides the one that its status stands for
     short = 60  # points that are tried in the short tier
     again = True  # what goes on is killed too
+    output = ("--json",)  # how it is shown: () is as plain lines
+    detached = False
     answers = {}  # text of a gate → (command, what is answered)
 
     def on_event(self, case, process, event):
@@ -58,6 +60,9 @@ class Scenario:
         """Has it ended as it does without crashes?"""
         return outcome == reference
 
+    def check_printed(self, case):
+        """What was printed, where that is not JSON."""
+
     def check(self, case, events):
         """What must hold at the end."""
 
@@ -75,6 +80,36 @@ class Keyed(Sequential):
         if status in ENDED:
             return None
         return ["run", BOOKS / self.book, "--key", "release 7"]
+
+
+class Plain(Sequential):
+    """Shown as plain lines, as off a terminal."""
+
+    name, short, output = "plain lines", 60, ()
+
+    def check_printed(self, case):
+        if not case.printed:
+            return
+        logged = case.look("log", "latest", output=None).splitlines()
+        for line in case.printed:
+            if line not in logged:
+                case.problem("lost", f"shown, and not in the journal: {line}")
+
+
+class Detached(Sequential):
+    """In the background: what is shown is the run's id, and then the run is there for ever."""
+
+    name, short, output, detached = "in the background", 60, (), True
+
+    def next(self, case, status):
+        argv = super().next(case, status)
+        return [*argv, "--detach"] if argv else None
+
+    def check_printed(self, case):
+        ids = {run for (run,) in case.query("SELECT id FROM runs")}
+        for line in case.printed:
+            if line not in ids:
+                case.problem("lost", f"shown, and not in the journal: run {line}")
 
 
 class Concurrent(Scenario):
@@ -314,7 +349,7 @@ class Fails(Scenario):
 
 ALL = [
     cls() for cls in (
-        Sequential, Keyed, Concurrent, Dozen, Hundred, Undo, UndoAgain, People, PeopleLive, Sleep, Memo, Close, Again,
+        Sequential, Keyed, Plain, Detached, Concurrent, Dozen, Hundred, Undo, UndoAgain, People, PeopleLive, Sleep, Memo, Close, Again,
         Cancel, Park, Checklist, Ask, AskLive, AskFails, Retries, Fails,
     )
 ]
