@@ -1,5 +1,5 @@
-/* Owns the reading of clocks and the text of times. In the fault build the wall clock can be wrong by as many seconds as
- * RBHOST_FAULT_CLOCK says. */
+/* Owns the reading of clocks and the text of times. In the fault build the wall clock can be wrong by as many seconds
+ * as RBHOST_FAULT_CLOCK says. */
 #include "base/clock.h"
 
 #include <stdio.h>

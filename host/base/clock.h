@@ -4,8 +4,9 @@
 
 #include "base/rb.h"
 
-int64_t rb_clock_wall(void); /* since 1970 (CLOCK_REALTIME): what a person is shown, deadlines that outlive the process */
-int64_t rb_clock_boot(void); /* CLOCK_BOOTTIME: counts suspended time; waits while alive */
+/* since 1970 (CLOCK_REALTIME): what a person is shown, deadlines that outlive the process */
+int64_t rb_clock_wall(void);
+int64_t rb_clock_boot(void);       /* CLOCK_BOOTTIME: counts suspended time; waits while alive */
 int64_t rb_clock_thread_cpu(void); /* CPU time of this thread: the budget of a slice */
 
 /* "2026-11-22T03:04:05.678901Z" (RFC 3339) into out[32]. */

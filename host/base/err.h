@@ -11,7 +11,8 @@ struct rb_err {
     char msg[RB_ERR_MAX];
 };
 
-/* Sets code and text (cut at RB_ERR_MAX). Returns code, so that `return rb_err_set(…)` reads well. `err` may be NULL. */
+/* Sets code and text (cut at RB_ERR_MAX). Returns code, so that `return rb_err_set(…)` reads well. `err` may be
+ * NULL. */
 int rb_err_set(struct rb_err *err, int code, const char *fmt, ...) RB_PRINTF(3, 4);
 
 /* As rb_err_set, with ": " and the system's words for `errnum` at the end. */
@@ -25,7 +26,7 @@ int rb_err_prefix(struct rb_err *err, const char *fmt, ...) RB_PRINTF(2, 3);
 void rb_die(const char *fmt, ...) RB_PRINTF(1, 2) RB_NORETURN;
 
 /* Allocation that never returns NULL; rb_die() on failure. */
-void *rb_alloc(size_t n);  /* zeroed */
+void *rb_alloc(size_t n); /* zeroed */
 void *rb_realloc(void *p, size_t n);
 char *rb_strdup(const char *s); /* NULL gives NULL */
 char *rb_strndup(const char *s, size_t n);

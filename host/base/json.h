@@ -23,8 +23,8 @@ void rb_json_bool(struct rb_json *j, bool v);
 void rb_json_null(struct rb_json *j);
 /* A string; bytes that are not UTF-8 become {"$b64":"…"} (docs/journal.md). */
 void rb_json_string(struct rb_json *j, const char *s, size_t n);
-void rb_json_text(struct rb_json *j, const char *s);               /* NULL writes null */
-void rb_json_raw(struct rb_json *j, const char *json, size_t n);   /* already JSON */
+void rb_json_text(struct rb_json *j, const char *s);             /* NULL writes null */
+void rb_json_raw(struct rb_json *j, const char *json, size_t n); /* already JSON */
 
 /* Key and value in one call. */
 void rb_json_kint(struct rb_json *j, const char *key, int64_t v);
@@ -32,7 +32,7 @@ void rb_json_kbool(struct rb_json *j, const char *key, bool v);
 void rb_json_ktext(struct rb_json *j, const char *key, const char *s); /* leaves key and value out when s is NULL */
 void rb_json_kraw(struct rb_json *j, const char *key, const char *json, size_t n);
 
-bool rb_utf8_valid(const char *s, size_t n); /* RFC 3629: no surrogates, no overlong forms */
+bool rb_utf8_valid(const char *s, size_t n);                 /* RFC 3629: no surrogates, no overlong forms */
 void rb_base64(struct rb_buf *out, const void *p, size_t n); /* RFC 4648, padded */
 /* Decodes n characters into out; RB_EINVAL when they are not canonical base64. */
 int rb_base64_decode(struct rb_buf *out, const char *s, size_t n);

@@ -15,7 +15,8 @@ struct rb_slice rb_json_member(const char *json, size_t n, const char *key);
 int64_t rb_json_member_int(const char *json, size_t n, const char *key, int64_t otherwise);
 bool rb_json_member_true(const char *json, size_t n, const char *key);
 bool rb_json_member_is(const char *json, size_t n, const char *key, const char *s);
-/* Copies a string member without escapes into out (cut at n_out); false when absent or null. Simple escapes are undone. */
+/* Copies a string member without escapes into out (cut at n_out); false when absent or null. Simple escapes are
+ * undone. */
 bool rb_json_member_text(const char *json, size_t n, const char *key, char *out, size_t n_out);
 
 #endif

@@ -48,7 +48,8 @@ static int finish_pcall(lua_State *L, int status, lua_KContext extra)
     rb_lib_leave(L, failed, status == LUA_ERRMEM);
     if (failed) {
         if (extra == 0 && rb_vm_of(L)->error_tables && lua_type(L, -1) == LUA_TSTRING)
-            rb_error_normalize(L, lua_gettop(L)); /* Lua's own errors are tables, too; what a script raised stays what it is */
+            /* Lua's own errors are tables, too; what a script raised stays what it is */
+            rb_error_normalize(L, lua_gettop(L));
         lua_pushboolean(L, false);
         lua_pushvalue(L, -2);
         return 2;

@@ -59,7 +59,8 @@ void rb_actor_json(const struct rb_actor *a, struct rb_buf *out);
 struct rb_runbook {
     struct rb_buf text, header; /* header: JSON as rb_runbook_describe() gives it */
 };
-int rb_runbook_peek(const char *file, struct rb_runbook *book, struct rb_err *err); /* rb_runbook_release() also after a failure */
+/* rb_runbook_release() also after a failure */
+int rb_runbook_peek(const char *file, struct rb_runbook *book, struct rb_err *err);
 void rb_runbook_release(struct rb_runbook *book);
 
 struct rb_run_options {
@@ -99,7 +100,7 @@ int rb_run_undo(struct rb_host *h, const char *id, const struct rb_run_options *
 const char *rb_run_id(const struct rb_run *run);
 const char *rb_run_status(const struct rb_run *run);
 const char *rb_run_on_failure(const struct rb_run *run); /* "ask", "undo" or "leave", as the header says */
-int rb_run_undo_count(const struct rb_run *run); /* armed compensations */
+int rb_run_undo_count(const struct rb_run *run);         /* armed compensations */
 
 /* Stops it so that it can be resumed: no new op starts; running ones get the grace; then on_stopped("parked"). now: at
  * once. */

@@ -6,8 +6,8 @@
 #include "base/json.h"
 #include "engine/core.h"
 
-/* What the run waits for, in one line, and the earliest of its timers. A gate whose time was over before anybody resumed
- * the run waits for nobody: its timer is about to say so. */
+/* What the run waits for, in one line, and the earliest of its timers. A gate whose time was over before anybody
+ * resumed the run waits for nobody: its timer is about to say so. */
 static void look(struct rb_run *run, int *persons, int *doubts, int *busy, int64_t *wake, struct rb_buf *line)
 {
     int64_t now = rb_clock_wall();

@@ -50,10 +50,10 @@ struct rb_vm {
     struct rb_vm_options opt;
     size_t used; /* bytes that Lua holds */
     enum rb_vm_dead dead;
-    char dead_where[256]; /* the author's line that was running when it was first noticed; "" unknown */
+    char dead_where[256];          /* the author's line that was running when it was first noticed; "" unknown */
     struct rb_vm_context *context; /* never NULL: own_context until task.c sets another */
     struct rb_vm_context own_context;
-    bool error_tables;             /* pcall and xpcall give Lua's own errors as tables (a run), not as strings */
+    bool error_tables;  /* pcall and xpcall give Lua's own errors as tables (a run), not as strings */
     bool warned;        /* about this slice */
     long oom_after;     /* tests: fail the n-th allocation from now on; 0 off */
     int env_ref;        /* the table of globals that runbooks see */

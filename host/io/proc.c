@@ -72,7 +72,7 @@ struct rb_proc {
 
 static void settle(struct rb_proc *p);
 
-/* -- memory, handles, descriptors --------------------------------------------------------------------------------- */
+/* -- memory, handles, descriptors ---------------------------------------------------------------------------------- */
 
 static void maybe_free(struct rb_proc *p)
 {
@@ -135,7 +135,7 @@ static int open_streams(struct rb_proc *p, const struct rb_proc_options *opt, in
     return RB_OK;
 }
 
-/* -- input and output --------------------------------------------------------------------------------------------- */
+/* -- input and output ---------------------------------------------------------------------------------------------- */
 
 static void close_stream(struct stream *s)
 {
@@ -194,7 +194,7 @@ static void on_readable(uv_poll_t *h, int status, int events)
         settle(p);
 }
 
-/* -- the end ------------------------------------------------------------------------------------------------------ */
+/* -- the end ------------------------------------------------------------------------------------------------------- */
 
 /* Is a signal to the group sure to reach nobody else, and somebody at all? While one member is left the system does
  * not give the number away; so if there is a process of that number though ours was reaped, our group is gone. */
@@ -207,8 +207,8 @@ static bool group_alive(const struct rb_proc *p)
     return kill(-p->pid, 0) == 0 || errno == EPERM;
 }
 
-/* Is a member left that has not ended? In a container whose first process reaps nothing the dead ones stay for ever, and a signal of 0
- * can not tell them. Looks at /proc, and only while a group that was told to end is still there. */
+/* Is a member left that has not ended? In a container whose first process reaps nothing the dead ones stay for ever,
+ * and a signal of 0 can not tell them. Looks at /proc, and only while a group that was told to end is still there. */
 static bool group_works(const struct rb_proc *p)
 {
     if (!group_alive(p))
@@ -401,7 +401,7 @@ int rb_proc_pid(const struct rb_proc *p)
     return (int)p->pid;
 }
 
-/* -- the start ---------------------------------------------------------------------------------------------------- */
+/* -- the start ----------------------------------------------------------------------------------------------------- */
 
 static void init_capture(struct rb_capture *c, size_t max)
 {

@@ -6,9 +6,9 @@
 
 #include "io/proc.h"
 
-/* Starts opt's command in a session of its own with fds[0..2] as its input, output and errors (borrowed; none of them is
- * 0, 1 or 2, rb_loop_init() sees to that), every signal at its default and unblocked, and no other descriptor. Errors as
- * rb_proc_start(). */
+/* Starts opt's command in a session of its own with fds[0..2] as its input, output and errors (borrowed; none of them
+ * is 0, 1 or 2, rb_loop_init() sees to that), every signal at its default and unblocked, and no other descriptor.
+ * Errors as rb_proc_start(). */
 int rb_proc_spawn(const struct rb_proc_options *opt, const int fds[3], pid_t *pid, struct rb_err *err);
 
 #endif

@@ -29,8 +29,8 @@ void rb_timer_arm(struct rb_timer *t, int64_t at_boot_us);
 /* For `ms` from now; a span without end in sight (292,000 years) never fires. */
 void rb_timer_arm_ms(struct rb_timer *t, uint64_t ms);
 
-/* fn will not be called any more. Does nothing on one that is not armed, nor on one that is all zero because nobody came
- * to rb_timer_init(). Must come before rb_loop_release(). */
+/* fn will not be called any more. Does nothing on one that is not armed, nor on one that is all zero because nobody
+ * came to rb_timer_init(). Must come before rb_loop_release(). */
 void rb_timer_disarm(struct rb_timer *t);
 bool rb_timer_armed(const struct rb_timer *t);
 
