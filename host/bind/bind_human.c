@@ -241,35 +241,14 @@ static bool wants(struct rb_effect *e, const char *name)
     return op->kind == GATE_SIGNAL && strcmp(op->name, name) == 0;
 }
 
+#define TYPE(name) \
+    { \
+        .kind = name, .person = true, .start = start, .cancel = cancel, .push = push, .assume = assume, \
+        .wants = wants, .decide = decide, .free = release \
+    }
 static const struct rb_effect_type types[] = {
-    [GATE_APPROVE] = {.kind = "approve",
-                      .person = true,
-                      .start = start,
-                      .cancel = cancel,
-                      .push = push,
-                      .assume = assume,
-                      .wants = wants,
-                      .decide = decide,
-                      .free = release},
-    [GATE_MANUAL] = {.kind = "manual",
-                     .person = true,
-                     .start = start,
-                     .cancel = cancel,
-                     .push = push,
-                     .assume = assume,
-                     .wants = wants,
-                     .decide = decide,
-                     .free = release},
-    [GATE_SIGNAL] = {.kind = "signal",
-                     .person = true,
-                     .start = start,
-                     .cancel = cancel,
-                     .push = push,
-                     .assume = assume,
-                     .wants = wants,
-                     .decide = decide,
-                     .free = release},
-};
+    [GATE_APPROVE] = TYPE("approve"), [GATE_MANUAL] = TYPE("manual"), [GATE_SIGNAL] = TYPE("signal")};
+#undef TYPE
 
 /* A list of strings at index (or one string); absent: NULL. */
 static char **string_list(lua_State *L, int index, size_t *n)

@@ -91,29 +91,46 @@ local function from_json(raw, json)
     return nil, "it is not valid JSON"
 end
 
-function of.list(p, raw, json)
-    if type(raw) == "string" then
-        if raw:find("^%s*%[") then
-            local v, why = from_json(raw, json)
-            if not v then
+-- A list or map that was given as text: JSON where it begins like that, else parts between commas, which add(into,
+-- part) takes in or refuses with a reason.
+local function from_text(raw, begins, json, add)
+    if raw:find("^%s*" .. begins) then
+        return from_json(raw, json)
+    end
+    local into = {}
+    if raw:find("%S") then
+        for part in (raw .. ","):gmatch("%s*(.-)%s*,") do
+            local why = add(into, part)
+            if why then
                 return nil, why
             end
-            raw = v
-        else
-            local parts = {}
-            if raw:find("%S") then
-                for part in (raw .. ","):gmatch("%s*(.-)%s*,") do
-                    parts[#parts + 1] = part
-                    if part == "" then
-                        return nil, ("element %d is empty"):format(#parts)
-                    end
-                end
-            end
-            raw = parts
         end
     end
+    return into
+end
+
+local function add_element(into, part)
+    into[#into + 1] = part
+    return part == "" and ("element %d is empty"):format(#into) or nil
+end
+
+local function add_entry(into, part)
+    local k, v = part:match("^([^=]-)%s*=%s*(.*)$")
+    if not k or k == "" then
+        return ("%s is not key=value"):format(phrase.show(part))
+    elseif into[k] then
+        return ("%s is there twice"):format(k)
+    end
+    into[k] = v
+end
+
+function of.list(p, raw, json)
+    local why
+    if type(raw) == "string" then
+        raw, why = from_text(raw, "%[", json, add_element)
+    end
     if type(raw) ~= "table" then
-        return nil
+        return nil, why
     end
     local out, n = {}, 0
     for _ in pairs(raw) do
@@ -123,7 +140,8 @@ function of.list(p, raw, json)
         return nil
     end
     for i, v in ipairs(raw) do
-        local e, why = element(p, v, json)
+        local e
+        e, why = element(p, v, json)
         if e == nil then
             return nil, ("element %d is %s%s"):format(i, phrase.show(v), why and ": " .. why or "")
         end
@@ -133,31 +151,12 @@ function of.list(p, raw, json)
 end
 
 function of.map(p, raw, json)
+    local why
     if type(raw) == "string" then
-        if raw:find("^%s*{") then
-            local v, why = from_json(raw, json)
-            if not v then
-                return nil, why
-            end
-            raw = v
-        else
-            local map = {}
-            if raw:find("%S") then
-                for part in (raw .. ","):gmatch("%s*(.-)%s*,") do
-                    local k, v = part:match("^([^=]-)%s*=%s*(.*)$")
-                    if not k or k == "" then
-                        return nil, ("%s is not key=value"):format(phrase.show(part))
-                    elseif map[k] then
-                        return nil, ("%s is there twice"):format(k)
-                    end
-                    map[k] = v
-                end
-            end
-            raw = map
-        end
+        raw, why = from_text(raw, "{", json, add_entry)
     end
     if type(raw) ~= "table" then
-        return nil
+        return nil, why
     end
     local out, n, keys = {}, 0, {}
     for k in pairs(raw) do
@@ -168,7 +167,8 @@ function of.map(p, raw, json)
     end
     table.sort(keys)
     for _, k in ipairs(keys) do
-        local e, why = element(p, raw[k], json)
+        local e
+        e, why = element(p, raw[k], json)
         if e == nil then
             return nil, ("%s is %s%s"):format(k, phrase.show(raw[k]), why and ": " .. why or "")
         end
