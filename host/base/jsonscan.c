@@ -2,6 +2,7 @@
  * finds nothing, and never reads past the end. */
 #include "base/jsonscan.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,7 +91,10 @@ int64_t rb_json_member_int(const char *json, size_t n, const char *key, int64_t 
     char text[24];
     memcpy(text, s.p, s.n);
     text[s.n] = '\0';
-    return strtoll(text, NULL, 10);
+    char *stop;
+    errno = 0;
+    long long v = strtoll(text, &stop, 10);
+    return *stop || errno ? otherwise : v;
 }
 
 bool rb_json_member_true(const char *json, size_t n, const char *key)
@@ -104,6 +108,19 @@ bool rb_json_member_is(const char *json, size_t n, const char *key, const char *
     struct rb_slice s = rb_json_member(json, n, key);
     size_t len = strlen(want);
     return s.n == len + 2 && *s.p == '"' && memcmp(s.p + 1, want, len) == 0;
+}
+
+/* The length without a character at the end that is not whole. */
+static size_t whole_characters(const char *s, size_t n)
+{
+    size_t lead = n;
+    while (lead && n - lead < 3 && ((unsigned char)s[lead - 1] & 0xC0) == 0x80)
+        lead--;
+    if (!lead || (unsigned char)s[lead - 1] < 0xC0)
+        return n;
+    unsigned char c = (unsigned char)s[lead - 1];
+    size_t size = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
+    return n - (lead - 1) < size ? lead - 1 : n;
 }
 
 bool rb_json_member_text(const char *json, size_t n, const char *key, char *out, size_t n_out)
@@ -124,6 +141,8 @@ bool rb_json_member_text(const char *json, size_t n, const char *key, char *out,
         }
         out[len++] = c;
     }
+    if (len + 1 == n_out) /* perhaps cut: not in the middle of a character */
+        len = whole_characters(out, len);
     if (n_out)
         out[len] = '\0';
     return true;

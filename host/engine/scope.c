@@ -7,8 +7,11 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/json.h"
+#include "base/sha.h"
 
 #define TITLE_MAX 200
+#define NAME_MAX_BYTES (2 * TITLE_MAX + 24) /* every byte escaped, and a number */
 #define PATH_MAX_BYTES 4096
 
 struct rb_scope *rb_scope_root(void)
@@ -27,27 +30,52 @@ static void add_escaped(struct rb_buf *b, const char *title, size_t len)
         while (len && ((unsigned char)title[len] & 0xC0) == 0x80)
             len--;
     }
+    bool text = rb_utf8_valid(title, len); /* keys are text for whoever reads the journal */
     for (size_t i = 0; i < len; i++) {
-        if (title[i] == '/' || title[i] == '\\')
+        unsigned char c = (unsigned char)title[i];
+        if (c == '/' || c == '\\')
             rb_buf_addc(b, '\\');
-        rb_buf_addc(b, (unsigned char)title[i] < 0x20 || title[i] == 0x7F ? ' ' : title[i]);
+        rb_buf_addc(b, c < 0x20 || c == 0x7F ? ' ' : c >= 0x80 && !text ? '?' : title[i]);
     }
+}
+
+/* The title, with ~2, ~3 … when it is not the first of its name. A title that reads so itself has that name, too. */
+static void unique_name(struct rb_scope *parent, const char *title, size_t len, struct rb_buf *name)
+{
+    add_escaped(name, title, len);
+    if (!name->len)
+        rb_buf_addc(name, '~'); /* without a name its path would be its parent's */
+    size_t plain = name->len;
+    intptr_t n = (intptr_t)*rb_strmap_at(&parent->names, name->data, plain) + 1;
+    bool taken = n > 1;
+    while (taken) {
+        name->len = plain;
+        rb_buf_addf(name, "~%ld", (long)n);
+        taken = rb_strmap_get(&parent->names, name->data, name->len) != NULL;
+        n += taken;
+    }
+    *rb_strmap_at(&parent->names, name->data, plain) = (void *)n;
+    if (name->len > plain)
+        *rb_strmap_at(&parent->names, name->data, name->len) = (void *)1;
 }
 
 struct rb_scope *rb_scope_child(struct rb_scope *parent, const char *title, size_t len)
 {
-    struct rb_buf path;
+    struct rb_buf path, name;
     rb_buf_init(&path, PATH_MAX_BYTES);
-    rb_buf_add(&path, parent->path, parent->path_len);
-    if (parent->path_len)
+    rb_buf_init(&name, NAME_MAX_BYTES);
+    unique_name(parent, title, len, &name);
+    if (parent->path_len + 1 + name.len <= PATH_MAX_BYTES) {
+        rb_buf_add(&path, parent->path, parent->path_len);
+    } else { /* cut, the paths of different scopes would be one */
+        char digest[RB_SHA_HEX];
+        rb_sha_of_hex(parent->path, parent->path_len, digest);
+        rb_buf_addf(&path, "~%s", digest);
+    }
+    if (path.len)
         rb_buf_addc(&path, '/');
-    size_t from = path.len;
-    add_escaped(&path, title, len);
-    void **times = rb_strmap_at(&parent->names, rb_buf_text(&path) + from, path.len - from);
-    intptr_t n = (intptr_t)*times + 1;
-    *times = (void *)n;
-    if (n > 1)
-        rb_buf_addf(&path, "~%ld", (long)n);
+    rb_buf_add(&path, rb_buf_text(&name), name.len);
+    rb_buf_release(&name);
     struct rb_scope *s = rb_alloc(sizeof(*s));
     s->refs = 1;
     s->parent = rb_scope_ref(parent);

@@ -19,6 +19,7 @@ struct path {
     const struct path *up;
     const char *name; /* a string key, or NULL */
     lua_Integer index;
+    const char *odd; /* any other key as text, or NULL */
 };
 
 struct encoder {
@@ -33,7 +34,9 @@ static void path_text(const struct path *p, struct rb_buf *out)
     if (!p)
         return;
     path_text(p->up, out);
-    if (!p->name)
+    if (p->odd)
+        rb_buf_addf(out, "[%s]", p->odd);
+    else if (!p->name)
         rb_buf_addf(out, "[%lld]", (long long)p->index);
     else
         rb_buf_addf(out, "%s%.80s", p->up ? "." : "", p->name);
@@ -140,7 +143,9 @@ static int by_key(const void *pa, const void *pb)
     if (a->type == LUA_TNUMBER) {
         if (a->is_integer && b->is_integer)
             return a->integer < b->integer ? -1 : a->integer > b->integer;
-        return a->number < b->number ? -1 : a->number > b->number;
+        if (a->number != b->number)
+            return a->number < b->number ? -1 : 1;
+        return b->is_integer - a->is_integer; /* 2^63 - 1 and 2^63 are one float: without this their order is chance */
     }
     if (a->type == LUA_TSTRING) {
         size_t n = a->n < b->n ? a->n : b->n;
@@ -148,6 +153,17 @@ static int by_key(const void *pa, const void *pb)
         return c ? c : a->n < b->n ? -1 : a->n > b->n;
     }
     return (int)a->integer - (int)b->integer;
+}
+
+/* What stands for a key that is neither text nor an integer in the path of an error. */
+static const char *odd_text(const struct key *k, char out[40])
+{
+    if (k->type == LUA_TSTRING || k->is_integer)
+        return NULL;
+    if (k->type == LUA_TBOOLEAN)
+        return k->integer ? "true" : "false";
+    snprintf(out, 40, "%.14g", (double)k->number);
+    return out;
 }
 
 static void push_key(lua_State *L, const struct key *k)
@@ -185,7 +201,8 @@ static int encode_map(struct encoder *e, int index, const struct path *p, int de
     int rc = RB_OK;
     rb_buf_adds(e->out, object ? "{" : "{\"$map\":[");
     for (size_t i = 0; i < n && !rc; i++) {
-        struct path here = {p, keys[i].s, keys[i].integer};
+        char odd[40];
+        struct path here = {p, keys[i].s, keys[i].integer, odd_text(&keys[i], odd)};
         if (i)
             rb_buf_addc(e->out, ',');
         push_key(e->L, &keys[i]);
@@ -224,8 +241,8 @@ static int encode_table(struct encoder *e, int index, const struct path *p, int 
         if (type == LUA_TSTRING) {
             size_t n;
             const char *s = lua_tolstring(L, -2, &n);
-            if (n && (*s == '$' || !rb_utf8_valid(s, n)))
-                strings = false;
+            if (n && (*s == '$' || !rb_utf8_valid(s, n) || memchr(s, '\0', n)))
+                strings = false; /* many a reader of JSON takes no NUL in a key, jansson is one */
         } else {
             strings = false;
             if (lua_isinteger(L, -2)) {
@@ -254,7 +271,7 @@ static int encode_table(struct encoder *e, int index, const struct path *p, int 
         return encode_map(e, index, p, depth + 1, count, false);
     rb_buf_addc(e->out, '[');
     for (lua_Integer i = 1; i <= max; i++) {
-        struct path here = {p, NULL, i};
+        struct path here = {p, NULL, i, NULL};
         if (i > 1)
             rb_buf_addc(e->out, ',');
         lua_rawgeti(L, index, i);
@@ -272,6 +289,8 @@ static int encode(struct encoder *e, int index, const struct path *p, int depth)
     lua_State *L = e->L;
     if (!lua_checkstack(L, 8))
         return refuse(e, p, "is nested too deeply");
+    if (e->out->cut) /* a table that is reached in many ways is written each time: that could go on for ever */
+        return RB_ETOOBIG;
     switch (lua_type(L, index)) {
     case LUA_TNIL: rb_buf_adds(e->out, "null"); return RB_OK;
     case LUA_TBOOLEAN: rb_buf_adds(e->out, lua_toboolean(L, index) ? "true" : "false"); return RB_OK;
@@ -309,11 +328,11 @@ int rb_value_encode(lua_State *L, int index, const char *what, const struct rb_c
                     struct rb_err *err)
 {
     struct encoder e = {L, codec, out, err};
-    struct path root = {NULL, what, 0};
+    struct path root = {NULL, what, 0, NULL};
     int top = lua_gettop(L);
     int rc = encode(&e, lua_absindex(L, index), &root, 0);
     lua_settop(L, top);
-    if (!rc && out->cut)
+    if (rc != RB_EINVAL && out->cut)
         rc = rb_err_set(err, RB_ETOOBIG, "%s is larger than %zu bytes as JSON", what, out->max);
     return rc;
 }
@@ -411,7 +430,7 @@ static int text(struct decoder *d, struct rb_buf *out)
             return bad(d, "a string has no end");
         char c = *d->p++;
         if (c == '"')
-            return RB_OK;
+            return rb_utf8_valid(rb_buf_text(out), out->len) ? RB_OK : bad(d, "a string is not UTF-8");
         if (c != '\\' || d->p >= d->end)
             return bad(d, "control character in a string");
         c = *d->p++;
@@ -452,7 +471,8 @@ static int number(struct decoder *d)
     char *stop;
     if (is_float) {
         double v = strtod(copy, &stop);
-        if (*stop || !isfinite(v))
+        const char *point = strchr(copy, '.'); /* of what strtod takes, JSON lacks "1." and "1.e5" */
+        if (*stop || !isfinite(v) || (point && (point[1] < '0' || point[1] > '9')))
             return bad(d, "not a number");
         lua_pushnumber(d->L, v);
     } else if (!lua_stringtonumber(d->L, copy)) {
@@ -565,7 +585,7 @@ static int object(struct decoder *d, int depth)
         return RB_OK;
     }
     struct rb_buf key;
-    rb_buf_init(&key, 1 << 20);
+    rb_buf_init(&key, (size_t)1 << 31);
     int rc = RB_OK;
     while (!rc) {
         blanks(d);
