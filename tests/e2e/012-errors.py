@@ -72,10 +72,10 @@ prints(
     """,
     [
         "true\t5\tnil\ttrue",
-        "text",
-        "string\tt.lua:5: attempt to index a nil value (local 'x')",
+        "t.lua:4: text",
+        "table\tt.lua:5: attempt to index a nil value (local 'x')",
         "false\tmine!",
-        "assertion failed!\tsaid",
+        "t.lua:8: assertion failed!\tt.lua:8: said",
         "1\t2\t3",
     ],
 )
@@ -84,7 +84,7 @@ for what, raised, says in (
     ("a number", "42", "42"),
     ("a boolean", "true", "true"),
     ("nil", "nil", "nil"),
-    ("a table", "{ code = 5 }", "table"),
+    ("a table", "{ code = 5 }", "{\"code\":5}"),
     ("a table with a message", '{ message = "from the table" }', "from the table"),
     ("a table with kind and message", '{ kind = "mine", message = "own kind" }', "own kind"),
     ("a table with a tostring", 'setmetatable({}, { __tostring = function() return "told" end })', "told"),

@@ -47,7 +47,7 @@ check("two tasks have different random numbers", c.lines("out")[4] != c.lines("o
 
 c = Case("print(env('HOME_OF_NOBODY'))")
 r = c.run()
-ends("env of a name that is not let through is refused", r, 1)
+ends("env of a name that is not let through is refused", r, 4)
 check("with what to do", 'env = { "HOME_OF_NOBODY" }' in r.stderr, r.stderr)
 prints("env of a name that is let through and not set is nil", 'runbook { env = { "NOT_SET_AT_ALL" } } print(env("NOT_SET_AT_ALL"))', "nil")
 prints("uuid is a UUID, and another one each time",
