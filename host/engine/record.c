@@ -9,6 +9,10 @@ static int diverge(lua_State *L, struct rb_run *run, const char *key, const char
                    const struct rb_recorded *ev)
 {
     char where[160];
+    if (!run->replay.tolerant && rb_replay_ended_early(ev)) {
+        run->vm.dead = RB_VM_BUDGET; /* nothing catches this; turn.c goes on from the recorded end */
+        return rb_vm_raise_dead(L);
+    }
     rb_vm_where(L, where, sizeof(where));
     rb_run_fail_internal(run, "nondeterminism",
                          "the runbook has taken another way than the journal of this run records. The journal's event "

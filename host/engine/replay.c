@@ -270,6 +270,16 @@ struct rb_recorded *rb_replay_last(struct rb_replay *r, const char *kind)
     return NULL;
 }
 
+bool rb_replay_ended_early(const struct rb_recorded *ev)
+{
+    if (strcmp(ev->kind, "run.end") != 0 && strcmp(ev->kind, "undo.end") != 0)
+        return false;
+    struct rb_slice error = rb_json_member(ev->data, ev->data_len, "error");
+    return error.p && (rb_json_member_is(error.p, error.n, "kind", "budget") ||
+                       rb_json_member_is(error.p, error.n, "kind", "memory") ||
+                       rb_json_member_is(error.p, error.n, "kind", "internal"));
+}
+
 /* What a failure has brought about: the end of steps, of the run, of an undo; they come anew. */
 static bool is_consequence(const struct rb_recorded *ev)
 {
@@ -291,7 +301,8 @@ void rb_replay_void(struct rb_replay *r, const int64_t *seqs, size_t n)
     size_t kept = 0;
     for (size_t i = 0; i < r->ordered; i++) {
         struct rb_recorded *ev = rb_replay_at(r, r->order[i]);
-        bool drop = ev->seq > first && is_consequence(ev);
+        /* an end that no outcome has brought about (memory, budget …) is left behind as well */
+        bool drop = is_consequence(ev) && (ev->seq > first || strcmp(ev->kind, "run.end") == 0);
         for (size_t k = 0; k < n && !drop; k++)
             drop = ev->seq == seqs[k];
         if (!drop)

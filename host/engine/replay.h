@@ -61,6 +61,9 @@ void rb_replay_claim_live(struct rb_replay *r, int64_t seq);
 struct rb_recorded *rb_replay_at(struct rb_replay *r, int64_t seq); /* NULL out of range */
 /* The last event of a kind; NULL. */
 struct rb_recorded *rb_replay_last(struct rb_replay *r, const char *kind);
+/* Is this the end of a run, or of an undo, that was ended wherever its code just was, because it computed too long or
+ * had no memory? Another time it may get further. */
+bool rb_replay_ended_early(const struct rb_recorded *ev);
 bool rb_replay_is_ordered(const char *kind);
 
 /* Prepares a retry: leaves these results (seqs) out of the order and switches to tolerant mode. */

@@ -62,6 +62,8 @@ static int body_k(lua_State *L, int status, lua_KContext ctx)
 {
     struct rb_task *task = (struct rb_task *)ctx;
     task->ok = status == LUA_OK || status == LUA_YIELD;
+    if (status == LUA_ERRMEM)
+        task->run->vm.dead = RB_VM_MEMORY;
     if (!task->ok)
         rb_error_normalize(L, lua_gettop(L));
     return lua_gettop(L) - 1; /* without the message handler at the bottom */
@@ -178,6 +180,8 @@ void rb_task_resume(struct rb_task *task)
         results = 1;
     } else if (status != LUA_OK) {
         task->ok = false; /* the error is on top */
+        if (status == LUA_ERRMEM)
+            run->vm.dead = RB_VM_MEMORY;
         results = 1;
     }
     task->results = results;

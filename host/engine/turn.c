@@ -51,11 +51,27 @@ void rb_run_task_ended(struct rb_run *run, struct rb_task *task)
     }
 }
 
+/* In a replay: where the code was when the run was ended early, or beyond. feed() takes the recorded end; its tasks are
+ * not resumed any more. */
+static bool ended_here(struct rb_run *run)
+{
+    const struct rb_recorded *ev = run->mode == RB_RUN_REPLAY ? rb_replay_peek(&run->replay) : NULL;
+    if (!ev || run->replay.tolerant || !rb_replay_ended_early(ev))
+        return false;
+    run->vm.dead = RB_VM_ALIVE;
+    run->vm.dead_where[0] = '\0';
+    while (rb_list_pop(&run->ready) || rb_list_pop(&run->fresh))
+        ;
+    return true;
+}
+
 static void drain_ready(struct rb_run *run)
 {
     struct rb_list *it;
     while (!run->fatal_kind && (it = rb_list_pop(&run->ready))) {
         rb_task_resume(RB_CONTAINER(it, struct rb_task, ready));
+        if (run->vm.dead && ended_here(run))
+            break;
         if (run->vm.dead == RB_VM_BUDGET)
             rb_run_fail_internal(run, "budget",
                                  "the runbook computed for more than %lld ms without waiting for anything; split the "
