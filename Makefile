@@ -38,14 +38,20 @@ ifeq ($(VARIANT),dev)
 WARN += -Werror
 else ifeq ($(VARIANT),fault)
 DEFINE := -DRB_FAULT
-else ifeq ($(VARIANT),asan)
-OPT := -O1 -fno-omit-frame-pointer
-SAN := -fsanitize=address
+else ifeq ($(VARIANT),asan) # with fault points too, as the next three: the crash sweep runs them
+DEFINE := -DRB_FAULT
+OPT    := -O1 -fno-omit-frame-pointer
+SAN    := -fsanitize=address
 else ifeq ($(VARIANT),ubsan)
-OPT := -O1 -fno-omit-frame-pointer
-SAN := -fsanitize=undefined -fno-sanitize-recover=all
+DEFINE := -DRB_FAULT
+OPT    := -O1 -fno-omit-frame-pointer
+SAN    := -fsanitize=undefined -fno-sanitize-recover=all
+else ifeq ($(VARIANT),tsan)
+DEFINE := -DRB_FAULT
+OPT    := -O1 -fno-omit-frame-pointer
+SAN    := -fsanitize=thread
 else ifeq ($(VARIANT),gcstress)
-DEFINE := -DRB_GCSTRESS
+DEFINE := -DRB_FAULT -DRB_GCSTRESS
 else ifeq ($(VARIANT),oom)
 DEFINE := -DRB_OOM
 else ifneq ($(VARIANT),release)
@@ -146,21 +152,27 @@ test: test-programs
 	$(Q)$(RUN) $(T)
 test-all: test-programs
 	$(Q)$(RUN) --long $(T)
-	+$(Q)for v in asan ubsan gcstress oom; do $(MAKE) --no-print-directory $$v || exit 1; done
+	+$(Q)for v in asan ubsan tsan gcstress oom; do $(MAKE) --no-print-directory LONG=1 $$v || exit 1; done
 unit: unit-programs
 	$(Q)$(RUN) $(or $(T),unit/)
 lint:
 	$(Q)$(RUN) lint/
 
-# The unit, Lua and end-to-end tests with another build: sanitizers, and a collector that never rests.
-asan ubsan gcstress:
-	$(call variant,$@) $(B)/$@/rbhost unit-programs fault
-	$(Q)$(RUN) --variant $@ --slow 6 $(or $(T),unit/ lua/ e2e/)
+# The tests with another build: sanitizers, and a collector that never rests. LONG=1 is for test-all.
+LONG  :=
+tier  := $(if $(LONG),--long)
+asan ubsan tsan gcstress:
+	$(call variant,$@) $(B)/$@/rbhost unit-programs
+	$(Q)$(RUN) --variant $@ $(tier) --slow 6 $(or $(T),$(TESTS_$@))
+TESTS_asan     := unit/ lua/ e2e/ crash
+TESTS_ubsan    := $(TESTS_asan)
+TESTS_gcstress := $(TESTS_asan)
+TESTS_tsan     := unit/loop unit/journal unit/store unit/proc crash
 
-# Every allocation of Lua fails in turn.
+# Every allocation fails in turn.
 oom:
 	$(call variant,$@) $(B)/$@/rbhost
-	$(Q)$(RUN) --variant $@ $(or $(T),oom)
+	$(Q)$(RUN) --variant $@ $(tier) $(or $(T),oom)
 
 demo: all
 	$(Q)RBHOST=$(abspath $(O)/rbhost) examples/demo/run
@@ -181,8 +193,9 @@ help:
 	@printf '%s\n' 'make             build $(B)/rbhost' \
 	    'make dev         the same with warnings as errors' \
 	    'make test        unit, Lua, end-to-end and crash tests (T="words" picks some)' \
-	    'make test-all    the long ones too, and the four below' \
-	    'make asan ubsan gcstress oom   the tests under sanitizers, collector stress, failing allocations' \
+	    'make test-all    the long ones too, and the five below' \
+	    'make asan ubsan tsan gcstress oom' \
+	    '                 the tests under sanitizers, a collector that never rests, failing allocations' \
 	    'make unit lint   parts of the tests' \
 	    'make demo        the demonstration' \
 	    'make install     to DESTDIR and PREFIX ($(PREFIX))' \
@@ -191,8 +204,8 @@ help:
 clean:
 	rm -rf $(B)
 
-.PHONY: all fault dev unit-programs test-programs test test-all unit lint asan ubsan gcstress oom demo install format \
-	help clean FORCE
+.PHONY: all fault dev unit-programs test-programs test test-all unit lint asan ubsan tsan gcstress oom demo install \
+	format help clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 FORCE:

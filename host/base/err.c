@@ -2,6 +2,7 @@
 #include "base/err.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,9 +57,21 @@ void rb_die(const char *fmt, ...)
     abort();
 }
 
+#ifdef RB_OOM
+/* Tests: RBHOST_OOM_C=n makes the n-th allocation of the process fail, whichever thread it is for. */
+static bool fails(void)
+{
+    static atomic_long made;
+    const char *which = getenv("RBHOST_OOM_C");
+    return which && atomic_fetch_add(&made, 1) + 1 == strtol(which, NULL, 10);
+}
+#else
+#define fails() false
+#endif
+
 void *rb_alloc(size_t n)
 {
-    void *p = calloc(1, n ? n : 1);
+    void *p = fails() ? NULL : calloc(1, n ? n : 1);
     if (!p)
         rb_die("out of memory (%zu bytes); the run can be resumed", n);
     return p;
@@ -66,7 +79,7 @@ void *rb_alloc(size_t n)
 
 void *rb_realloc(void *p, size_t n)
 {
-    void *q = realloc(p, n ? n : 1);
+    void *q = fails() ? NULL : realloc(p, n ? n : 1);
     if (!q)
         rb_die("out of memory (%zu bytes); the run can be resumed", n);
     return q;

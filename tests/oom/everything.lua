@@ -1,10 +1,38 @@
--- For tests/oom/run: something of everything that a run's Lua state is used for.
-local p = runbook { params = { world = { "string", required = true } } }
+-- For tests/oom/run: something of everything that a run's Lua state is used for. It begins with all that waits for
+-- somebody, so that its answers can be there before it goes on.
+local p = runbook {
+  title = "Everything",
+  params = {
+    world = { "string", required = true },
+    many = { "integer", default = 3, min = 1, max = 9 },
+    token = { "secret", required = true },
+  },
+  env = { "OOM_NAME" },
+}
+local helper = require "helper"
 
-approve { "Go?" }
+all {
+  go = function()
+    approve { "Go?", binds = { many = p.many } }
+  end,
+  count = function()
+    print(manual("How many?", { type = "integer" }) + 1)
+  end,
+  word = function()
+    print(json.encode(signal "word"))
+  end,
+}
 
 local function leave(word)
   exec({ "sh", "-c", 'echo "$0" >> "$1"', word, p.world }, { title = word, on_doubt = "fail" })
+end
+
+local function closing(word)
+  return setmetatable({}, {
+    __close = function()
+      leave(word)
+    end,
+  })
 end
 
 checklist "Look" {
@@ -14,10 +42,19 @@ checklist "Look" {
   { "B", "two", function()
     return now() > 0
   end },
+  { "B", "three", function()
+    skip "not here"
+  end },
 }
-step("Act", function()
+check("C", "is there", function()
+  return helper.double(p.many) == 2 * p.many
+end)
+
+step("Act", { undo = function()
+  leave "undone"
+end }, function()
   undo("back", function()
-    exec { "true" }
+    leave "back"
   end)
   leave "act"
   local r = all {
@@ -30,13 +67,69 @@ step("Act", function()
       return json.encode { a = { 1, 2, 3 } }
     end,
   }
+  local guard <close> = closing "closed"
   retry({ times = 2, delay = "1ms" }, function(n)
     if n == 1 then
-      fail "once"
+      fail("once", { more = { 1, 2 } })
     end
   end)
   note(uuid() .. #r.x .. r.y)
+  evidence("drawn", { math.random(9), p.many, null })
 end)
-each({ "a", "b" }, { limit = 1 }, leave)
-settled()
-print "done"
+
+each({ "a", "b" }, { limit = 1 }, function(word, i)
+  leave(word .. i)
+end)
+step("Wait", function()
+  race {
+    quick = function()
+      sleep "1ms"
+    end,
+    slow = function()
+      local guard <close> = closing "lost"
+      sleep "1h"
+    end,
+  }
+  print(pcall(timeout, "1ms", function()
+    sleep "1h"
+  end))
+  wait_until({ title = "the second look", every = "1ms" }, function(look)
+    return look == 2
+  end)
+  shield(function()
+    leave "shielded"
+  end)
+  sleep_until(0)
+end)
+
+local outcomes = settle {
+  good = function()
+    return memo("once", function()
+      return { leave "memo", p.many }
+    end)
+  end,
+  bad = function()
+    exec({ "sh", "-c", "echo no >&2; exit 3" }, { idempotent = true })
+  end,
+}
+warn(tostring(outcomes.bad.error), outcomes.good.ok, env "OOM_NAME")
+print(exec({ "cat" }, { stdin = "Bearer " .. p.token, read = true, env = { T = p.token } }).stdout)
+
+local words = {}
+for word in coroutine.wrap(function()
+  for w in ("one two"):gmatch "%a+" do
+    sleep "1ms"
+    coroutine.yield(w)
+  end
+end) do
+  words[#words + 1] = word:upper():gsub("O", "%0%0")
+end
+table.sort(words)
+print(("%s %q %5.1f"):format(table.concat(words, ","), "x", p.many), os.date("%Y", 0), base64.encode "x", hash.sha256 "x")
+print(pcall(load, "return 1 +"), select("#", table.unpack(json.decode "[1,2,null]")), duration.parse "1h")
+step("Last", function()
+  undo("last", function()
+    leave "last undone"
+  end)
+  leave "last"
+end)
