@@ -15,6 +15,7 @@
 /* A slot limit that the runs of a process share, first come first served. */
 struct rb_slots {
     int max, used;
+    bool serving;         /* free slots are being given to the queue */
     struct rb_list queue; /* struct rb_effect.slot_link */
 };
 
@@ -105,6 +106,10 @@ struct rb_run {
     struct rb_strmap sources;  /* module name → struct rb_source */
     struct rb_list mailbox;    /* struct rb_letter: signals by name that came before their wait */
     int64_t signals_seen;      /* highest id looked at */
+    int64_t signals_old;       /* up to this id, what was asked of the run was asked before its end (run.retry, undo.start) */
+    int64_t signals_parked;    /* up to this id, it was parked for those that wished it */
+    int64_t computed;          /* CPU µs since it called an operation or all of its tasks waited */
+    bool deadline_passed;      /* during the replay */
     int64_t replay_started;
     bool again; /* has something to do at the next turn */
     bool resumed;
@@ -151,6 +156,7 @@ void rb_run_state_init(struct rb_run *run);
 
 /* decide.c */
 void rb_run_read_signals(struct rb_run *run);
+void rb_run_write_signals(struct rb_run *run, struct rb_buf *json); /* ,"signals":N of a run that has ended and goes on */
 struct rb_letter *rb_run_letter(struct rb_run *run, const char *name); /* takes the oldest letter of that name; NULL */
 void rb_letter_free(struct rb_letter *l);
 

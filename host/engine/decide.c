@@ -200,15 +200,48 @@ static int on_signal_row(void *arg, const struct rb_signal_row *sig)
     char id[24];
     snprintf(id, sizeof(id), "%lld", (long long)sig->id);
     run->signals_seen = sig->id;
+    if (sig->id <= run->signals_old && strcmp(sig->kind, "signal") != 0)
+        return 0; /* a second cancel, say, of a run that has ended since and is retried */
+    if (sig->id <= run->signals_parked && strcmp(sig->kind, "pause") == 0)
+        return 0; /* it was parked on this wish and on all before */
     if (!rb_strmap_get(&run->replay.signals_used, id, strlen(id)))
         /* one that does not fit (any more) is left alone */
         decide(run, sig->kind, sig->target, sig->data, sig->actor, sig->id, &err);
     return 0;
 }
 
+static int on_older_row(void *arg, const struct rb_signal_row *sig)
+{
+    *(int64_t *)arg = sig->id;
+    return 0;
+}
+
+void rb_run_write_signals(struct rb_run *run, struct rb_buf *json)
+{
+    struct rb_err err = {0};
+    run->signals_old = run->signals_seen;
+    if (!run->signals_seen) /* after a replay: nothing has been looked at */
+        rb_store_signals(run->host->store, run->id, 0, on_older_row, &run->signals_old, &err);
+    if (run->signals_old)
+        rb_buf_addf(json, ",\"signals\":%lld", (long long)run->signals_old);
+}
+
+/* What the last event of this kind says of signals; or `least`, if that is more. */
+static int64_t recorded_id(struct rb_run *run, const char *kind, const char *member, int64_t least)
+{
+    const struct rb_recorded *ev = rb_replay_last(&run->replay, kind);
+    int64_t id = ev ? rb_json_member_int(ev->data, ev->data_len, member, 0) : 0;
+    return id > least ? id : least;
+}
+
 void rb_run_read_signals(struct rb_run *run)
 {
     struct rb_err err = {0};
+    if (run->mode == RB_RUN_LIVE && !run->signals_seen) { /* the first look */
+        run->signals_old = recorded_id(run, "run.retry", "signals", run->signals_old);
+        run->signals_old = recorded_id(run, "undo.start", "signals", run->signals_old);
+        run->signals_parked = recorded_id(run, "run.park", "signal", 0);
+    }
     if (run->mode == RB_RUN_LIVE &&
         rb_store_signals(run->host->store, run->id, run->signals_seen, on_signal_row, run, &err))
         rb_run_fail_internal(run, "journal", "%s", err.msg);

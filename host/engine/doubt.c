@@ -66,20 +66,31 @@ static void ask_person(struct rb_effect *e, const struct rb_keyed *k)
     rb_journal_append(e->run->journal, e->key, "doubt", data, (size_t)n);
 }
 
-/* Starts the on_doubt function in a task of its own; its ops have keys below "<key> doubt". */
-static void call_function(struct rb_effect *e)
+static int l_spawn_doubt(lua_State *L) /* protected: there may be no room for one more task */
+{
+    struct rb_effect *e = lua_touserdata(L, 1);
+    const char *ordinal = strrchr(e->key, '/');
+    char name[64];
+    int n = snprintf(name, sizeof(name), "%.40s doubt", ordinal ? ordinal + 1 : e->key);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, e->doubt_ref);
+    e->doubt_task = rb_task_spawn(L, e->run, NULL, rb_scope_child(e->task->scope, name, (size_t)n), 0);
+    return 0;
+}
+
+/* Starts the on_doubt function in a task of its own; its ops have keys below "<key> doubt". False: it can not be. */
+static bool call_function(struct rb_effect *e)
 {
     lua_State *L = e->run->vm.L;
-    const char *ordinal = strrchr(e->key, '/');
-    struct rb_buf name;
-    rb_buf_init(&name, 64);
-    rb_buf_addf(&name, "%s doubt", ordinal ? ordinal + 1 : e->key);
-    struct rb_scope *scope = rb_scope_child(e->task->scope, name.data, name.len);
-    rb_buf_release(&name);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, e->doubt_ref);
-    e->doubt_task = rb_task_spawn(L, e->run, NULL, scope, 0);
-    rb_list_push(&e->run->helpers, &e->doubt_task->sibling);
     e->doubt_says[0] = '\0';
+    lua_pushcfunction(L, l_spawn_doubt);
+    lua_pushlightuserdata(L, e);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        lua_pop(L, 1);
+        snprintf(e->doubt_says, sizeof(e->doubt_says), "ask");
+        return false;
+    }
+    rb_list_push(&e->run->helpers, &e->doubt_task->sibling);
+    return true;
 }
 
 static void doubt(struct rb_effect *e, const struct rb_keyed *k)
@@ -101,7 +112,8 @@ static void doubt(struct rb_effect *e, const struct rb_keyed *k)
         e->state = RB_EFFECT_DOUBT;
         n = snprintf(data, sizeof(data), "{\"n\":%lld}", (long long)e->n);
         e->doubt_call = rb_journal_append(e->run->journal, e->key, "doubt.call", data, (size_t)n);
-        call_function(e);
+        if (!call_function(e))
+            ask_person(e, k);
         break;
     }
 }

@@ -98,8 +98,12 @@ static void give_back_slot(struct rb_effect *e)
         return;
     e->has_slot = false;
     slots->used--;
+    if (slots->serving) /* one of the queue has ended at once: the loop below goes on */
+        return;
+    slots->serving = true;
     while (slots->used < slots->max && (it = rb_list_pop(&slots->queue))) /* one of a run that is parking takes no slot */
         rb_effect_open(RB_CONTAINER(it, struct rb_effect, slot_link));
+    slots->serving = false;
 }
 
 void rb_effect_free(struct rb_effect *e)
@@ -286,6 +290,7 @@ static void on_intent_durable(struct rb_durable *w)
         int n = snprintf(data, sizeof(data), "{\"n\":%lld}", (long long)e->n);
         rb_journal_append(e->run->journal, e->key, "op.unstarted", data, (size_t)n);
         e->state = RB_EFFECT_HELD;
+        rb_run_wake(e->run); /* it may be what the parking has waited for */
         return;
     }
     begin(e);
@@ -515,6 +520,11 @@ void rb_effect_cancel(struct rb_effect *e, bool now)
         break;
     case RB_EFFECT_RUNNING: stop_started(e, now); break;
     case RB_EFFECT_PENDING: /* the journal knows its outcome, or rb_effect_settle_pending() decides */
+        if (e->doubt_task) {
+            rb_task_cancel(e->doubt_task, "its operation was cancelled");
+            e->doubt_task = NULL;
+        }
+        break;
     case RB_EFFECT_INTENT:  /* begin() sees the wish */
     case RB_EFFECT_DONE: break;
     }

@@ -79,6 +79,7 @@ static int l_flag(lua_State *L) /* name, +1 | -1 → the new count */
     int by = (int)luaL_checkinteger(L, 2);
     int *flag = strcmp(name, "shield") == 0       ? &task->shield
                 : strcmp(name, "reads_only") == 0 ? &task->reads_only
+                : strcmp(name, "memo") == 0       ? &task->in_memo
                                                   : &task->no_wait;
     *flag += by;
     lua_pushinteger(L, *flag);
@@ -154,7 +155,39 @@ static int l_pin(lua_State *L)
     return 1;
 }
 
-static const struct rb_effect_type memo_type = {.kind = "memo"};
+/* A memo ends in an operation of its own, live as in a replay: so its result has its place in the order of outcomes, and
+ * the task gives way to others at the same points. */
+struct memo_op {
+    struct rb_effect effect;
+    int value; /* registry */
+};
+
+static struct memo_op *memo_of(struct rb_effect *e)
+{
+    return RB_CONTAINER(e, struct memo_op, effect);
+}
+
+static int memo_start(struct rb_effect *e, struct rb_err *err)
+{
+    (void)err;
+    rb_effect_done(e);
+    return RB_OK;
+}
+
+static void memo_push(struct rb_effect *e, lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, memo_of(e)->value);
+}
+
+static void memo_free(struct rb_effect *e)
+{
+    if (e->run->vm.L)
+        luaL_unref(e->run->vm.L, LUA_REGISTRYINDEX, memo_of(e)->value);
+    free(memo_of(e));
+}
+
+static const struct rb_effect_type memo_type = {
+    .kind = "memo", .start = memo_start, .push = memo_push, .free = memo_free};
 
 static int l_memo_key(lua_State *L) /* → the key under which a memo is kept, does the journal hold it? */
 {
@@ -168,10 +201,15 @@ static int l_memo_key(lua_State *L) /* → the key under which a memo is kept, d
     return 2;
 }
 
-static int l_memo_wait(lua_State *L) /* key → value, when the replay has come to it */
+static int l_memo_end(lua_State *L) /* key [, value] → value; when the replay has come to it, the recorded one */
 {
     const char *key = luaL_checkstring(L, 1);
-    return rb_effect_call_at(L, rb_effect_new(L, sizeof(struct rb_effect), &memo_type, RB_CLASS_READ), key);
+    lua_settop(L, 2);
+    struct memo_op *op = rb_effect_new(L, sizeof(*op), &memo_type, RB_CLASS_READ);
+    op->value = LUA_NOREF;
+    lua_pushvalue(L, 2);
+    op->value = luaL_ref(L, LUA_REGISTRYINDEX);
+    return rb_effect_call_at(L, &op->effect, key);
 }
 
 static int l_plain(lua_State *L) /* value, what: raises when it is not plain data */
@@ -593,7 +631,7 @@ static const struct rb_binding own[] = {
     {"memo_key", l_memo_key},
     {"is_secret", l_is_secret},
     {"secret_equal", rb_secret_l_equal},
-    {"memo_wait", l_memo_wait},
+    {"memo_end", l_memo_end},
     {"try", l_try},
     {"task_id", l_task_id},
     {"set_on_doubt", l_set_on_doubt},

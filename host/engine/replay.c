@@ -169,6 +169,8 @@ static void skip_memo(struct rb_replay *r, const struct rb_recorded *memo)
         if (strncmp(ev->key, memo->key, len) != 0 || strcmp(ev->key, memo->key) == 0)
             continue;
         ev->claimed = true;
+        if (strcmp(ev->kind, "intent") == 0)
+            keyed(r, memo->key)->effects = true;
         struct rb_keyed *k = rb_replay_key(r, ev->key);
         if (k)
             k->called = true;

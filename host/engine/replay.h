@@ -28,6 +28,7 @@ struct rb_keyed {
     const struct rb_recorded *resolve; /* decision on its doubt; NULL */
     const struct rb_recorded *doubt;   /* a person has been asked */
     struct rb_effect *pending;         /* the replayed script has called it and waits */
+    bool effects;                      /* a memo: its body has started an effect */
     bool called;                       /* the replayed script has called it */
 };
 

@@ -56,10 +56,9 @@ static void on_slow_slice(void *arg, int64_t us, const char *where)
 static void on_deadline(struct rb_timer *t)
 {
     struct rb_run *run = RB_CONTAINER(t, struct rb_run, deadline_timer);
-    if (run->mode != RB_RUN_LIVE || run->cancelled || run->phase == RB_PHASE_UNDO)
+    run->deadline_passed = run->mode == RB_RUN_REPLAY;
+    if (run->mode != RB_RUN_LIVE || run->cancelled || run->cancel_event || run->phase == RB_PHASE_UNDO)
         return;
-    run->timed_out = true;
-    free(run->cancel_event);
     run->cancel_event = rb_strdup("{\"reason\":\"the time-out of the runbook has passed\",\"timeout\":true}");
     rb_run_wake(run);
 }

@@ -250,7 +250,8 @@ void rb_run_end_fatal(struct rb_run *run)
         run->stopping = true;
         RB_LIST_EACH_SAFE (it, next, &run->ops) {
             struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, link);
-            if (e->state == RB_EFFECT_RUNNING || e->state == RB_EFFECT_HELD || e->state == RB_EFFECT_QUEUED)
+            if (e->state == RB_EFFECT_RUNNING || e->state == RB_EFFECT_INTENT || e->state == RB_EFFECT_HELD ||
+                e->state == RB_EFFECT_QUEUED)
                 rb_effect_cancel(e, true);
         }
         rb_run_wake(run);

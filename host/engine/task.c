@@ -118,6 +118,7 @@ struct rb_task *rb_task_spawn(lua_State *L, struct rb_run *run, struct rb_task *
         rb_list_push(&parent->children, &task->sibling);
         task->reads_only = parent->reads_only;
         task->on_doubt = parent->on_doubt;
+        task->in_memo = parent->in_memo;
         task->grace_until = parent->grace_until;
     }
     run->tasks++;

@@ -51,6 +51,19 @@ void rb_run_task_ended(struct rb_run *run, struct rb_task *task)
     }
 }
 
+/* When this turn of a run began. */
+struct since {
+    int64_t boot, cpu;
+};
+
+static void fail_budget(struct rb_run *run)
+{
+    rb_run_fail_internal(run, "budget",
+                         "the runbook computed for more than %lld ms without waiting for anything; split the work up, "
+                         "or give it to exec",
+                         (long long)(run->vm.opt.slice_max_us / 1000));
+}
+
 /* In a replay: where the code was when the run was ended early, or beyond. feed() takes the recorded end; its tasks are
  * not resumed any more. */
 static bool ended_here(struct rb_run *run)
@@ -65,7 +78,9 @@ static bool ended_here(struct rb_run *run)
     return true;
 }
 
-static void drain_ready(struct rb_run *run)
+/* Until all tasks wait; or until the loop has to look at its descriptors again (false). Tasks that only start tasks and
+ * wait for them never run dry, and no slice of theirs is long: together they have the budget of one. */
+static bool drain_ready(struct rb_run *run, const struct since *turn)
 {
     struct rb_list *it;
     while (!run->fatal_kind && (it = rb_list_pop(&run->ready))) {
@@ -73,16 +88,23 @@ static void drain_ready(struct rb_run *run)
         if (run->vm.dead && ended_here(run))
             break;
         if (run->vm.dead == RB_VM_BUDGET)
-            rb_run_fail_internal(run, "budget",
-                                 "the runbook computed for more than %lld ms without waiting for anything; split the "
-                                 "work up, or give it to exec",
-                                 (long long)(run->vm.opt.slice_max_us / 1000));
+            fail_budget(run);
         else if (run->vm.dead == RB_VM_MEMORY)
             rb_run_fail_internal(run, "memory", "the runbook needed more than %zu MiB of memory",
                                  run->host->limits.lua_memory >> 20);
-        while ((it = rb_list_pop(&run->fresh)))
+        while ((it = rb_list_pop(&run->fresh))) {
             rb_effect_open(RB_CONTAINER(it, struct rb_effect, done_link));
+            run->computed = 0;
+        }
+        if (!rb_list_empty(&run->ready) && rb_clock_boot() - turn->boot > TURN_MAX_US) {
+            run->computed += rb_clock_thread_cpu() - turn->cpu;
+            if (run->computed > run->vm.opt.slice_max_us)
+                fail_budget(run);
+            return false;
+        }
     }
+    run->computed = 0;
+    return true;
 }
 
 /* -- replay -------------------------------------------------------------------------------------------------------- */
@@ -121,6 +143,8 @@ static void drop_tasks(struct rb_run *run)
     struct rb_list *it;
     rb_task_free_tree(run->root);
     run->root = NULL;
+    while ((it = rb_list_pop(&run->helpers)))
+        rb_task_free_tree(RB_CONTAINER(it, struct rb_task, sibling));
     while ((it = rb_list_pop(&run->ops)))
         rb_effect_free(RB_CONTAINER(it, struct rb_effect, link));
 }
@@ -245,6 +269,7 @@ static void append_retry(struct rb_run *run)
         first = false;
     }
     rb_buf_addc(&data, ']');
+    rb_run_write_signals(run, &data);
     if (run->retry_skip) {
         rb_buf_addf(&data, ",\"skip\":%lld,\"reason\":", (long long)run->retry_skip);
         rb_json_quote(&data, run->retry_reason, strlen(run->retry_reason));
@@ -283,6 +308,7 @@ static void append_undo_start(struct rb_run *run)
     rb_buf_init(&data, 8192);
     rb_buf_adds(&data, "{\"status\":\"undoing\",\"actor\":");
     rb_actor_json(&run->actor, &data);
+    rb_run_write_signals(run, &data);
     if (run->undo_skip) {
         rb_buf_addf(&data, ",\"skip\":%lld,\"reason\":", (long long)run->undo_skip);
         rb_json_quote(&data, run->retry_reason ? run->retry_reason : "",
@@ -298,6 +324,8 @@ static void append_undo_start(struct rb_run *run)
 void rb_run_begin_undo(struct rb_run *run)
 {
     run->undo_wanted = false;
+    free(run->cancel_event); /* of what has ended by itself */
+    run->cancel_event = NULL;
     append_undo_start(run);
     start_undo(run, run->undo_skip);
     rb_run_wake(run);
@@ -324,6 +352,8 @@ static void go_live(struct rb_run *run)
         if (e->state == RB_EFFECT_PENDING)
             rb_effect_settle_pending(e);
     }
+    if (run->deadline_passed) /* meanwhile */
+        rb_timer_arm_ms(&run->deadline_timer, 0);
     rb_run_read_signals(run);
 }
 
@@ -365,9 +395,10 @@ static bool deliver(struct rb_run *run)
     return true;
 }
 
-static bool step_once(struct rb_run *run)
+static bool step_once(struct rb_run *run, const struct since *turn)
 {
-    drain_ready(run);
+    if (!drain_ready(run, turn))
+        return true;
     if (run->fatal_kind) {
         if (!run->stopping)
             rb_run_end_fatal(run);
@@ -389,11 +420,15 @@ static bool step_once(struct rb_run *run)
 
 static void turn(struct rb_run *run)
 {
-    int64_t start = rb_clock_boot();
+    struct since start = {rb_clock_boot(), rb_clock_thread_cpu()};
     run->again = false;
-    while (run->mode != RB_RUN_STOPPED && step_once(run)) {
-        if (rb_clock_boot() - start > TURN_MAX_US) {
-            rb_run_wake(run);
+    /* stop_status: it only waits for its last event, and what would start now would be cut off */
+    while (run->mode != RB_RUN_STOPPED && !run->stop_status && step_once(run, &start)) {
+        if (rb_clock_boot() - start.boot > TURN_MAX_US) {
+            if (run->mode == RB_RUN_PARKING && !rb_run_ops_busy(run))
+                rb_run_park_now(run); /* what its tasks still compute is computed again by the resume */
+            else
+                rb_run_wake(run);
             return;
         }
     }

@@ -36,6 +36,19 @@ function M.in_scope(title, fn, ...)
     return table.unpack(r, 2, r.n)
 end
 
+--- Starts a task; when there is no room for it, those that were started before it end first.
+---@return integer id
+function M.start(title, fn, ...)
+    local ok, id = host.try(host.spawn, title, fn, ...)
+    if not ok then
+        host.cancel_children "another task could not be started"
+        for _ in host.wait_child do -- nothing outlives its call
+        end
+        error(id, 0)
+    end
+    return id
+end
+
 --- Seconds of a duration given by an author, or an error that names what it was for.
 ---@param v any
 ---@param what string

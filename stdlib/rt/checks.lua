@@ -56,20 +56,25 @@ local function run_rows(rows, failed)
         while not rows.serial and not rows[i].acts and last < #rows and not rows[last + 1].acts do
             last = last + 1
         end
-        local where = {}
+        local where, final = {}, nil
         for k = i, last do
             local row = rows[k]
-            where[host.spawn(row[2], function()
+            where[base.start(row[2], function()
                 return steps.open_up(run_check(row[1], row[2], row[3], row))
             end)] = k
         end
         for id, ok, e in host.wait_child do
-            if not ok then
+            if not ok and not final then
                 if base.is_final(e) then
-                    error(e, 0)
+                    final = e
+                    host.cancel_children "another check ended the run"
+                else
+                    failed[#failed + 1] = { row = where[id], error = e }
                 end
-                failed[#failed + 1] = { row = where[id], error = e }
             end
+        end
+        if final then
+            error(final, 0)
         end
         i = last + 1
     end

@@ -10,8 +10,8 @@ local M = {}
 function M.timeout(limit, fn)
     local seconds = base.seconds(limit, "timeout")
     base.expect("timeout", "the function", fn, "function")
-    local body = host.spawn("timeout", fn)
-    local timer = host.spawn("timer", function()
+    local body = base.start("timeout", fn)
+    local timer = base.start("timer", function()
         host.sleep { ["until"] = base.deadline(seconds), text = "time limit" }
     end)
     local first, r

@@ -186,12 +186,16 @@ function M.memo(name, fn)
         if known then
             return host.memo_end(key)
         end
-        local kept = evidence_of[host.task_id()] or {}
+        local id = host.task_id()
+        local kept = evidence_of[id] or {}
         local before = #kept
+        evidence_of[id] = kept
         host.flag("memo", 1)
         local r = table.pack(host.try(fn))
         host.flag("memo", -1)
-        table.move({}, 1, #kept - before, before + 1, kept)
+        for i = #kept, before + 1, -1 do
+            kept[i] = nil
+        end
         local v = M.open_up(r)
         if v ~= nil then
             host.plain(v, "(result of memo \"" .. name .. "\")")

@@ -9,7 +9,7 @@ local M = {}
 function M.all(branches)
     local name, out, first = {}, {}, nil
     for _, k in ipairs(base.branch_keys("all", branches)) do
-        name[host.spawn(tostring(k), branches[k])] = k
+        name[base.start(tostring(k), branches[k])] = k
     end
     for id, ok, v in host.wait_child do
         if ok then
@@ -31,7 +31,7 @@ end
 function M.settle(branches)
     local name, out = {}, {}
     for _, k in ipairs(base.branch_keys("settle", branches)) do
-        name[host.spawn(tostring(k), branches[k])] = k
+        name[base.start(tostring(k), branches[k])] = k
     end
     for id, ok, v in host.wait_child do
         out[name[id]] = ok and { ok = true, value = v } or { ok = false, error = v }
@@ -50,7 +50,7 @@ function M.race(branches)
         base.usage("race: there are no branches")
     end
     for _, k in ipairs(keys) do
-        name[host.spawn(tostring(k), branches[k])] = k
+        name[base.start(tostring(k), branches[k])] = k
     end
     for id, ok, v in host.wait_child do
         if winner == nil then
@@ -92,7 +92,7 @@ function M.each(list, opts, fn)
     local function fill()
         while first == nil and next_i <= n and running < limit do
             local i = next_i
-            place[host.spawn(loop_key(list[i], i), fn, list[i], i)] = i
+            place[base.start(loop_key(list[i], i), fn, list[i], i)] = i
             next_i, running = i + 1, running + 1
         end
     end
