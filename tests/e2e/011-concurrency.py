@@ -174,7 +174,11 @@ c = Case(
 )
 ends("an effect's own retry option", c.run(), 0)
 eq("tried three times", c.lines("n"), ["x"] * 3)
-eq("each failed attempt is in the journal", [e["value"]["n"] for e in c.events("record") if e["op"] == "attempt"], [1, 2])
+eq(
+    "each failed attempt is in the journal",
+    [e["value"]["n"] for e in c.events("record") if e["op"] == "attempt"],
+    [1, 2],
+)
 prints(
     "backoff, max and jitter are taken",
     """

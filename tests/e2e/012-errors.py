@@ -52,8 +52,11 @@ for what, call, kind, outcome in (
     r = c.run()
     ends(f"{what}: can be caught", r, 0)
     got = (c.prints() or [""])[0].split("\t")
-    check(f"{what}: kind and outcome", len(got) == 3 and got[0] == "false" and kind in (None, got[1]) and outcome in (None, got[2]),
-          f"got {got}, want {kind} {outcome}")
+    check(
+        f"{what}: kind and outcome",
+        len(got) == 3 and got[0] == "false" and kind in (None, got[1]) and outcome in (None, got[2]),
+        f"got {got}, want {kind} {outcome}",
+    )
     eq(f"{what}: one line, with the place in the runbook", c.prints()[1:2], ["nil\t1"])
 
 # -- what a script raises itself
@@ -134,6 +137,9 @@ for what, text in (
 ):
     c = Case(text)
     r = c.run(timeout=90)
-    check(f"endless recursion {what} ends the run, and not the host", r.returncode == 1 and len(r.stderr) < 20000 and "rbhost: run" in r.stderr,
-          f"exit {r.returncode}\n{r.stdout[-600:]}\n{r.stderr[-1500:]}")
+    check(
+        f"endless recursion {what} ends the run, and not the host",
+        r.returncode == 1 and len(r.stderr) < 20000 and "rbhost: run" in r.stderr,
+        f"exit {r.returncode}\n{r.stdout[-600:]}\n{r.stderr[-1500:]}",
+    )
 finish()

@@ -49,9 +49,16 @@ c = Case("print(env('HOME_OF_NOBODY'))")
 r = c.run()
 ends("env of a name that is not let through is refused", r, 4)
 check("with what to do", 'env = { "HOME_OF_NOBODY" }' in r.stderr, r.stderr)
-prints("env of a name that is let through and not set is nil", 'runbook { env = { "NOT_SET_AT_ALL" } } print(env("NOT_SET_AT_ALL"))', "nil")
-prints("uuid is a UUID, and another one each time",
-       'local a, b = uuid(), uuid() print(#a, a ~= b, a:match("^%x+%-%x+%-4%x+%-[89ab]%x+%-%x+$") == a)', "36\ttrue\ttrue")
+prints(
+    "env of a name that is let through and not set is nil",
+    'runbook { env = { "NOT_SET_AT_ALL" } } print(env("NOT_SET_AT_ALL"))',
+    "nil",
+)
+prints(
+    "uuid is a UUID, and another one each time",
+    'local a, b = uuid(), uuid() print(#a, a ~= b, a:match("^%x+%-%x+%-4%x+%-[89ab]%x+%-%x+$") == a)',
+    "36\ttrue\ttrue",
+)
 prints("now is the time", "print(now() > 1.7e9, math.type(now()))", "true\tfloat")
 
 # -- the same in every process
@@ -84,7 +91,11 @@ eq("next walks in order too", a.prints()[3], "abc")
 for bad in ("for k in pairs({ [{}] = 1 }) do end", "for k in pairs({ [print] = 1 }) do end", "table.concat({ 1, nil, 3 })",
             "table.sort({ 3, nil, 1 })", "setmetatable({}, { __gc = function() end })", 'setmetatable({}, { __mode = "k" })'):
     r = Case(bad).run()
-    check(f"refused, for it would differ from run to run: {bad}", r.returncode == 1 and "t.lua:1: " in r.stderr, r.stderr)
+    check(
+        f"refused, for it would differ from run to run: {bad}",
+        r.returncode == 1 and "t.lua:1: " in r.stderr,
+        r.stderr,
+    )
 
 # -- sleep
 
@@ -96,6 +107,14 @@ p = c.start("run", "t.lua")
 until = waits(c)["until"]
 eq("a sleep is parked by SIGINT", park(c, p, signal.SIGINT), 130)
 ends("and resumed", c.rb("resume"), 0)
-eq("sleeps the rest only, to the same time on the clock", (c.events("wait")[0]["until"], c.prints()), (until, ["true\ttrue"]))
-eq("there is one wait and one result", [len(c.events("wait")), len([e for e in c.events("result") if e["op"] == "sleep"])], [1, 1])
+eq(
+    "sleeps the rest only, to the same time on the clock",
+    (c.events("wait")[0]["until"], c.prints()),
+    (until, ["true\ttrue"]),
+)
+eq(
+    "there is one wait and one result",
+    [len(c.events("wait")), len([e for e in c.events("result") if e["op"] == "sleep"])],
+    [1, 1],
+)
 finish()

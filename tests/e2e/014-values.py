@@ -57,8 +57,11 @@ for what, value in VALUES.items():
     ends(f"{what}: kept", c.run(), 3)
     ends(f"{what}: resumed", c.rb("signal", c.id, "go", "--resume"), 0)
     p = [x.split("\t") for x in c.prints()]
-    check(f"{what}: the same live and from the journal", len(p) == 2 and p[0][0] == "true" and p[1][:2] == ["true", "true"] and p[0][1] == p[1][2],
-          c.prints())
+    check(
+        f"{what}: the same live and from the journal",
+        len(p) == 2 and p[0][0] == "true" and p[1][:2] == ["true", "true"] and p[0][1] == p[1][2],
+        c.prints(),
+    )
     ends(f"{what}: the journal verifies", c.rb("verify"), 0)
 prints("nan", SHOW + 'local v = memo("m", function() return { 0/0 } end) print(v[1] ~= v[1])', ["true"])
 for what, text, want in (
@@ -68,14 +71,16 @@ for what, text, want in (
     ("an empty text", "", None),
     ("a text with quotes", '"quoted"', None),
 ):
-    c = Case('local v = signal "s"\nif type(v) == "table" and v.c then print(type(v), v.a[1] + 1, math.type(v.a[2]), v.a[3] == null, #v.a) else print(type(v)) end')
+    c = Case(
+        'local v = signal "s"\nif type(v) == "table" and v.c then print(type(v), v.a[1] + 1, math.type(v.a[2]), v.a[3] == null, #v.a) else print(type(v)) end',
+    )
     c.run()
     r = c.rb("signal", c.id, "s", text, "--resume")
     ends(f"a signal with {what}", r, 0)
     if want:
         eq(f"a signal with {what} comes as it is", c.prints(), [want])
 for bad, why in (
-    ("print", "a function"), ("coroutine.running()", "a coroutine"), ("{ 1, nil, 3 }", "a hole"), 
+    ("print", "a function"), ("coroutine.running()", "a coroutine"), ("{ 1, nil, 3 }", "a hole"),
     ("(function() local t = {} t[1] = t return t end)()", "a cycle"), ("{ f = function() end }", "a function inside"),
     ("{ [{}] = 1 }", "a table as key"),
 ):
@@ -85,10 +90,20 @@ for bad, why in (
     c = Case(f"evidence('e', {bad})")
     r = c.run()
     check(f"evidence refuses {why}", r.returncode == 1 and "t.lua:1: " in r.stderr, (r.returncode, r.stderr))
-prints("the same table twice is no cycle", 'local s = { 1 } local v = memo("m", function() return { a = s, b = s } end) print(v.a[1], v.b[1])', ["1\t1"])
-c = Case("local t = {} local top = t for i = 1, 100000 do t.t = {} t = t.t end print(pcall(memo, 'm', function() return top end))")
+prints(
+    "the same table twice is no cycle",
+    'local s = { 1 } local v = memo("m", function() return { a = s, b = s } end) print(v.a[1], v.b[1])',
+    ["1\t1"],
+)
+c = Case(
+    "local t = {} local top = t for i = 1, 100000 do t.t = {} t = t.t end print(pcall(memo, 'm', function() return top end))",
+)
 r = c.run()
-check("a table of great depth is refused, and the host lives", r.returncode in (0, 1) and "rbhost: run" in r.stderr, (r.returncode, r.stderr[:2000]))
+check(
+    "a table of great depth is refused, and the host lives",
+    r.returncode in (0, 1) and "rbhost: run" in r.stderr,
+    (r.returncode, r.stderr[:2000]),
+)
 for bad in ('json.decode(("["):rep(1000000))', "local t = {} t.t = t json.encode(t)", 'json.encode({ print })', 'json.decode("{")', 'json.decode("")',
             'json.decode("[1,]")', 'json.decode(\'{"a":1}x\')', "json.decode(nil)", 'base64.decode("*")', 'duration.parse("1 fortnight")'):
     r = Case(bad).run()
@@ -100,10 +115,16 @@ TITLES = ["", " ", "a/b", "a\\b", "..", "~2", "a~2", "ü€😀", "x" * 5000, "n
 body = "\n".join(
     f'step(json.decode([==[{json.dumps(t)}]==]), function() exec({{ "true" }}, {{ read = true }}) note("n") end)' for t in TITLES
 )
-c = Case(body + '\nstep("\\xff\\xfe", function() note("bytes") end)\nstep("a\\0b", function() note("nul") end)\nsignal "go"\nprint "end"')
+c = Case(
+    body + '\nstep("\\xff\\xfe", function() note("bytes") end)\nstep("a\\0b", function() note("nul") end)\nsignal "go"\nprint "end"',
+)
 r = c.run()
 ends("odd titles", r, 3)
-check("do not reach the terminal raw", "\x1b" not in r.stdout + r.stderr and "\x07" not in r.stdout + r.stderr, repr(r.stdout)[:2000])
+check(
+    "do not reach the terminal raw",
+    "\x1b" not in r.stdout + r.stderr and "\x07" not in r.stdout + r.stderr,
+    repr(r.stdout)[:2000],
+)
 ends("and replay", c.rb("signal", c.id, "go", "--resume"), 0)
 eq("to the end", c.prints(), ["end"])
 for cmd in (["show"], ["show", "-v"], ["log"], ["log", "--json"], ["verify"], ["show", "--json"]):
@@ -126,7 +147,9 @@ ends("and replay", c.rb("signal", c.id, "go", "--resume"), 0)
 eq("nothing ran again", (len(c.lines("world")), c.prints()), (12, ["1 2 3 4 5 6 7 8 9 10 11 12", "12"]))
 keys = [e["key"] for e in c.events("intent")]
 eq("every key is different there too", len(set(keys)), 12)
-c = Case('all { [""] = function() note("x") end, ["a/b"] = function() note("x") end, [1] = function() note("x") end, ["1"] = function() note("x") end } signal "go" print "end"')
+c = Case(
+    'all { [""] = function() note("x") end, ["a/b"] = function() note("x") end, [1] = function() note("x") end, ["1"] = function() note("x") end } signal "go" print "end"',
+)
 ends("odd branch names", c.run(), 3)
 ends("replay", c.rb("signal", c.id, "go", "--resume"), 0)
 
@@ -155,13 +178,24 @@ for text, ok in (
         p.wait()
         check(f"{text}: waits", True)
     else:
-        check(f"{text}: ends well or with an error of its place", (p.returncode == 0 and ok is not False) or (p.returncode in (1, 124) and not ok and "t.lua:1" in c.text("host.out")),
-              (p.returncode, c.text("host.out")))
-c = Case('local big = ("x"):rep(3000000)\nlocal ok, e = pcall(exec, { "echo", big })\nprint(ok, e.kind, e.outcome)\nlocal t = { "true" } for i = 1, 200000 do t[i + 1] = ("a"):rep(100) end\nok, e = pcall(exec, t) print(ok, e.kind, e.outcome)')
+        check(
+            f"{text}: ends well or with an error of its place",
+            (p.returncode == 0 and ok is not False) or (p.returncode in (1, 124) and not ok and "t.lua:1" in c.text("host.out")),
+            (p.returncode, c.text("host.out")),
+        )
+c = Case(
+    'local big = ("x"):rep(3000000)\nlocal ok, e = pcall(exec, { "echo", big })\nprint(ok, e.kind, e.outcome)\nlocal t = { "true" } for i = 1, 200000 do t[i + 1] = ("a"):rep(100) end\nok, e = pcall(exec, t) print(ok, e.kind, e.outcome)',
+)
 r = c.run()
 ends("arguments that are too large for the system", r, 0)
-check("are errors of not having started", len(c.prints()) == 2 and all(x.startswith("false") and x.endswith("not_started") for x in c.prints()), c.prints())
-c = Case('print(("y"):rep(5000000)) print("\\xff\\0\\27[31m") evidence("big", ("z"):rep(5000000)) note(("n"):rep(5000000)) signal "go" print "end"')
+check(
+    "are errors of not having started",
+    len(c.prints()) == 2 and all(x.startswith("false") and x.endswith("not_started") for x in c.prints()),
+    c.prints(),
+)
+c = Case(
+    'print(("y"):rep(5000000)) print("\\xff\\0\\27[31m") evidence("big", ("z"):rep(5000000)) note(("n"):rep(5000000)) signal "go" print "end"',
+)
 r = c.run()
 ends("a line, evidence and a note of 5 MB", r, 3)
 ends("replay", c.rb("signal", c.id, "go", "--resume"), 0)

@@ -52,27 +52,46 @@ for bad, says in (
 ):
     c = Case(bad)
     r = c.run()
-    check(f"{bad}: an error of the author, with its place", r.returncode == 1 and "t.lua:1: " in r.stderr and says in r.stderr,
-          f"exit {r.returncode}, want 1 and {says!r}\n{r.stderr}")
+    check(
+        f"{bad}: an error of the author, with its place",
+        r.returncode == 1 and "t.lua:1: " in r.stderr and says in r.stderr,
+        f"exit {r.returncode}, want 1 and {says!r}\n{r.stderr}",
+    )
     check(f"{bad}: nothing was started", not c.events("intent"), c.events("intent"))
 prints("stdin, with NUL bytes and 1 MB of it",
        r"""
        print(exec({ "cat" }, { stdin = "a\0b" }).stdout == "a\0b", exec({ "wc", "-c" }, { stdin = ("x"):rep(1000000) }).stdout:match("%d+"))
        print(exec({ "cat" }).stdout == "", exec({ "true" }, { stdin = ("x"):rep(1000000) }).code)
        """, ["true\t1000000", "true\t0"])
-prints("cwd, absolute and as the command sees it", 'print((exec({ "pwd" }, { cwd = "/usr" }).stdout:gsub("\\n", "")))', "/usr")
-c = Case('print(exec({ "env" }).stdout)\nprint((exec({ "sh", "-c", "echo $A-$HOME" }, { env = { A = 5, HOME = "/h" } }).stdout:gsub("\\n", "")))')
+prints(
+    "cwd, absolute and as the command sees it",
+    'print((exec({ "pwd" }, { cwd = "/usr" }).stdout:gsub("\\n", "")))',
+    "/usr",
+)
+c = Case(
+    'print(exec({ "env" }).stdout)\nprint((exec({ "sh", "-c", "echo $A-$HOME" }, { env = { A = 5, HOME = "/h" } }).stdout:gsub("\\n", "")))',
+)
 r = c.run(env={"SECRET_OF_MINE": "x", "LD_PRELOAD_NOT": "y", "LC_TIME": "C", "A": "outer"})
 names = {line.split("=")[0] for line in c.prints()[0].splitlines()}
 allowed = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TERM", "TMPDIR", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR"}
-check("commands get the small environment only", names <= allowed | {n for n in names if n.startswith("LC_")} and "LC_TIME" in names, names)
+check(
+    "commands get the small environment only",
+    names <= allowed | {n for n in names if n.startswith("LC_")} and "LC_TIME" in names,
+    names,
+)
 eq("env of the call is added and replaces", c.prints()[1], "5-/h")
 c = Case('runbook { env = { "MINE" } }\nprint((exec({ "sh", "-c", "echo $MINE" }).stdout:gsub("\\n", "")))')
 c.run(env={"MINE": "let through"})
 eq("names that the header lets through reach commands", c.prints(), ["let through"])
-c = Case('runbook { allow = { exec = { "echo" } } }\nprint(pcall(exec, { "echo", "x" }))\nlocal ok, e = pcall(exec, { "touch", "@DIR@/made" })\nprint(ok, e.kind, e.outcome)')
+c = Case(
+    'runbook { allow = { exec = { "echo" } } }\nprint(pcall(exec, { "echo", "x" }))\nlocal ok, e = pcall(exec, { "touch", "@DIR@/made" })\nprint(ok, e.kind, e.outcome)',
+)
 r = c.run()
-eq("what the header's allow does not name is refused", (c.prints()[1:], (c.dir / "made").exists()), (["false\tpolicy\tnot_started"], False))
+eq(
+    "what the header's allow does not name is refused",
+    (c.prints()[1:], (c.dir / "made").exists()),
+    (["false\tpolicy\tnot_started"], False),
+)
 c = Case('runbook { allow = { exec = { "echo" } } }\nexec({ "touch", "@DIR@/made" })')
 eq("refused and not caught: exit code 4", c.run().returncode, 4)
 
@@ -112,9 +131,11 @@ c = Case(r"""
 r = c.run()
 ends("10 MB of output", r, 0)
 got = c.prints()[0].split("\t") if c.prints() else []
-check("is cut, with how much came and the digest of all of it",
-      len(got) >= 4 and int(got[0]) < 10_000_000 and got[2:] == ["10000000", hashlib.sha256(b"x" * 10_000_000).hexdigest()],
-      got)
+check(
+    "is cut, with how much came and the digest of all of it",
+    len(got) >= 4 and int(got[0]) < 10_000_000 and got[2:] == ["10000000", hashlib.sha256(b"x" * 10_000_000).hexdigest()],
+    got,
+)
 eq("max_output of the call", c.prints()[1], f"1000\t100000\t{hashlib.sha256(bytes(100000)).hexdigest()}\tnil")
 eq("0 keeps nothing", c.prints()[2], "0\t2")
 eq("just enough is not cut", c.prints()[3], "2\tnil")
@@ -128,8 +149,11 @@ prints("output that is not UTF-8 in an error is shown, and the line is text",
        """, "true\ttrue")
 c = Case('exec({ "sh", "-c", "printf \'\\\\033[31mred\\\\007\\\\rx\'; exit 1" })')
 r = c.run()
-check("control characters of a command do not reach the terminal", "\x1b" not in r.stdout + r.stderr and "\x07" not in r.stdout + r.stderr,
-      repr(r.stdout + r.stderr))
+check(
+    "control characters of a command do not reach the terminal",
+    "\x1b" not in r.stdout + r.stderr and "\x07" not in r.stdout + r.stderr,
+    repr(r.stdout + r.stderr),
+)
 
 # -- stopping
 
@@ -200,13 +224,20 @@ c = Case(r"""
 """)
 p = c.start("run", "t.lua", "--wait")
 waits(c)
-children = wait_for("children", lambda: subprocess.run(["ps", "--ppid", str(p.pid), "-o", "pid=,stat=,args="], capture_output=True, text=True))
+children = wait_for(
+    "children",
+    lambda: subprocess.run(["ps", "--ppid", str(p.pid), "-o", "pid=,stat=,args="], capture_output=True, text=True),
+)
 eq("68 commands later there is no child and no zombie", children.stdout, "")
 fds = os.listdir(f"/proc/{p.pid}/fd")
 check("and the host holds a handful of descriptors", len(fds) < 30, [os.readlink(f"/proc/{p.pid}/fd/{f}") for f in fds])
 c2 = Case('print((exec({ "sh", "-c", "ls /proc/$$/fd | tr \'\\\\n\' \' \'" }).stdout))')
 c2.run()
-eq("a command has its three descriptors and no other", c2.prints()[0].split()[:3] if c2.prints() else None, ["0", "1", "2"])
+eq(
+    "a command has its three descriptors and no other",
+    c2.prints()[0].split()[:3] if c2.prints() else None,
+    ["0", "1", "2"],
+)
 check("of the host's own none", len(c2.prints()[0].split()) <= 4, c2.prints())
 prints("a command leads a group of its own and its signals are as usual",
        r"""

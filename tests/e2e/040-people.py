@@ -26,10 +26,18 @@ ends("approve, while nobody owns the run", r, 0)
 contains("says the command that goes on", r.stdout + r.stderr, f"resume {c.id}")
 eq("and does not go on itself", c.lines("world"), ["before"])
 ends("resume goes on", c.rb("resume"), 0)
-check("with the decision, who and the comment", c.prints()[0].split("\t")[0] == "approve" or "approv" in c.prints()[0], c.prints())
+check(
+    "with the decision, who and the comment",
+    c.prints()[0].split("\t")[0] == "approve" or "approv" in c.prints()[0],
+    c.prints(),
+)
 contains("the comment came through", c.prints()[0], "looks good")
 eq("each effect has happened once", c.lines("world"), ["before", "after"])
-check("the decision has its actor in the journal", any(e.get("actor") for e in c.events("result") if e["op"] == "approve"), c.events("result"))
+check(
+    "the decision has its actor in the journal",
+    any(e.get("actor") for e in c.events("result") if e["op"] == "approve"),
+    c.events("result"),
+)
 r = c.rb("approve", c.id)
 check("approving again is refused and says why", r.returncode == 2 and "rbhost:" in r.stderr, (r.returncode, r.stderr))
 eq("a finished run is as it was", c.status(), "succeeded")
@@ -48,9 +56,25 @@ eq("it is an error of kind denied", c.prints(), ["false\tdenied\tnil"])
 
 c = Case('approve { "Go on?", timeout = "30ms" }')
 r = c.run("--wait")
-check("a gate whose time is over", r.returncode in (1, 124) and "timeout" in json.dumps(c.events("run.end")), (r.returncode, r.stderr))
-prints("on_timeout = deny counts as no", 'local ok, e = pcall(approve, { "Go?", timeout = "20ms", on_timeout = "deny" }) print(e.kind)', ["denied"], 0, "--wait")
-prints("on_timeout = continue goes on", 'print(approve({ "Go?", timeout = "20ms", on_timeout = "continue" }).decision)', ["timeout"], 0, "--wait")
+check(
+    "a gate whose time is over",
+    r.returncode in (1, 124) and "timeout" in json.dumps(c.events("run.end")),
+    (r.returncode, r.stderr),
+)
+prints(
+    "on_timeout = deny counts as no",
+    'local ok, e = pcall(approve, { "Go?", timeout = "20ms", on_timeout = "deny" }) print(e.kind)',
+    ["denied"],
+    0,
+    "--wait",
+)
+prints(
+    "on_timeout = continue goes on",
+    'print(approve({ "Go?", timeout = "20ms", on_timeout = "continue" }).decision)',
+    ["timeout"],
+    0,
+    "--wait",
+)
 r = Case('approve { "Go?", timeout = "20ms", on_timeout = "perhaps" }').run("--wait")
 check("another on_timeout is an error of the author", r.returncode == 1 and "on_timeout" in r.stderr, r.stderr)
 for bad in ("approve()", "approve(5)", "approve {}", 'approve { "x", byy = "y" }', "manual()", 'manual("x", { typ = "string" })', "signal()", 'signal("x", { timeou = 1 })'):
@@ -80,11 +104,17 @@ c.run()
 ends("an empty by means nobody", c.rb("approve", c.id), 4)
 
 # two gates at once: the operation must be named
-c = Case('local r = all { a = function() return approve("A?").decision end, b = function() return approve("B?").decision end }\nprint(r.a, r.b)')
+c = Case(
+    'local r = all { a = function() return approve("A?").decision end, b = function() return approve("B?").decision end }\nprint(r.a, r.b)',
+)
 ends("two gates at once", c.run(), 3)
 first, second = [e["seq"] for e in c.events("wait")]
 r = c.rb("approve", c.id)
-check("which one must be said", r.returncode == 2 and str(first) in r.stderr and str(second) in r.stderr, (r.returncode, r.stderr))
+check(
+    "which one must be said",
+    r.returncode == 2 and str(first) in r.stderr and str(second) in r.stderr,
+    (r.returncode, r.stderr),
+)
 r = c.rb("approve", c.id, 9999)
 check("a number that is no gate is refused", r.returncode == 2 and "9999" in r.stderr, (r.returncode, r.stderr))
 ends("one after the other", c.rb("approve", c.id, second), 0)
@@ -127,7 +157,11 @@ eq("gives the comment", c.prints(), ["it is in"])
 c = Case('local ok, e = pcall(manual, "Look at it") print(ok, e.kind, e.message)')
 c.run()
 ends("answered failed", c.rb("answer", c.id, "failed", "-m", "it smokes", "--resume"), 0)
-check("is an error with the comment", c.prints()[0].startswith("false\tmanual.failed") and "it smokes" in c.prints()[0], c.prints())
+check(
+    "is an error with the comment",
+    c.prints()[0].startswith("false\tmanual.failed") and "it smokes" in c.prints()[0],
+    c.prints(),
+)
 for kind, good, want, bad in (
     ("string", "hello", "hello", None),
     ("integer", "42", "42", "4.5"),
@@ -138,7 +172,11 @@ for kind, good, want, bad in (
     c.run()
     if bad:
         r = c.rb("answer", c.id, "--value", bad)
-        check(f"manual of type {kind}: {bad} is refused, with what is expected", r.returncode == 2 and kind in r.stderr, (r.returncode, r.stderr))
+        check(
+            f"manual of type {kind}: {bad} is refused, with what is expected",
+            r.returncode == 2 and kind in r.stderr,
+            (r.returncode, r.stderr),
+        )
     r = c.rb("answer", c.id)
     check(f"manual of type {kind}: done without a value is refused", r.returncode == 2, (r.returncode, r.stderr))
     ends(f"manual of type {kind}", c.rb("answer", c.id, "--value", good, "--resume"), 0)
@@ -146,7 +184,11 @@ for kind, good, want, bad in (
 c = Case('print(manual("Which?", { choices = { "blue", "green" } }))')
 c.run()
 r = c.rb("answer", c.id, "--value", "red")
-check("a choice that is none is refused, with the choices", r.returncode == 2 and "blue" in r.stderr and "green" in r.stderr, (r.returncode, r.stderr))
+check(
+    "a choice that is none is refused, with the choices",
+    r.returncode == 2 and "blue" in r.stderr and "green" in r.stderr,
+    (r.returncode, r.stderr),
+)
 ends("a choice", c.rb("answer", c.id, "--value", "green", "--resume"), 0)
 eq("comes back", c.prints(), ["green"])
 c = Case('approve "Go?"')
@@ -162,7 +204,13 @@ ends("another name does not count", c.rb("signal", c.id, "depolyed", "1", "--res
 ends("one that comes before it is asked for is kept", c.rb("signal", c.id, "second", "just text"), 0)
 ends("the right one", c.rb("signal", c.id, "deployed", '{"build": 42}', "--resume"), 0)
 eq("with its value, as JSON or as text", c.prints(), ["42\tinteger", "just text"])
-prints("a signal's time is bounded", 'local ok, e = pcall(signal, "x", { timeout = "20ms" }) print(ok, e.kind)', ["false\ttimeout"], 0, "--wait")
+prints(
+    "a signal's time is bounded",
+    'local ok, e = pcall(signal, "x", { timeout = "20ms" }) print(ok, e.kind)',
+    ["false\ttimeout"],
+    0,
+    "--wait",
+)
 c = Case('local v = {} for i = 1, 3 do v[i] = signal "s" end print(table.concat(v, " "))')
 c.run()
 for v in "abc":

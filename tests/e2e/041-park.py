@@ -32,7 +32,9 @@ for name, code in (("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)):
     ends(f"{name}: the journal verifies", c.rb("verify"), 0)
 
 # closed stdout
-c = Case('exec.sh("echo one >> @DIR@/world")\nfor i = 1, 2000 do print(("x"):rep(500)) end\nsignal "go"\nexec.sh("echo two >> @DIR@/world")')
+c = Case(
+    'exec.sh("echo one >> @DIR@/world")\nfor i = 1, 2000 do print(("x"):rep(500)) end\nsignal "go"\nexec.sh("echo two >> @DIR@/world")',
+)
 read, write = os.pipe()
 with open(c.dir / "err", "wb") as err:
     p = start([RBHOST, "run", "t.lua", "--wait"], stdout=write, stderr=err, env=c.env, cwd=c.dir)
@@ -45,7 +47,9 @@ ends("and it is resumed", c.rb("signal", c.id, "go", "--resume"), 0)
 eq("each effect once", c.lines("world"), ["one", "two"])
 
 # a command that runs while the run is parked
-c = Case('exec.sh("echo $$ > @DIR@/pid; while ! test -e @DIR@/stop; do sleep 0.02; done; echo done >> @DIR@/world")\nexec.sh("echo next >> @DIR@/world")')
+c = Case(
+    'exec.sh("echo $$ > @DIR@/pid; while ! test -e @DIR@/stop; do sleep 0.02; done; echo done >> @DIR@/world")\nexec.sh("echo next >> @DIR@/world")',
+)
 p = c.start("run", "t.lua")
 wait_for("the command", lambda: c.text("pid").strip())
 p.send_signal(signal.SIGTERM)
@@ -100,15 +104,22 @@ c = Case(BOOK)
 p = c.start("run", "t.lua", "--wait")
 waits(c)
 r = c.rb("resume", c.id)
-check("resume while another process runs it is refused and names that process", r.returncode == 2 and str(p.pid) in r.stderr,
-      (r.returncode, r.stderr, p.pid))
+check(
+    "resume while another process runs it is refused and names that process",
+    r.returncode == 2 and str(p.pid) in r.stderr,
+    (r.returncode, r.stderr, p.pid),
+)
 contains("and says what helps", r.stderr, "attach")
 eq("the other one goes on", (c.rb("signal", c.id, "go").returncode, p.wait(60 * SLOW)), (0, 0))
 eq("each effect once", c.lines("world"), ["one", "two", "closed"])
 r = c.rb("resume", c.id)
 check("resume of a finished run says so", r.returncode == 2 and "succeeded" in r.stderr, (r.returncode, r.stderr))
 r = c.rb("resume")
-check("resume without a name where nothing can go on says so", r.returncode in (0, 2) and r.stderr + r.stdout != "", (r.returncode, r.stderr))
+check(
+    "resume without a name where nothing can go on says so",
+    r.returncode in (0, 2) and r.stderr + r.stdout != "",
+    (r.returncode, r.stderr),
+)
 
 # -- cancel
 
@@ -120,7 +131,11 @@ ends("cancel from another process", r, 0)
 eq("the owner ends with 1", p.wait(60 * SLOW), 1)
 eq("cancelled", c.status(), "cancelled")
 eq("<close> has run, the rest has not", c.lines("world"), ["one", "closed"])
-check("the journal has who and why", [(bool(e["actor"]), e["reason"]) for e in c.events("cancel")] == [(True, "wrong version")], c.events("cancel"))
+check(
+    "the journal has who and why",
+    [(bool(e["actor"]), e["reason"]) for e in c.events("cancel")] == [(True, "wrong version")],
+    c.events("cancel"),
+)
 for verb in ("resume", "cancel"):
     r = c.rb(verb, c.id)
     check(f"{verb} of a cancelled run is refused", r.returncode == 2, (verb, r.returncode, r.stderr))
@@ -128,7 +143,11 @@ for verb in ("resume", "cancel"):
 c = Case(BOOK)
 c.run()
 r = c.rb("cancel", c.id)
-check("cancel of a run without an owner cancels it here", c.status() == "cancelled" and r.returncode in (0, 1), (r.returncode, r.stderr, c.status()))
+check(
+    "cancel of a run without an owner cancels it here",
+    c.status() == "cancelled" and r.returncode in (0, 1),
+    (r.returncode, r.stderr, c.status()),
+)
 eq("<close> has run", c.lines("world"), ["one", "closed"])
 c = Case(BOOK)
 c.run()
@@ -137,7 +156,9 @@ eq("nothing has run yet", c.lines("world"), ["one"])
 ends("the next resume cancels", c.rb("resume", c.id), 1)
 eq("and closes", (c.status(), c.lines("world")), ("cancelled", ["one", "closed"]))
 
-c = Case('local ok, e = pcall(exec.sh, "echo $$ > @DIR@/pid; exec sleep 300")\nlocal ok2, e2 = pcall(exec.sh, "echo never >> @DIR@/world")\nexec.sh("echo never either >> @DIR@/world")')
+c = Case(
+    'local ok, e = pcall(exec.sh, "echo $$ > @DIR@/pid; exec sleep 300")\nlocal ok2, e2 = pcall(exec.sh, "echo never >> @DIR@/world")\nexec.sh("echo never either >> @DIR@/world")',
+)
 p = c.start("run", "t.lua")
 wait_for("the command", lambda: c.text("pid").strip())
 ends("cancel while a command runs", c.rb("cancel", c.id), 0)

@@ -56,8 +56,11 @@ ends("resolve done", c.rb("resolve", c.id, n, "done", "-m", "I looked"), 0)
 ends("and resume", c.rb("resume"), 0)
 eq("the command counts as done, and what follows happens once", c.lines("world"), ["x", "after"])
 check("the result says that a person said so", c.prints() and c.prints()[0].split("\t")[1] != "nil", c.prints())
-check("the journal has who, what and the comment", [(e["as"], bool(e["actor"]), e.get("comment")) for e in c.events("resolve")] == [("done", True, "I looked")],
-      c.events("resolve"))
+check(
+    "the journal has who, what and the comment",
+    [(e["as"], bool(e["actor"]), e.get("comment")) for e in c.events("resolve")] == [("done", True, "I looked")],
+    c.events("resolve"),
+)
 ends("the journal verifies", c.rb("verify"), 0)
 
 c = killed(book())
@@ -75,17 +78,29 @@ eq("and was not started again", c.lines("world"), ["x"])
 c = killed('local ok, e = pcall(function()\n' + book(after="") + '\nend)\nprint(ok, e.kind, e.outcome)')
 c.rb("resume")
 c.rb("resolve", c.id, "fail", "--resume")
-eq("which the script can catch", c.prints(), ["false\tin_doubt\tunknown"] if c.prints() and "in_doubt" in c.prints()[0] else c.prints())
+eq(
+    "which the script can catch",
+    c.prints(),
+    ["false\tin_doubt\tunknown"] if c.prints() and "in_doubt" in c.prints()[0] else c.prints(),
+)
 check("as an error whose kind says so", len(c.prints()) == 1 and c.prints()[0].startswith("false\t"), c.prints())
 c = killed(book())
 c.rb("resume")
-ends("a value for the result", c.rb("resolve", c.id, "done", "--value", '{"code": 0, "stdout": "by hand"}', "--resume"), 0)
+ends(
+    "a value for the result",
+    c.rb("resolve", c.id, "done", "--value", '{"code": 0, "stdout": "by hand"}', "--resume"),
+    0,
+)
 check("comes back", c.lines("world") == ["x", "after"] and c.status() == "succeeded", (c.lines("world"), c.status()))
 
 # resolve before the resume, while nobody owns the run
 c = killed(book())
 r = c.rb("resolve", c.id, c.events("intent")[0]["seq"], "done", "--resume")
-check("resolve straight after the crash either works or says what to do first", r.returncode in (0, 2), (r.returncode, r.stderr))
+check(
+    "resolve straight after the crash either works or says what to do first",
+    r.returncode in (0, 2),
+    (r.returncode, r.stderr),
+)
 
 # -- the others
 
@@ -98,7 +113,9 @@ c = killed(book(', { on_doubt = "retry" }'))
 c.rb("resume")
 contains("show says that it may have run twice", c.rb("show", "-v").stdout + c.rb("show").stdout, "twice")
 
-c = killed('local ok, e = pcall(function()\n' + book(', { on_doubt = "fail" }', after="") + '\nend)\nprint(ok, e.kind, e.outcome)')
+c = killed(
+    'local ok, e = pcall(function()\n' + book(', { on_doubt = "fail" }', after="") + '\nend)\nprint(ok, e.kind, e.outcome)',
+)
 ends('on_doubt = "fail": goes on without asking', c.rb("resume"), 0)
 eq("with an error of kind in_doubt", c.prints(), ["false\tin_doubt\tunknown"])
 eq("not started again", c.lines("world"), ["x"])
@@ -117,10 +134,18 @@ for answer, code, world in (('"done", { code = 0, stdout = "asked" }', 0, ["x", 
 for bad in ('"perhaps"', "", "nil", "5"):
     c = killed(book(", { on_doubt = function() return " + bad + " end }"))
     r = c.rb("resume")
-    check(f"a function that answers {bad or 'nothing'}: nothing is started, and it is said", r.returncode != 0 and c.lines("world") == ["x"], (r.returncode, r.stderr, c.lines("world")))
+    check(
+        f"a function that answers {bad or 'nothing'}: nothing is started, and it is said",
+        r.returncode != 0 and c.lines("world") == ["x"],
+        (r.returncode, r.stderr, c.lines("world")),
+    )
 c = killed(book(', { on_doubt = function() error("can not look") end }'))
 r = c.rb("resume")
-check("a function that raises: nothing is started", r.returncode != 0 and c.lines("world") == ["x"], (r.returncode, r.stderr))
+check(
+    "a function that raises: nothing is started",
+    r.returncode != 0 and c.lines("world") == ["x"],
+    (r.returncode, r.stderr),
+)
 
 c = killed("step(\"s\", { on_doubt = \"retry\" }, function()\n" + book() + "\nend)")
 ends("on_doubt of the step holds for its effects", c.rb("resume"), 0)
@@ -133,7 +158,11 @@ wait_for("the command", lambda: c.text("pid").strip())
 p.kill()
 p.wait()
 r = c.rb("resume")
-check("resume while the killed host's command still runs starts nothing", r.returncode in (3, 6) and c.lines("world") == ["x"], (r.returncode, r.stderr, c.lines("world")))
+check(
+    "resume while the killed host's command still runs starts nothing",
+    r.returncode in (3, 6) and c.lines("world") == ["x"],
+    (r.returncode, r.stderr, c.lines("world")),
+)
 subprocess.run(["kill", "-9", c.text("pid").strip()], check=False, stderr=subprocess.DEVNULL)
 
 # two in doubt at once

@@ -97,12 +97,18 @@ ends("retry", c.rb("retry", c.id), 0)
 eq("only the failed row looks again", sorted(c.lines("world")), ["a", "after", "b", "b"])
 
 # errors that have no operation: a false check, fail()
-c = Case('exec.sh("echo one >> @DIR@/world")\nlocal s = exec({ "cat", "@DIR@/state" }, { read = true }).stdout\nif s ~= "good" then fail("state is " .. s) end\nprint "end"')
+c = Case(
+    'exec.sh("echo one >> @DIR@/world")\nlocal s = exec({ "cat", "@DIR@/state" }, { read = true }).stdout\nif s ~= "good" then fail("state is " .. s) end\nprint "end"',
+)
 c.write("state", "bad")
 ends("fail() after a read", c.run(), 1)
 c.write("state", "good")
 r = c.rb("retry", c.id)
-check("retry of an error without an operation: reads anew, or says what can be done", r.returncode in (0, 1, 2) and "rbhost: " in r.stderr, (r.returncode, r.stderr))
+check(
+    "retry of an error without an operation: reads anew, or says what can be done",
+    r.returncode in (0, 1, 2) and "rbhost: " in r.stderr,
+    (r.returncode, r.stderr),
+)
 eq("and runs no effect twice", c.lines("world"), ["one"])
 reads = [e.get("n") or e["seq"] for e in c.events("result") if e["op"] == "exec"]
 ends("with --op of the read it goes on", c.rb("retry", c.id, "--op", reads[1]) if c.status() == "failed" else r, 0)

@@ -32,7 +32,11 @@ eq("last first, only what was armed", c.lines("world"), ["a", "b", "c", "-c", "-
 eq("its status", c.status(), "undone")
 ends("the journal verifies", c.rb("verify"), 0)
 r = c.rb("undo", c.id, "--yes")
-check("undoing twice is refused", r.returncode == 2 and c.lines("world") == ["a", "b", "c", "-c", "-b", "-a"], (r.returncode, r.stderr))
+check(
+    "undoing twice is refused",
+    r.returncode == 2 and c.lines("world") == ["a", "b", "c", "-c", "-b", "-a"],
+    (r.returncode, r.stderr),
+)
 
 # a compensation that fails
 FAILS = BOOK.replace('say "-b" end', 'exec.sh("test -e @DIR@/fixed && echo -b >> @DIR@/world") end')
@@ -53,7 +57,11 @@ r = c.rb("undo", c.id, "--yes", "--skip", number)
 check("--skip needs a reason", r.returncode == 2 and "reason" in r.stderr, (r.returncode, r.stderr))
 r = c.rb("undo", c.id, "--yes", "--skip", 77, "--reason", "x")
 check("--skip of a number that is none is refused", r.returncode == 2, (r.returncode, r.stderr))
-ends("--skip N --reason leaves it out", c.rb("undo", c.id, "--yes", "--skip", number, "--reason", "the host is gone"), 0)
+ends(
+    "--skip N --reason leaves it out",
+    c.rb("undo", c.id, "--yes", "--skip", number, "--reason", "the host is gone"),
+    0,
+)
 eq("and does the rest", c.lines("world"), ["a", "b", "c", "-c", "-a"])
 
 # settled
@@ -78,15 +86,23 @@ for mode, world in (("undo", ["a", "b", "c", "-c", "-b", "-a"]), ("leave", ["a",
     eq(f"on_failure = {mode}: what has happened", c.lines("world"), world)
 
 # a cancelled run, a succeeded run
-c = Case('local function say(t) exec.sh("echo " .. t .. " >> @DIR@/world") end\nstep("a", function() undo("undo a", function() say "-a" end) say "a" end)\nsignal "go"')
+c = Case(
+    'local function say(t) exec.sh("echo " .. t .. " >> @DIR@/world") end\nstep("a", function() undo("undo a", function() say "-a" end) say "a" end)\nsignal "go"',
+)
 c.run()
 c.rb("cancel", c.id)
 ends("undo after a cancel", c.rb("undo", c.id, "--yes"), 0)
 eq("undoes", c.lines("world"), ["a", "-a"])
-c = Case('local function say(t) exec.sh("echo " .. t .. " >> @DIR@/world") end\nstep("a", function() undo("undo a", function() say "-a" end) say "a" end)')
+c = Case(
+    'local function say(t) exec.sh("echo " .. t .. " >> @DIR@/world") end\nstep("a", function() undo("undo a", function() say "-a" end) say "a" end)',
+)
 c.run()
 r = c.rb("undo", c.id, "--yes")
-check("undo of a run that succeeded: it undoes, or says why not", (r.returncode, c.lines("world")) in ((0, ["a", "-a"]), (2, ["a"])), (r.returncode, r.stderr, c.lines("world")))
+check(
+    "undo of a run that succeeded: it undoes, or says why not",
+    (r.returncode, c.lines("world")) in ((0, ["a", "-a"]), (2, ["a"])),
+    (r.returncode, r.stderr, c.lines("world")),
+)
 c = Case('print "x"')
 c.run()
 r = c.rb("undo", c.id, "--yes")
@@ -109,7 +125,11 @@ p.kill()
 p.wait()
 subprocess.run(["kill", "-9", c.text("pid").strip()], check=False, stderr=subprocess.DEVNULL)
 r = c.rb("resume", c.id)
-eq("killed in the middle of an undo, a resume goes on with it; the run itself has failed", (r.returncode, c.status()), (1, "undone"))
+eq(
+    "killed in the middle of an undo, a resume goes on with it; the run itself has failed",
+    (r.returncode, c.status()),
+    (1, "undone"),
+)
 eq("each compensation's effects once, closures as they were", c.lines("world"), ["a", "b", "-b1", "-b2", "-a-kept"])
 for bad in ("undo()", 'undo("t")', 'undo(5, print)', 'undo("t", 5)'):
     r = Case(bad).run()

@@ -41,9 +41,17 @@ for what in ("changed", "deleted"):
     if what == "deleted":
         shutil.rmtree(c.dir / "lib")
     ends(f"all files {what}: the resume", c.rb("signal", c.id, "go", "--resume"), 0)
-    eq(f"all files {what}: uses the stored source, also of modules of modules and computed ones", c.lines("world"), ["one", "two-deep later"])
+    eq(
+        f"all files {what}: uses the stored source, also of modules of modules and computed ones",
+        c.lines("world"),
+        ["one", "two-deep later"],
+    )
 names = [r[0] for r in c.sql("SELECT name FROM sources")]
-check("the journal names every source", len(names) == 4 and all(any(w in n for n in names) for w in ("util", "deep", "later")), names)
+check(
+    "the journal names every source",
+    len(names) == 4 and all(any(w in n for n in names) for w in ("util", "deep", "later")),
+    names,
+)
 ends("and verifies", c.rb("verify"), 0)
 
 c = Case('local m = require(("a"):rep(1))\nprint(m)', a='return "A"')
@@ -67,15 +75,26 @@ for what, text, files, says in (
 ):
     c = Case(text, **files)
     r = c.run()
-    check(f"{what}: the run fails and says so", r.returncode in (1, 2) and says in r.stderr and "stdlib/rt" not in r.stderr,
-          f"exit {r.returncode}, want 1 or 2 and {says!r}\n{r.stderr}")
+    check(
+        f"{what}: the run fails and says so",
+        r.returncode in (1, 2) and says in r.stderr and "stdlib/rt" not in r.stderr,
+        f"exit {r.returncode}, want 1 or 2 and {says!r}\n{r.stderr}",
+    )
 c = Case('require "out"')
 (c.dir / "out.lua").symlink_to("/etc/hostname")
 r = c.run()
-check("a symbolic link out of the root is refused", r.returncode in (1, 2) and "out" in r.stderr, (r.returncode, r.stderr))
+check(
+    "a symbolic link out of the root is refused",
+    r.returncode in (1, 2) and "out" in r.stderr,
+    (r.returncode, r.stderr),
+)
 c = Case("print(require 'waits')", waits='sleep("1ms") return "waited"')
 r = c.run()
-check("awaiting inside a require: works, or says clearly that it can not", c.prints() == ["waited"] or (r.returncode == 1 and "module's own body" in r.stderr), (r.returncode, r.stderr))
+check(
+    "awaiting inside a require: works, or says clearly that it can not",
+    c.prints() == ["waited"] or (r.returncode == 1 and "module's own body" in r.stderr),
+    (r.returncode, r.stderr),
+)
 
 # -- nondeterminism
 
@@ -117,23 +136,46 @@ contains("its kind", c.rb("show", c.id).stdout + str(c.events("run.end")), "nond
 eq("nothing was started", c.lines("world"), ["one"])
 c = changed(BEFORE, 'print "new"\n' + BEFORE)
 r = c.rb("signal", c.id, "go", "--resume")
-check("a print too many before it is found too", r.returncode == 1 and "nondeterminism" in str(c.events("run.end")), (r.returncode, r.stderr, c.status()))
+check(
+    "a print too many before it is found too",
+    r.returncode == 1 and "nondeterminism" in str(c.events("run.end")),
+    (r.returncode, r.stderr, c.status()),
+)
 eq("nothing was started then", c.lines("world"), ["one"])
 c = changed(BEFORE, 'exec.sh("echo two >> @DIR@/world")')
 r = c.rb("signal", c.id, "go", "--resume")
-check("an operation that is no longer asked for", r.returncode == 1 and "nondeterminism" in str(c.events("run.end")), (r.returncode, r.stderr, c.status()))
+check(
+    "an operation that is no longer asked for",
+    r.returncode == 1 and "nondeterminism" in str(c.events("run.end")),
+    (r.returncode, r.stderr, c.status()),
+)
 eq("nothing was started there", c.lines("world"), ["one"])
 c = changed(BEFORE, "print 'at once at its end'")
 r = c.rb("signal", c.id, "go", "--resume")
-check("a run that ends with events unclaimed", r.returncode == 1 and "nondeterminism" in str(c.events("run.end")), (r.returncode, r.stderr, c.status()))
+check(
+    "a run that ends with events unclaimed",
+    r.returncode == 1 and "nondeterminism" in str(c.events("run.end")),
+    (r.returncode, r.stderr, c.status()),
+)
 c = changed(BEFORE, 'sleep("1s")\nsignal "go"\nexec.sh("echo two >> @DIR@/world")\n')
 r = c.rb("signal", c.id, "go", "--resume")
-check("another kind of operation at the same place", r.returncode == 1 and "sleep" in r.stderr and "exec" in r.stderr, (r.returncode, r.stderr))
-c = changed(BEFORE, BEFORE.replace('"sh", "-c", "echo one >> @DIR@/world" }', '"sh", "-c", "echo one >> @DIR@/world" }, { title = "new title", timeout = "9m" }'))
+check(
+    "another kind of operation at the same place",
+    r.returncode == 1 and "sleep" in r.stderr and "exec" in r.stderr,
+    (r.returncode, r.stderr),
+)
+c = changed(
+    BEFORE,
+    BEFORE.replace('"sh", "-c", "echo one >> @DIR@/world" }', '"sh", "-c", "echo one >> @DIR@/world" }, { title = "new title", timeout = "9m" }'),
+)
 r = c.rb("signal", c.id, "go", "--resume")
 ends("a title and a time-out are no part of what is compared", r, 0)
 eq("the run ends as it should", c.lines("world"), ["one", "two"])
 c = changed(BEFORE, BEFORE + "}")
 r = c.rb("signal", c.id, "go", "--resume")
-check("a stored source that does not compile", r.returncode in (1, 2, 5) and "t.lua:4" in r.stderr, (r.returncode, r.stderr))
+check(
+    "a stored source that does not compile",
+    r.returncode in (1, 2, 5) and "t.lua:4" in r.stderr,
+    (r.returncode, r.stderr),
+)
 finish()

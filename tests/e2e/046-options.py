@@ -41,7 +41,9 @@ check("a dry run is nothing to resume", r.returncode in (0, 2), (r.returncode, r
 
 # -- --step
 
-c = Case('step("one", function() exec.sh("echo one >> @DIR@/world") end)\nstep("two", function() exec.sh("echo two >> @DIR@/world") end)')
+c = Case(
+    'step("one", function() exec.sh("echo one >> @DIR@/world") end)\nstep("two", function() exec.sh("echo two >> @DIR@/world") end)',
+)
 r = c.run("--step")
 ends("--step: each step waits to be confirmed", r, 3)
 eq("nothing before that", c.lines("world"), [])
@@ -85,7 +87,11 @@ local p = runbook { name = "params", title = "Parameters", params = {
   m = { "map" }, d = { "duration" }, u = { "url" }, h = { "host" } } }
 """
 c = Case(HEAD + 'print(p.who, p.n, math.type(p.n), p.x, p.b, p.c, p.l and #p.l, p.m and p.m.k, p.d, p.u, p.h)')
-ends("all types", c.run("who=Ada", "n=3", "x=2", "b=yes", "c=red", "l=a,b,c", "m=k=v", "d=90s", "u=http://x/", "h=web1"), 0)
+ends(
+    "all types",
+    c.run("who=Ada", "n=3", "x=2", "b=yes", "c=red", "l=a,b,c", "m=k=v", "d=90s", "u=http://x/", "h=web1"),
+    0,
+)
 eq("come as their types", c.prints(), ["Ada\t3\tinteger\t2\ttrue\tred\t3\tv\t90s\thttp://x/\tweb1"])
 ends("defaults", c.run("who=Ada"), 0)
 eq("are there, what is not given is nil", c.prints(), ["Ada\t1\tinteger\tnil\tfalse\tnil\tnil\tnil\tnil\tnil\tnil"])
@@ -122,8 +128,11 @@ for what, text, says in (
 ):
     c.write("p.json", text)
     r = c.run("--params", "p.json")
-    check(f"a parameter file with {what}", r.returncode == 2 and (says is None or says in r.stderr) or (says is None and r.returncode == 0),
-          (r.returncode, r.stderr))
+    check(
+        f"a parameter file with {what}",
+        r.returncode == 2 and (says is None or says in r.stderr) or (says is None and r.returncode == 0),
+        (r.returncode, r.stderr),
+    )
 r = c.run("--params", "none.json")
 check("a parameter file that is not there", r.returncode == 2 and "none.json" in r.stderr, (r.returncode, r.stderr))
 r = c.run("who=@none.txt")
@@ -132,7 +141,11 @@ for word in ("who", "=x", "who =x"):
     r = c.run(word)
     check(f"{word!r} is no parameter", r.returncode == 2 and "rbhost:" in r.stderr, (r.returncode, r.stderr))
 r = c.run("who=Ada", "who=Bob")
-check("a parameter given twice: an error, or the last one", r.returncode == 2 or c.prints()[0].startswith("Bob"), (r.returncode, r.stderr))
+check(
+    "a parameter given twice: an error, or the last one",
+    r.returncode == 2 or c.prints()[0].startswith("Bob"),
+    (r.returncode, r.stderr),
+)
 r = c.run("who=a\nb")
 check("a value that does not match", r.returncode == 2 and "who: got" in r.stderr, (r.returncode, r.stderr))
 r = Case('print "x"').run("who=Ada")
@@ -144,17 +157,29 @@ c = Case('print "x"')
 c.run("--reason", "CHG-1", "--actor", "somebody")
 start = c.events("run.start")[0]
 eq("--reason is recorded", start["reason"], "CHG-1")
-check("--actor is recorded as claimed, beside who it was", "somebody" in json.dumps(start["actor"]) and start["actor"].get("uid") == os.getuid(), start["actor"])
+check(
+    "--actor is recorded as claimed, beside who it was",
+    "somebody" in json.dumps(start["actor"]) and start["actor"].get("uid") == os.getuid(),
+    start["actor"],
+)
 c = Case('print "hello" exec({ "echo", "out" }) evidence("e", 1) step("s", function() end) fail("no")')
 r = c.run("--json")
 ends("--json", r, 1)
 rows = [json.loads(line) for line in r.stdout.splitlines()]
-eq("one object a line, first the version, last the end", (rows[0]["type"], rows[-1]["type"], rows[-1]["status"], rows[-1]["exit"]), ("version", "end", "failed", 1))
+eq(
+    "one object a line, first the version, last the end",
+    (rows[0]["type"], rows[-1]["type"], rows[-1]["status"], rows[-1]["exit"]),
+    ("version", "end", "failed", 1),
+)
 eq("every event of the journal, as it is there",
    [(e["seq"], e["kind"]) for e in rows if e["type"] == "event"], [(e["seq"], e["kind"]) for e in c.events()])
 eq("live output has its own lines", [e["data"] for e in rows if e["type"] == "output"], ["out\n"])
 check("errors are on standard error", "rbhost:" in r.stderr or r.stderr == "", r.stderr)
-eq("log --json gives the same events", [json.loads(x)["seq"] for x in c.rb("log", "--json").stdout.splitlines() if '"event"' in x], [e["seq"] for e in c.events()])
+eq(
+    "log --json gives the same events",
+    [json.loads(x)["seq"] for x in c.rb("log", "--json").stdout.splitlines() if '"event"' in x],
+    [e["seq"] for e in c.events()],
+)
 r = c.rb("log", "--after", "3", "--json")
 eq("--after", [json.loads(x)["seq"] for x in r.stdout.splitlines() if '"event"' in x][:1], [4])
 show = json.loads(c.rb("show", "--json").stdout)
@@ -176,14 +201,22 @@ ends("a run is found by the end of its id", r, 0)
 contains("the right one", r.stdout, ids[2])
 prefix = os.path.commonprefix(ids)
 r = c.rb("show", prefix)
-check("an ambiguous beginning names the candidates", r.returncode == 2 and ids[0] in r.stderr and ids[4] in r.stderr, (r.returncode, r.stderr))
+check(
+    "an ambiguous beginning names the candidates",
+    r.returncode == 2 and ids[0] in r.stderr and ids[4] in r.stderr,
+    (r.returncode, r.stderr),
+)
 r = c.rb("show", "zzzzz")
 check("an unknown id", r.returncode == 2 and "zzzzz" in r.stderr, (r.returncode, r.stderr))
 contains("latest", c.rb("show", "latest").stdout, ids[4])
 for verb in ("show", "log", "resume", "retry", "undo", "cancel", "pause", "approve", "export", "verify", "head", "attach", "answer", "resolve", "signal"):
     more = {"answer": ["done"], "resolve": ["done"], "signal": ["s"]}.get(verb, [])
     r = c.rb(verb, "no-such-run", *more)
-    check(f"{verb} of a run that is not there", r.returncode == 2 and "no-such-run" in r.stderr, (r.returncode, r.stderr))
+    check(
+        f"{verb} of a run that is not there",
+        r.returncode == 2 and "no-such-run" in r.stderr,
+        (r.returncode, r.stderr),
+    )
 
 # -- export, import-run, --take-back
 
@@ -211,7 +244,11 @@ for what, content in (("cut", bytes(data[: len(data) * 2 // 3])), ("changed", by
     third = Case()
     third.write("bad.rbrun", content)
     r = third.rb("import-run", "bad.rbrun")
-    check(f"a file that is {what} is refused, and nothing of it is taken in", r.returncode in (2, 5) and third.ids() == [], (r.returncode, r.stderr, third.ids()))
+    check(
+        f"a file that is {what} is refused, and nothing of it is taken in",
+        r.returncode in (2, 5) and third.ids() == [],
+        (r.returncode, r.stderr, third.ids()),
+    )
 c = Case(BOOK)
 c.run()
 c.rb("export", c.id, "-o", "run.rbrun")
@@ -259,7 +296,11 @@ for what, sql in (
     db.commit()
     db.close()
     r = c.rb("verify")
-    check(f"verify finds a change to {what}", n >= 1 and r.returncode == 5 and c.id in r.stdout + r.stderr, (n, r.returncode, r.stdout, r.stderr))
+    check(
+        f"verify finds a change to {what}",
+        n >= 1 and r.returncode == 5 and c.id in r.stdout + r.stderr,
+        (n, r.returncode, r.stdout, r.stderr),
+    )
 c = Case('print "x"')
 for _ in range(3):
     c.run()
@@ -270,9 +311,17 @@ r = c.rb("--journal", "copy.db", "ls", "-q")
 eq("is a whole journal", r.stdout.split(), c.ids()[::-1])
 ends("that verifies", c.rb("--journal", "copy.db", "verify"), 0)
 r = c.rb("journal", "backup", "copy.db")
-check("an existing file is not overwritten unasked", r.returncode in (2, 5) and "copy.db" in r.stderr, (r.returncode, r.stderr))
+check(
+    "an existing file is not overwritten unasked",
+    r.returncode in (2, 5) and "copy.db" in r.stderr,
+    (r.returncode, r.stderr),
+)
 r = c.rb("journal", "stats")
-check("journal stats counts runs", "4" in [x.split()[1] for x in r.stdout.splitlines() if x.startswith("runs")], r.stdout)
+check(
+    "journal stats counts runs",
+    "4" in [x.split()[1] for x in r.stdout.splitlines() if x.startswith("runs")],
+    r.stdout,
+)
 r = c.rb("help", "journal")
 ends("help journal", r, 0)
 r = c.rb("journal", "prune", "--help")

@@ -75,7 +75,11 @@ c = Case("print 'crlf'\r\nprint 'two'\r\n")
 eq("CRLF line ends", (c.run().returncode, c.prints()), (0, ["crlf", "two"]))
 c = Case("-- " + "x" * 3_000_000 + "\nprint 'long'")
 r = c.run()
-check("a file of 3 MB runs, or is refused with a reason", r.returncode == 0 and c.prints() == ["long"] or r.returncode == 2 and "t.lua" in r.stderr, (r.returncode, r.stderr[:500]))
+check(
+    "a file of 3 MB runs, or is refused with a reason",
+    r.returncode == 0 and c.prints() == ["long"] or r.returncode == 2 and "t.lua" in r.stderr,
+    (r.returncode, r.stderr[:500]),
+)
 
 # -- headers
 
@@ -101,9 +105,13 @@ for what, text, says in (
     c = Case(text)
     r = refused(f"header: {what}", c, 2, *says)
     check(f"header: {what}: nothing was started", not (c.dir / "made").exists(), os.listdir(c.dir))
-c = Case('runbook { name = "x", title = "T", params = { a = { "integer", required = true, help = "how many" } } } error("the body ran")')
+c = Case(
+    'runbook { name = "x", title = "T", params = { a = { "integer", required = true, help = "how many" } } } error("the body ran")',
+)
 r = c.rb("describe", "t.lua")
-check("describe does not run the body", r.returncode == 0 and "how many" in r.stdout, (r.returncode, r.stdout, r.stderr))
+check(
+    "describe does not run the body", r.returncode == 0 and "how many" in r.stdout, (r.returncode, r.stdout, r.stderr)
+)
 r = c.rb("check", "t.lua")
 ends("check neither", r, 0)
 c = Case('runbook { timeout = "200ms" } sleep("1h")')
@@ -123,7 +131,11 @@ for what, text, says in (
 ):
     c = Case(text)
     r = c.rb("check", "t.lua")
-    check(f"check finds {what}", says in r.stdout + r.stderr and "t.lua:1:" in r.stdout + r.stderr, (r.returncode, r.stdout, r.stderr))
+    check(
+        f"check finds {what}",
+        says in r.stdout + r.stderr and "t.lua:1:" in r.stdout + r.stderr,
+        (r.returncode, r.stdout, r.stderr),
+    )
 
 # -- awaiting where nothing can wait, and values that are not plain
 
@@ -134,8 +146,16 @@ for what, text in (
 ):
     c = Case("local _ = " + text if text.startswith("(") else text)
     r = c.run()
-    check(f"awaiting inside {what}: a clear error with its place", r.returncode == 1 and "t.lua:1" in r.stderr and "can not" in r.stderr, (r.returncode, r.stderr))
-    check(f"awaiting inside {what}: nothing was started", not (c.dir / "made").exists() and not c.events("intent"), os.listdir(c.dir))
+    check(
+        f"awaiting inside {what}: a clear error with its place",
+        r.returncode == 1 and "t.lua:1" in r.stderr and "can not" in r.stderr,
+        (r.returncode, r.stderr),
+    )
+    check(
+        f"awaiting inside {what}: nothing was started",
+        not (c.dir / "made").exists() and not c.events("intent"),
+        os.listdir(c.dir),
+    )
 prints("awaiting inside metamethods, for iterators and pcall works",
        """
        local t = setmetatable({}, { __index = function(_, k) sleep("1ms") return k .. "!" end, __add = function() sleep("1ms") return 7 end,
@@ -201,8 +221,17 @@ check("and nothing was started", not (c.dir / "made").exists(), os.listdir(c.dir
 c = Case('print "x"')
 gone = c.dir / "gone"
 gone.mkdir()
-r = subprocess.run(["sh", "-c", f'cd "{gone}" && rmdir "{gone}" && exec "$0" run "{c.dir}/t.lua"', RBHOST], env=c.env, capture_output=True, text=True)
-check("a working folder that has gone", r.returncode in (0, 2) and "rbhost" in r.stdout + r.stderr + "rbhost", (r.returncode, r.stdout, r.stderr))
+r = subprocess.run(
+    ["sh", "-c", f'cd "{gone}" && rmdir "{gone}" && exec "$0" run "{c.dir}/t.lua"', RBHOST],
+    env=c.env,
+    capture_output=True,
+    text=True,
+)
+check(
+    "a working folder that has gone",
+    r.returncode in (0, 2) and "rbhost" in r.stdout + r.stderr + "rbhost",
+    (r.returncode, r.stdout, r.stderr),
+)
 odd = Case()
 odd.write("a b'\"$x\n.lua", 'print "odd"')
 r = odd.rb("run", "./a b'\"$x\n.lua")
@@ -211,8 +240,20 @@ r = subprocess.run([RBHOST.encode(), b"run", b"./\xff.lua"], env=c.env, cwd=c.di
 check("a file name that is not UTF-8, and not there", r.returncode == 2, (r.returncode, r.stderr))
 r = c.rb("run", "./" + "x" * 5000 + ".lua")
 check("a file name that is too long", r.returncode == 2, (r.returncode, r.stderr[:300]))
-r = subprocess.run([RBHOST, "run", "t.lua"], env={"PATH": os.environ["PATH"], "RBHOST_JOURNAL": str(c.dir / "k.db")}, cwd=c.dir, capture_output=True, text=True)
+r = subprocess.run(
+    [RBHOST, "run", "t.lua"],
+    env={"PATH": os.environ["PATH"], "RBHOST_JOURNAL": str(c.dir / "k.db")},
+    cwd=c.dir,
+    capture_output=True,
+    text=True,
+)
 check("an environment with next to nothing", r.returncode == 0, (r.returncode, r.stderr))
-r = subprocess.run(["sh", "-c", 'exec "$0" run t.lua <&- >&-', RBHOST], env=c.env, cwd=c.dir, capture_output=True, text=True)
-check("started with closed descriptors it neither crashes nor writes into the journal", r.returncode >= 0 and c.rb("verify").returncode == 0, (r.returncode, r.stderr))
+r = subprocess.run(
+    ["sh", "-c", 'exec "$0" run t.lua <&- >&-', RBHOST], env=c.env, cwd=c.dir, capture_output=True, text=True
+)
+check(
+    "started with closed descriptors it neither crashes nor writes into the journal",
+    r.returncode >= 0 and c.rb("verify").returncode == 0,
+    (r.returncode, r.stderr),
+)
 finish()

@@ -22,7 +22,11 @@ def tight(case):
 for what, text in (("a loop", "while true do end"), ("a loop in pcall", "while true do pcall(function() while true do end end) end")):
     c = Case(text)
     r = c.run()
-    check(f"with the usual budget: {what} ends the run", r.returncode == 1 and "1000 ms" in r.stderr, (r.returncode, r.stderr))
+    check(
+        f"with the usual budget: {what} ends the run",
+        r.returncode == 1 and "1000 ms" in r.stderr,
+        (r.returncode, r.stderr),
+    )
 
 for what, text in (
     ("a loop", "while true do end"),
@@ -83,7 +87,11 @@ for what, text in (
     )
 c = Case("local s = ('x'):rep(1e9)\nprint(#s)")
 r = c.run(timeout=60)
-check('("x"):rep(1e9) is refused, or fits the limit', r.returncode in (0, 1) and "rbhost: run" in r.stderr, (r.returncode, r.stderr))
+check(
+    '("x"):rep(1e9) is refused, or fits the limit',
+    r.returncode in (0, 1) and "rbhost: run" in r.stderr,
+    (r.returncode, r.stderr),
+)
 
 # -- the host stays alive meanwhile
 
@@ -108,8 +116,11 @@ wait_for("slices", lambda: c.prints())
 p.send_signal(signal.SIGINT)
 eq("Ctrl-C parks a run that computes in slices", p.wait(30 * SLOW), 130)
 eq("parked", c.status(), "parked")
-prints("many slices together may take longer than one budget",
-       'local c = os.clock() for i = 1, 12 do local x = 0 for k = 1, 6000000 do x = x + k end sleep("1ms") end print "done"', ["done"])
+prints(
+    "many slices together may take longer than one budget",
+    'local c = os.clock() for i = 1, 12 do local x = 0 for k = 1, 6000000 do x = x + k end sleep("1ms") end print "done"',
+    ["done"],
+)
 
 # -- what is not there
 
@@ -144,7 +155,11 @@ for text, says in (
     ("coroutine.running().x = 1", ""),
 ):
     r = Case(text).run()
-    check(f"refused: {text}", r.returncode in (1, 2) and says in r.stderr and "t.lua:1" in r.stderr, (r.returncode, r.stderr))
+    check(
+        f"refused: {text}",
+        r.returncode in (1, 2) and says in r.stderr and "t.lua:1" in r.stderr,
+        (r.returncode, r.stderr),
+    )
 prints("load is text only and keeps the environment",
        """
        print(load("return 1 + 1")(), load("return x", "name", "t", { x = 5 })())
@@ -152,5 +167,9 @@ prints("load is text only and keeps the environment",
        print((load("x =")))
        print(pcall(load("return io")) == false or load("return io")() == nil)
        """, ["2\t5", "nil", "nil", "true"])
-prints("collectgarbage counts and no more", 'print(collectgarbage("count") > 0, (pcall(collectgarbage, "stop")))', ["true\tfalse"])
+prints(
+    "collectgarbage counts and no more",
+    'print(collectgarbage("count") > 0, (pcall(collectgarbage, "stop")))',
+    ["true\tfalse"],
+)
 finish()

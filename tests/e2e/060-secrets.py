@@ -25,7 +25,11 @@ def nowhere(name, case, *texts):
 
 c = Case('print("' + TOKEN + '")')
 c.run()
-check("the search finds a text that is in the journal", TOKEN.encode() in b"".join(f.read_bytes() for f in c.dir.glob("j.db*") if f.is_file()), os.listdir(c.dir))
+check(
+    "the search finds a text that is in the journal",
+    TOKEN.encode() in b"".join(f.read_bytes() for f in c.dir.glob("j.db*") if f.is_file()),
+    os.listdir(c.dir),
+)
 
 c = Case(
     HEAD
@@ -47,11 +51,22 @@ c.write("token.txt", TOKEN + "\n")
 r = c.run("token=@token.txt")
 ends("a secret from a file", r, 3)
 eq("reaches commands, by the environment and standard input", c.lines("world"), [TOKEN, "Bearer " + TOKEN])
-check("prints as its name", c.prints()[0].startswith("‹secret:token›\t‹secret:token›\ttoken is ‹secret:token›"), c.prints())
+check(
+    "prints as its name",
+    c.prints()[0].startswith("‹secret:token›\t‹secret:token›\ttoken is ‹secret:token›"),
+    c.prints(),
+)
 eq("and so do results of commands", c.prints()[1], "out ‹secret:token›\n\terr ‹secret:token›\n")
 eq("compared", c.prints()[2].split("\t")[:2], ["false", "true"])
 contains("errors have the name too", c.prints()[3], "bad ‹secret:token›")
-nowhere("it stands nowhere in the journal or on the screen", c, r.stdout, r.stderr, c.rb("show", "-v").stdout, c.rb("log", "--json").stdout)
+nowhere(
+    "it stands nowhere in the journal or on the screen",
+    c,
+    r.stdout,
+    r.stderr,
+    c.rb("show", "-v").stdout,
+    c.rb("log", "--json").stdout,
+)
 c.rb("journal", "backup", "backup.db")
 nowhere("nor in a backup", c)
 r = c.rb("signal", c.id, "go", "--resume")
@@ -76,15 +91,27 @@ c.write("token.txt", TOKEN)
 c.run("token=@token.txt")
 (c.dir / "token.txt").unlink()
 r = c.rb("resume", c.id)
-check("the file has gone: the resume says how to give the secret", r.returncode == 2 and "token" in r.stderr, (r.returncode, r.stderr))
+check(
+    "the file has gone: the resume says how to give the secret",
+    r.returncode == 2 and "token" in r.stderr,
+    (r.returncode, r.stderr),
+)
 
 # refused
 c = Case(HEAD + 'exec({ "touch", "@DIR@/made" })')
 r = c.run("token=" + TOKEN)
-check("a plain argument is refused, and not repeated", r.returncode == 2 and "token" in r.stderr and TOKEN not in r.stderr and "@FILE" in r.stderr, (r.returncode, r.stderr))
+check(
+    "a plain argument is refused, and not repeated",
+    r.returncode == 2 and "token" in r.stderr and TOKEN not in r.stderr and "@FILE" in r.stderr,
+    (r.returncode, r.stderr),
+)
 c.write("token.txt", "short")
 r = c.run("token=@token.txt")
-check("a secret shorter than 8 bytes is refused, and not shown", r.returncode == 2 and "8" in r.stderr and "short" not in r.stderr.replace("shorter", ""), (r.returncode, r.stderr))
+check(
+    "a secret shorter than 8 bytes is refused, and not shown",
+    r.returncode == 2 and "8" in r.stderr and "short" not in r.stderr.replace("shorter", ""),
+    (r.returncode, r.stderr),
+)
 c.write("token.txt", "")
 r = c.run("token=@token.txt")
 check("an empty one too", r.returncode == 2 and "token" in r.stderr, (r.returncode, r.stderr))
@@ -108,11 +135,19 @@ for what, text in (
     c = Case(HEAD + text)
     c.write("token.txt", TOKEN)
     r = c.run("token=@token.txt")
-    check(f"{what} is an error", r.returncode == 1 and not c.events("intent") and "t.lua:2" in r.stderr, (r.returncode, r.stderr))
+    check(
+        f"{what} is an error",
+        r.returncode == 1 and not c.events("intent") and "t.lua:2" in r.stderr,
+        (r.returncode, r.stderr),
+    )
 c = Case(HEAD + 'exec({ "sh", "-c", "echo $1 >> @DIR@/world", "sh", p.token })')
 c.write("token.txt", TOKEN)
 r = c.run("token=@token.txt")
-check("in argv: expanded, or refused as others can see it; never recorded", r.returncode in (0, 1), (r.returncode, r.stderr))
+check(
+    "in argv: expanded, or refused as others can see it; never recorded",
+    r.returncode in (0, 1),
+    (r.returncode, r.stderr),
+)
 nowhere("argv in the journal has the name", c, r.stdout, r.stderr)
 for what, text in (
     ("its bytes", "print(#p.token)"),

@@ -33,7 +33,11 @@ for what, text, says in (
 ):
     c = Case(text)
     r = c.run()
-    check(f"restart_with {what}: the run fails, and there is no successor", r.returncode in (1, 2) and says in r.stderr and len(c.ids()) == 1, (r.returncode, r.stderr, c.ids()))
+    check(
+        f"restart_with {what}: the run fails, and there is no successor",
+        r.returncode in (1, 2) and says in r.stderr and len(c.ids()) == 1,
+        (r.returncode, r.stderr, c.ids()),
+    )
 c = Case(
     """
     local p = runbook { params = { n = { "integer", default = 1 } } }
@@ -45,7 +49,11 @@ c = Case(
     """
 )
 r = c.run()
-eq("restart_with inside steps, retries and tasks restarts all the same", (r.returncode, c.lines("world")), (0, ["second"]))
+eq(
+    "restart_with inside steps, retries and tasks restarts all the same",
+    (r.returncode, c.lines("world")),
+    (0, ["second"]),
+)
 c = Case(
     """
     local p = runbook { params = { n = { "integer", default = 1 } } }
