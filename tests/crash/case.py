@@ -307,7 +307,7 @@ class Case:
                 marked[e.word()] += e.data.get("twice") is True
                 word_of[e.seq] = e.word()
         for word, n in count.items():
-            allowed = {"once": 1, "marked": 1 + marked[word], "attempts": intents[word]}[self.scenario.allowed]
+            allowed = {"once": 1, "marked": 1 + marked[word]}[self.scenario.allowed]
             if n > allowed:
                 self.problem("doubled", f"{word} is {n} times in the world; {allowed} allowed, {intents[word]} intents")
         for e in events:

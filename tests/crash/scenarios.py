@@ -8,8 +8,8 @@ class Scenario:
     name = ""
     book = ""
     params = ()
-    # How often an effect may reach the world: once (whoever settles its doubt looks at the world), once and for each
-    # repetition that is marked as such, or once for each attempt (somebody said "again" without looking).
+    # How often an effect may reach the world: once (whoever settles its doubt looks at the world), or once and for each
+    # repetition that is marked as such [2].
     allowed = "once"
     same_world = True  # the words do not depend on who came first
     other_codes = ()  # exit codes of commands that drive the run, besides the one that its status stands for
@@ -308,11 +308,14 @@ class AskLive(Ask):
 
 
 class AskFails(Ask):
-    """The person says that it failed, whatever the world says; the run fails with in_doubt and is retried."""
+    """The person first says that it failed, without looking; the run fails with in_doubt. A retry does not repeat what is
+    unknown: it asks again, and now the person looks."""
 
-    name, short, allowed = "doubts that are settled as failed", 60, "attempts"
+    name, short = "doubts that are settled as failed", 60
 
     def decision(self, case, gate):
+        if any(e.kind == "resolve" and e.data["n"] == gate["n"] for e in case.events()):
+            return super().decision(case, gate)
         return ["resolve", case.run, gate["n"], "fail"]
 
     def after(self, case, status):
