@@ -137,6 +137,10 @@ static void on_output(void *arg, struct rb_run *run, int64_t op, const char *key
 {
     struct drive *d = arg;
     (void)run;
+    if (op == 0 && d->cli->json <= 0) { /* the host itself says something, for instance that a slice is long */
+        rb_cli_note(d->cli, "%.*s", (int)(len && data[len - 1] == '\n' ? len - 1 : len), data);
+        return;
+    }
     rb_view_output(&d->view, op, key, data, len);
     if (d->display->output)
         d->display->output(d->display, op, key, stream, data, len);

@@ -122,6 +122,12 @@ prints(
     ["done"],
 )
 
+c = Case("local x = 0 for i = 1, 100000000 do x = x + i end")
+c.write("conf.lua", 'return { limits = { slice_warn = "10ms", slice_max = "60s" } }')
+r = c.run("--config", "conf.lua")
+ends("a long slice below the budget", r, 0)
+contains("is warned of, with its line", r.stderr, "t.lua:1: the runbook has computed for")
+
 # -- what is not there
 
 ABSENT = """io os.execute os.exit os.getenv os.remove os.rename os.tmpname os.setlocale os.difftime_ debug package dofile loadfile
