@@ -1,12 +1,13 @@
-/* Owns the quick look at a member of a JSON object. The text is the host's own, so it is well-formed unless damaged: then a look-up
- * finds nothing, and never reads past the end. */
+/* Owns the quick look at a member of a JSON object. The text is the host's own, so it is well-formed unless damaged:
+ * then a look-up finds nothing, and never reads past the end. */
 #include "base/jsonscan.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *skip_string(const char *p, const char *end) /* p at the opening quote; returns behind the closing one */
+/* p at the opening quote; returns behind the closing one */
+static const char *skip_string(const char *p, const char *end)
 {
     for (p++; p < end; p++) {
         if (*p == '\\')

@@ -127,13 +127,12 @@ static void lists(void **state)
     rb_list_remove(&items[0].link);
     rb_list_remove(&items[4].link);
     int sum = 0;
-    RB_LIST_EACH(it, &head)
-    sum = sum * 10 + RB_CONTAINER(it, struct item, link)->n;
+    RB_LIST_EACH (it, &head)
+        sum = sum * 10 + RB_CONTAINER(it, struct item, link)->n;
     assert_int_equal(sum, 13);
     rb_list_push(&head, &items[0].link);
     sum = 0;
-    RB_LIST_EACH_SAFE(it, next, &head)
-    {
+    RB_LIST_EACH_SAFE (it, next, &head) {
         sum = sum * 10 + RB_CONTAINER(it, struct item, link)->n;
         rb_list_remove(it);
     }
@@ -307,9 +306,21 @@ static void nearest_words(void **state)
     (void)state;
     static const char *const words[] = {"timeout", "title", "read", "cwd", "env", "Env", "idempotent", "a"};
     static const char *const rows[][2] = {
-        {"tmeout", "timeout"}, {"timeuot", "timeout"}, {"TIMEOUT", NULL}, {"titel", "title"}, {"raed", "read"},
-        {"reed", "read"},      {"rd", NULL},           {"cdw", "cwd"},    {"xyz", NULL},      {"", NULL},
-        {"b", NULL},           {"A", "a"},             {"env", "env"},    {"ENV", "Env"},     {"indempotnet", "idempotent"},
+        {"tmeout", "timeout"},
+        {"timeuot", "timeout"},
+        {"TIMEOUT", NULL},
+        {"titel", "title"},
+        {"raed", "read"},
+        {"reed", "read"},
+        {"rd", NULL},
+        {"cdw", "cwd"},
+        {"xyz", NULL},
+        {"", NULL},
+        {"b", NULL},
+        {"A", "a"},
+        {"env", "env"},
+        {"ENV", "Env"},
+        {"indempotnet", "idempotent"},
         {"nothing", NULL},
     };
     for (size_t i = 0; i < RB_COUNT(rows); i++) {

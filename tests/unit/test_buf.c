@@ -90,7 +90,10 @@ static void bytes_and_nul(void **state)
     rb_buf_add(&b, "a\0b\xFF", 4);
     rb_buf_addf(&b, "%c%d", '\0', 5);
     assert_int_equal(b.len, 6);
-    assert_memory_equal(b.data, "a\0b\xFF\0" "5", 7);
+    assert_memory_equal(b.data,
+                        "a\0b\xFF\0"
+                        "5",
+                        7);
     rb_buf_release(&b);
 }
 

@@ -145,9 +145,15 @@ static void utf8_against_an_oracle(void **state)
 static void base64_both_ways(void **state)
 {
     (void)state;
-    static const char *const rows[][2] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},
-                                          {"foo", "Zm9v"},  {"foob", "Zm9vYg=="},  {"fooba", "Zm9vYmE="},
-                                          {"foobar", "Zm9vYmFy"}, {"\xFF\xFE\xFD", "//79"}, {"\xFB\xEF\xBE", "++++"}};
+    static const char *const rows[][2] = {{"", ""},
+                                          {"f", "Zg=="},
+                                          {"fo", "Zm8="},
+                                          {"foo", "Zm9v"},
+                                          {"foob", "Zm9vYg=="},
+                                          {"fooba", "Zm9vYmE="},
+                                          {"foobar", "Zm9vYmFy"},
+                                          {"\xFF\xFE\xFD", "//79"},
+                                          {"\xFB\xEF\xBE", "++++"}};
     for (size_t i = 0; i < RB_COUNT(rows); i++) {
         struct rb_buf b, back;
         rb_buf_init(&b, 100);
@@ -179,9 +185,9 @@ static void base64_both_ways(void **state)
 static void base64_refusals(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"Z",     "Zg",    "Zg=",   "Zm9",   "Zm9v=", "====", "Z===", "=Zg=", "Zg=v",
-                                      "Zh==",  "Zm9=",  "Zg==Zg==", "Zm9v Zm8", "Zm-v",  "Zm_v", "Zm9v\n", " Zm9",
-                                      "Zg==\n", "Zm9\xC3"};
+    static const char *const bad[] = {"Z",    "Zg",     "Zg=",  "Zm9",    "Zm9v=",    "====",     "Z===",
+                                      "=Zg=", "Zg=v",   "Zh==", "Zm9=",   "Zg==Zg==", "Zm9v Zm8", "Zm-v",
+                                      "Zm_v", "Zm9v\n", " Zm9", "Zg==\n", "Zm9\xC3"};
     for (size_t i = 0; i < RB_COUNT(bad); i++) {
         struct rb_buf out;
         rb_buf_init(&out, 100);

@@ -1,5 +1,5 @@
-/* Looking up a member without a parser, against a parser: on generated objects, on every beginning of them (which lie at
- * the very end of their memory, for the sanitizer), and on text with wrong bytes in it. */
+/* Looking up a member without a parser, against a parser: on generated objects, on every beginning of them (which lie
+ * at the very end of their memory, for the sanitizer), and on text with wrong bytes in it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +25,8 @@ static unsigned below(unsigned n) /* a deterministic sequence: xorshift64 */
     return (unsigned)(seed >> 20) % n;
 }
 
-static const char *const names[] = {"op", "n", "ok", "value", "error", "kind", "a", "", "é", "opx", "o", "status", "x y"};
+static const char *const names[] = {"op", "n", "ok",  "value", "error",  "kind", "a",
+                                    "",   "é", "opx", "o",     "status", "x y"};
 
 static void blank(struct rb_buf *b, bool blanks)
 {
@@ -35,9 +36,8 @@ static void blank(struct rb_buf *b, bool blanks)
 
 static void generate_string(struct rb_buf *b)
 {
-    static const char *const parts[] = {"a",    "op",     "\\\"", "\\\\", "\\n", "\\u0041", "é", "{",
-                                        "}",    "[",      "]",    ",",    ":",   "\\/",     " ", "true",
-                                        "null", "\\ud83d\\ude00"};
+    static const char *const parts[] = {"a", "op", "\\\"", "\\\\", "\\n", "\\u0041", "é",    "{",    "}",
+                                        "[", "]",  ",",    ":",    "\\/", " ",       "true", "null", "\\ud83d\\ude00"};
     rb_buf_addc(b, '"');
     for (unsigned n = below(6); n > 0; n--)
         rb_buf_adds(b, parts[below(RB_COUNT(parts))]);
@@ -193,7 +193,8 @@ static void wrong_bytes(void **state)
         char *exact = malloc(b.len);
         memcpy(exact, b.data, b.len);
         for (unsigned k = below(4) + 1; k > 0; k--)
-            exact[below((unsigned)b.len)] = "\"\\{}[],: \0\xFF" "0"[below(12)];
+            exact[below((unsigned)b.len)] = "\"\\{}[],: \0\xFF"
+                                            "0"[below(12)];
         every_look(exact, b.len);
         free(exact);
     }
@@ -261,7 +262,8 @@ static void only_the_top_level_counts(void **state)
     static const char json[] = "{\"x\":{\"op\":1,\"n\":\"\\\"op\\\":2\"},\"y\":[{\"op\":3}],\"\\u006fp\":4,\"op\":5}";
     assert_int_equal(rb_json_member_int(json, sizeof json - 1, "op", 0), 5);
     assert_int_equal(rb_json_member_int(json, sizeof json - 1, "n", 0), 0);
-    static const char *const none[] = {"", "{", "{}", "[]", "[\"op\",1]", "\"op\"", "op", "{\"op\"", "{\"op\"}", "{'op':1}"};
+    static const char *const none[] = {"",       "{",  "{}",      "[]",       "[\"op\",1]",
+                                       "\"op\"", "op", "{\"op\"", "{\"op\"}", "{'op':1}"};
     for (size_t i = 0; i < RB_COUNT(none); i++)
         assert_null(rb_json_member(none[i], strlen(none[i]), "op").p);
 }
@@ -269,8 +271,12 @@ static void only_the_top_level_counts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(generated_objects), cmocka_unit_test(every_beginning), cmocka_unit_test(wrong_bytes),
-        cmocka_unit_test(integers),          cmocka_unit_test(texts),           cmocka_unit_test(only_the_top_level_counts),
+        cmocka_unit_test(generated_objects),
+        cmocka_unit_test(every_beginning),
+        cmocka_unit_test(wrong_bytes),
+        cmocka_unit_test(integers),
+        cmocka_unit_test(texts),
+        cmocka_unit_test(only_the_top_level_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

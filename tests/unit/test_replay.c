@@ -55,13 +55,14 @@ static const char *fed(struct rb_replay *r)
 static void ordered_kinds(void **state)
 {
     struct fixture *fx = *state;
-    static const char *const kinds[] = {"run.start", "run.resume", "run.state",  "run.park", "run.end",      "run.moved",
-                                        "undo.start", "undo.end",  "source",     "step.start", "step.end",   "intent",
-                                        "wait",      "result",     "record",     "log",      "note",         "evidence",
-                                        "undo",      "undo.clear", "cancel",     "doubt",    "doubt.call",   "resolve",
-                                        "op.unstarted", "op.stop"};
-    static const char ordered[] = " run.end undo.start undo.end step.start step.end result record log note evidence undo "
-                                  "undo.clear cancel doubt.call ";
+    static const char *const kinds[] = {
+        "run.start", "run.resume", "run.state",  "run.park",     "run.end", "run.moved",  "undo.start",
+        "undo.end",  "source",     "step.start", "step.end",     "intent",  "wait",       "result",
+        "record",    "log",        "note",       "evidence",     "undo",    "undo.clear", "cancel",
+        "doubt",     "doubt.call", "resolve",    "op.unstarted", "op.stop"};
+    static const char ordered[] =
+        " run.end undo.start undo.end step.start step.end result record log note evidence undo "
+        "undo.clear cancel doubt.call ";
     struct written events[RB_COUNT(kinds)];
     char want[200] = "";
     for (size_t i = 0; i < RB_COUNT(kinds); i++) {
@@ -97,19 +98,18 @@ static void what_is_known_of_a_key(void **state)
 {
     struct fixture *fx = *state;
     struct rb_replay r;
-    LOAD(fx, &r,
-         {"a/1", "intent", INTENT},                             /* 2 */
-         {"a/1", "result", OK_EXEC},                            /* 3 */
-         {"2", "wait", "{\"op\":\"approve\"}"},                 /* 4 */
-         {"3", "intent", INTENT},                               /* 5 */
-         {"3", "doubt", "{\"n\":5}"},                           /* 6 */
-         {"3", "resolve", "{\"n\":5,\"as\":\"retry\",\"signal\":12}"}, /* 7 */
-         {"4", "intent", INTENT},                               /* 8 */
-         {"4", "doubt", "{\"n\":8}"},                           /* 9 */
-         {"4", "resolve", "{\"n\":8,\"as\":\"retry\"}"},        /* 10 */
-         {"4", "intent", INTENT},                               /* 11 */
-         {"5", "intent", INTENT},                               /* 12 */
-         {"5", "op.unstarted", "{\"n\":12}"},                   /* 13 */
+    LOAD(fx, &r, {"a/1", "intent", INTENT},                             /* 2 */
+         {"a/1", "result", OK_EXEC},                                    /* 3 */
+         {"2", "wait", "{\"op\":\"approve\"}"},                         /* 4 */
+         {"3", "intent", INTENT},                                       /* 5 */
+         {"3", "doubt", "{\"n\":5}"},                                   /* 6 */
+         {"3", "resolve", "{\"n\":5,\"as\":\"retry\",\"signal\":12}"},  /* 7 */
+         {"4", "intent", INTENT},                                       /* 8 */
+         {"4", "doubt", "{\"n\":8}"},                                   /* 9 */
+         {"4", "resolve", "{\"n\":8,\"as\":\"retry\"}"},                /* 10 */
+         {"4", "intent", INTENT},                                       /* 11 */
+         {"5", "intent", INTENT},                                       /* 12 */
+         {"5", "op.unstarted", "{\"n\":12}"},                           /* 13 */
          {"6", "result", "{\"op\":\"memo\",\"ok\":true,\"signal\":7}"}, /* 14 */
          {"7", "record", "{\"op\":\"now\",\"value\":1}"});
     struct rb_keyed *k = rb_replay_key(&r, "a/1");
@@ -168,15 +168,14 @@ static void memos_are_skipped(void **state)
 {
     struct fixture *fx = *state;
     struct rb_replay r;
-    LOAD(fx, &r,
-         {"pre/1", "intent", INTENT}, {"pre/1", "result", OK_EXEC},                    /* 2 3 */
-         {"m/2", "intent", INTENT}, {"m/2", "result", OK_EXEC},                        /* 4 5: inside */
-         {"m", "step.start", "{}"},                                                    /* 6: not below it */
-         {"m/deep/1", "log", "{\"level\":\"print\",\"text\":\"x\"}"},                  /* 7: inside */
-         {"other/1", "result", OK_EXEC},                                               /* 8 */
-         {"mm/1", "record", "{\"op\":\"now\"}"},                                       /* 9: only looks alike */
-         {"m/1", "result", "{\"op\":\"memo\",\"ok\":true,\"value\":1}"},               /* 10 */
-         {"x/2", "intent", INTENT}, {"x/2", "result", OK_EXEC},                        /* 11 12: of an unfinished one */
+    LOAD(fx, &r, {"pre/1", "intent", INTENT}, {"pre/1", "result", OK_EXEC}, /* 2 3 */
+         {"m/2", "intent", INTENT}, {"m/2", "result", OK_EXEC},             /* 4 5: inside */
+         {"m", "step.start", "{}"},                                         /* 6: not below it */
+         {"m/deep/1", "log", "{\"level\":\"print\",\"text\":\"x\"}"},       /* 7: inside */
+         {"other/1", "result", OK_EXEC},                                    /* 8 */
+         {"mm/1", "record", "{\"op\":\"now\"}"},                            /* 9: only looks alike */
+         {"m/1", "result", "{\"op\":\"memo\",\"ok\":true,\"value\":1}"},    /* 10 */
+         {"x/2", "intent", INTENT}, {"x/2", "result", OK_EXEC},             /* 11 12: of an unfinished one */
          {"f/2", "result", OK_EXEC}, {"f/1", "result", "{\"op\":\"memo\",\"ok\":false,\"error\":{\"kind\":\"x\"}}"});
     assert_true(rb_replay_key(&r, "m/2")->called);
     assert_false(rb_replay_key(&r, "pre/1")->called);
@@ -190,15 +189,14 @@ static void a_retry_keeps_ranges(void **state)
 {
     struct fixture *fx = *state;
     struct rb_replay r;
-    LOAD(fx, &r,
-         {"1", "intent", INTENT}, {"1", "result", OK_EXEC},                /* 2 3 */
-         {"2", "intent", INTENT}, {"2", "result", FAILED},                 /* 4 5 */
-         {"3", "intent", INTENT}, {"3", "result", CANCELLED},              /* 6 7 */
-         {"", "log", "{\"level\":\"print\",\"text\":\"x\"}"},              /* 8 */
-         {"", "run.end", "{\"status\":\"failed\"}"},                       /* 9 */
+    LOAD(fx, &r, {"1", "intent", INTENT}, {"1", "result", OK_EXEC},                                           /* 2 3 */
+         {"2", "intent", INTENT}, {"2", "result", FAILED},                                                    /* 4 5 */
+         {"3", "intent", INTENT}, {"3", "result", CANCELLED},                                                 /* 6 7 */
+         {"", "log", "{\"level\":\"print\",\"text\":\"x\"}"},                                                 /* 8 */
+         {"", "run.end", "{\"status\":\"failed\"}"},                                                          /* 9 */
          {"", "run.retry", "{\"status\":\"running\",\"keep\":[[3,3],[8,8]],\"voided\":[5,7],\"rerun\":[5]}"}, /* 10 */
-         {"2", "intent", "{\"op\":\"exec\",\"attempt\":2}"},               /* 11 */
-         {"2", "result", OK_EXEC});                                        /* 12 */
+         {"2", "intent", "{\"op\":\"exec\",\"attempt\":2}"},                                                  /* 11 */
+         {"2", "result", OK_EXEC});                                                                           /* 12 */
     struct rb_keyed *k = rb_replay_key(&r, "2");
     assert_int_equal(k->attempts, 2);
     assert_int_equal(k->intent->seq, 11);
@@ -218,8 +216,9 @@ static void a_retry_before_anything_is_done_again(void **state)
     struct fixture *fx = *state;
     struct rb_replay r;
     LOAD(fx, &r,
-         {"1", "intent", INTENT}, {"1", "doubt", "{\"n\":2}"}, {"1", "resolve", "{\"n\":2,\"as\":\"fail\"}"}, /* 2 3 4 */
-         {"1", "result", FAILED}, {"", "run.end", "{\"status\":\"failed\"}"},                               /* 5 6 */
+         /* 2 3 4 */
+         {"1", "intent", INTENT}, {"1", "doubt", "{\"n\":2}"}, {"1", "resolve", "{\"n\":2,\"as\":\"fail\"}"},
+         {"1", "result", FAILED}, {"", "run.end", "{\"status\":\"failed\"}"}, /* 5 6 */
          {"", "run.retry", "{\"keep\":[],\"voided\":[5],\"rerun\":[5],\"skip\":5,\"reason\":\"by \\\"hand\\\"\"}"});
     struct rb_keyed *k = rb_replay_key(&r, "1");
     assert_null(k->result);
@@ -236,18 +235,17 @@ static void a_retry_after_a_retry(void **state)
 {
     struct fixture *fx = *state;
     struct rb_replay r;
-    LOAD(fx, &r,
-         {"1", "intent", INTENT}, {"1", "result", OK_EXEC},                                    /* 2 3 */
-         {"2", "intent", INTENT}, {"2", "result", FAILED},                                     /* 4 5 */
-         {"", "run.end", "{\"status\":\"failed\"}"},                                           /* 6 */
-         {"", "run.retry", "{\"keep\":[[3,3]],\"voided\":[5],\"rerun\":[5]}"},                 /* 7 */
-         {"", "log", "{\"level\":\"print\",\"text\":\"again\"}"},                              /* 8 */
-         {"2", "intent", INTENT}, {"2", "result", FAILED},                                     /* 9 10 */
-         {"", "run.end", "{\"status\":\"failed\"}"},                                           /* 11 */
-         {"", "run.retry", "{\"keep\":[[3,3],[8,8]],\"voided\":[10],\"rerun\":[10]}"},         /* 12 */
-         {"2", "intent", INTENT}, {"2", "result", OK_EXEC},                                    /* 13 14 */
-         {"3", "intent", INTENT}, {"3", "result", FAILED},                                     /* 15 16 */
-         {"", "run.end", "{\"status\":\"failed\"}"});                                          /* 17 */
+    LOAD(fx, &r, {"1", "intent", INTENT}, {"1", "result", OK_EXEC},                    /* 2 3 */
+         {"2", "intent", INTENT}, {"2", "result", FAILED},                             /* 4 5 */
+         {"", "run.end", "{\"status\":\"failed\"}"},                                   /* 6 */
+         {"", "run.retry", "{\"keep\":[[3,3]],\"voided\":[5],\"rerun\":[5]}"},         /* 7 */
+         {"", "log", "{\"level\":\"print\",\"text\":\"again\"}"},                      /* 8 */
+         {"2", "intent", INTENT}, {"2", "result", FAILED},                             /* 9 10 */
+         {"", "run.end", "{\"status\":\"failed\"}"},                                   /* 11 */
+         {"", "run.retry", "{\"keep\":[[3,3],[8,8]],\"voided\":[10],\"rerun\":[10]}"}, /* 12 */
+         {"2", "intent", INTENT}, {"2", "result", OK_EXEC},                            /* 13 14 */
+         {"3", "intent", INTENT}, {"3", "result", FAILED},                             /* 15 16 */
+         {"", "run.end", "{\"status\":\"failed\"}"});                                  /* 17 */
     struct rb_keyed *k = rb_replay_key(&r, "2");
     assert_int_equal(k->attempts, 3);
     assert_int_equal(k->result->seq, 14);
@@ -260,11 +258,20 @@ static void a_retry_after_a_retry(void **state)
 /* What a run.retry may say when somebody has had his hands on it: nothing that harms. */
 static void damaged_retries(void **state)
 {
-    static const char *const retries[] = {
-        "{}", "{\"keep\":[[0,2]]}", "{\"keep\":[[-5,2]]}", "{\"keep\":[[2,999999]]}", "{\"keep\":[[2]]}", "{\"keep\":\"x\"}",
-        "{\"keep\":[[99999999999999999999999,99999999999999999999999999]]}", "{\"keep\":[[3,2]]}", "{\"keep\":null}",
-        "{\"keep\":[],\"voided\":[0,-1,1,2,77,99999999999999999999]}", "{\"keep\":[],\"rerun\":[0,1,99]}",
-        "{\"keep\":[],\"skip\":99}", "{\"keep\":[],\"skip\":2}", "{\"keep\":[],\"skip\":-1,\"reason\":5}"};
+    static const char *const retries[] = {"{}",
+                                          "{\"keep\":[[0,2]]}",
+                                          "{\"keep\":[[-5,2]]}",
+                                          "{\"keep\":[[2,999999]]}",
+                                          "{\"keep\":[[2]]}",
+                                          "{\"keep\":\"x\"}",
+                                          "{\"keep\":[[99999999999999999999999,99999999999999999999999999]]}",
+                                          "{\"keep\":[[3,2]]}",
+                                          "{\"keep\":null}",
+                                          "{\"keep\":[],\"voided\":[0,-1,1,2,77,99999999999999999999]}",
+                                          "{\"keep\":[],\"rerun\":[0,1,99]}",
+                                          "{\"keep\":[],\"skip\":99}",
+                                          "{\"keep\":[],\"skip\":2}",
+                                          "{\"keep\":[],\"skip\":-1,\"reason\":5}"};
     struct fixture *fx = *state;
     fx_open(fx);
     for (size_t i = 0; i < RB_COUNT(retries); i++) {
@@ -293,15 +300,14 @@ static void a_retry_that_is_written(void **state)
 {
     struct fixture *fx = *state;
     struct rb_replay r;
-    LOAD(fx, &r,
-         {"1", "intent", INTENT}, {"1", "result", OK_EXEC},                                    /* 2 3 */
-         {"s", "step.start", "{}"},                                                            /* 4 */
-         {"s/1", "intent", INTENT}, {"t/1", "intent", INTENT},                                 /* 5 6 */
-         {"t/1", "result", OK_EXEC},                                                           /* 7 */
-         {"s/1", "result", FAILED},                                                            /* 8 */
-         {"u/1", "result", CANCELLED},                                                         /* 9 */
-         {"s", "step.end", "{\"verdict\":\"fail\"}"},                                          /* 10 */
-         {"", "run.end", "{\"status\":\"failed\"}"});                                          /* 11 */
+    LOAD(fx, &r, {"1", "intent", INTENT}, {"1", "result", OK_EXEC}, /* 2 3 */
+         {"s", "step.start", "{}"},                                 /* 4 */
+         {"s/1", "intent", INTENT}, {"t/1", "intent", INTENT},      /* 5 6 */
+         {"t/1", "result", OK_EXEC},                                /* 7 */
+         {"s/1", "result", FAILED},                                 /* 8 */
+         {"u/1", "result", CANCELLED},                              /* 9 */
+         {"s", "step.end", "{\"verdict\":\"fail\"}"},               /* 10 */
+         {"", "run.end", "{\"status\":\"failed\"}"});               /* 11 */
     assert_int_equal(rb_replay_key(&r, "s/1")->result->seq, 8);
     tolerant(&r, 8);
     assert_null(rb_replay_key(&r, "s/1")->result);
@@ -343,9 +349,11 @@ static void retries_written_and_read(void **state)
     struct fixture *fx = *state;
     char id[RB_RUN_ID_MAX];
     static const struct written events[] = {
-        {"1", "intent", INTENT},  {"1", "result", OK_EXEC},                   /* 2 3 */
-        {"2", "intent", INTENT},  {"2", "result", FAILED},                    /* 4 5 */
-        {"", "run.end", "{\"status\":\"failed\"}"},                           /* 6 */
+        {"1", "intent", INTENT},
+        {"1", "result", OK_EXEC}, /* 2 3 */
+        {"2", "intent", INTENT},
+        {"2", "result", FAILED},                    /* 4 5 */
+        {"", "run.end", "{\"status\":\"failed\"}"}, /* 6 */
     };
     fx_open(fx);
     struct rb_journal *j = fx_create(fx, fx->store, id);
@@ -400,7 +408,8 @@ static void a_gap_is_damage(void **state)
         char want[120];
         int first = i == 0 ? 3 : i == 1 ? 2 : 1;
         if (i < 3)
-            snprintf(want, sizeof want, "run %s: event %d is missing in the journal; see `rbhost verify %s`", id, first, id);
+            snprintf(want, sizeof want, "run %s: event %d is missing in the journal; see `rbhost verify %s`", id, first,
+                     id);
         else
             snprintf(want, sizeof want, "run %s has no events; see `rbhost verify %s`", id, id);
         assert_string_equal(fx->err.msg, want);

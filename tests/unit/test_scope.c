@@ -151,7 +151,8 @@ static void long_titles_are_cut_at_a_character(void **state)
     assert_int_equal(again->path_len, 402);
     rb_scope_unref(again);
     rb_scope_unref(s);
-    memset(slashes, 0x80, sizeof slashes); /* no character begins here: all of it is cut, and it has a name all the same */
+    /* no character begins here: all of it is cut, and it has a name all the same */
+    memset(slashes, 0x80, sizeof slashes);
     s = rb_scope_child(root, slashes, sizeof slashes);
     assert_true(s->path_len > 0);
     rb_scope_unref(s);
