@@ -172,7 +172,7 @@ eq("--no-input asks nothing", t.end(), 1)
 lacks("not even what to do", t.text, "[r]etry")
 
 # -- Ctrl-C, Ctrl-D, Ctrl-Z ------------------------------------------------------------------------------------------
-long = write("long.lua", 'step("Wait", function() sleep("60s") end)\n')
+long = write("long.lua", 'step("Wait", function() sleep("1h") end)\n')
 t = Terminal("run", long)
 t.until(r"left")
 t.send("\x03")
