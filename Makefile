@@ -46,6 +46,7 @@ else ifeq ($(VARIANT),ubsan)
 DEFINE := -DRB_FAULT
 OPT    := -O1 -fno-omit-frame-pointer
 SAN    := -fsanitize=undefined -fno-sanitize-recover=all
+WARN   += -Wno-format-truncation # the checks hide from gcc what range a number has
 else ifeq ($(VARIANT),tsan)
 DEFINE := -DRB_FAULT
 OPT    := -O1 -fno-omit-frame-pointer
