@@ -429,12 +429,12 @@ static struct rb_proc *new_proc(struct rb_loop *loop, const struct rb_proc_optio
     p->arg = opt->arg;
     init_capture(&p->result.out, opt->max_output);
     init_capture(&p->result.err, opt->max_output);
+    p->result.started = rb_clock_boot(); /* before the spawn: a short command may be over when that returns */
     return p;
 }
 
 static void begin(struct rb_proc *p, const struct rb_proc_options *opt)
 {
-    p->result.started = rb_clock_boot();
     watch_end(p);
     uv_poll_start(&p->io[1].poll, UV_READABLE, on_readable);
     uv_poll_start(&p->io[2].poll, UV_READABLE, on_readable);
