@@ -95,10 +95,13 @@ static void last_line(const struct exec_op *op, char *out, size_t n)
 }
 
 /* Secrets leave the output before anybody sees it. */
-static void redact(const struct rb_run *run, struct rb_buf *b)
+static void redact(const struct rb_run *run, struct rb_capture *c)
 {
+    struct rb_buf *b = &c->buf;
     if (!rb_secret_any(run) || !b->len)
         return;
+    if (c->total > b->len) /* cut, perhaps in the middle of one */
+        b->len -= rb_secret_tail(run, b->data, b->len);
     struct rb_buf clean;
     rb_buf_init(&clean, SIZE_MAX / 2);
     rb_secret_redact(run, b->data, b->len, &clean);
@@ -128,8 +131,8 @@ static void on_done(void *arg, struct rb_proc_result *r)
     rb_buf_init(&r->err.buf, 0);
     op->ended = true;
     struct rb_effect *e = &op->effect;
-    redact(e->run, &op->result.out.buf);
-    redact(e->run, &op->result.err.buf);
+    redact(e->run, &op->result.out);
+    redact(e->run, &op->result.err);
     struct rb_buf cmd;
     char line[300];
     rb_buf_init(&cmd, 400);

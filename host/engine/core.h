@@ -10,6 +10,7 @@
 #include "engine/task.h"
 #include "engine/value.h"
 #include "engine/vm.h"
+#include "io/git.h"
 #include "io/timer.h"
 
 /* A slot limit that the runs of a process share, first come first served. */
@@ -70,6 +71,7 @@ struct rb_run {
     bool dry, confirm_steps;
     int64_t wait_ms;
     uint64_t seed;
+    struct rb_git git; /* of a new run */
 
     struct rb_list ready; /* struct rb_task.ready */
     struct rb_task *root, *current;
@@ -179,6 +181,9 @@ void rb_source_free(void *source);
 
 /* successor.c: restart_with(). Creates the run that goes on; the same one again when this run is resumed in between. */
 int rb_run_create_successor(struct rb_run *run, const char *params_json, struct rb_err *err);
+
+/* retry.c: the seqs of the results that a retry sets aside: of op (0: of what failed). The caller frees the list, also after a failure. */
+int rb_retry_choose(struct rb_run *run, int64_t op, int64_t **seqs, size_t *n, struct rb_err *err);
 
 /* host.c */
 int rb_host_watch(struct rb_host *h, struct rb_err *err); /* signals of other processes, from now on */

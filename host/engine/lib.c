@@ -61,6 +61,13 @@ static int l_scope_push(lua_State *L) /* title → path */
     return 1;
 }
 
+static int l_scope_path(lua_State *L)
+{
+    struct rb_scope *s = rb_task_current(L)->scope;
+    lua_pushlstring(L, s->path, s->path_len);
+    return 1;
+}
+
 static int l_scope_pop(lua_State *L)
 {
     struct rb_task *task = rb_task_current(L);
@@ -193,10 +200,13 @@ static int l_memo_key(lua_State *L) /* → the key under which a memo is kept, d
 {
     struct rb_run *run = run_of(L);
     rb_task_check_waitable(L, "memo");
-    char *made = rb_scope_next_key(rb_task_current(L)->scope);
+    struct rb_task *task = rb_task_current(L);
+    char *made = rb_scope_next_key(task->scope);
     const char *key = lua_pushstring(L, made);
     free(made);
     const struct rb_keyed *k = run->mode == RB_RUN_REPLAY ? rb_replay_key(&run->replay, key) : NULL;
+    if (k && k->result && k->effects)
+        rb_scope_mark_effect(task->scope); /* its body, which is not called again, has started one */
     lua_pushboolean(L, k && k->result);
     return 2;
 }
@@ -420,7 +430,13 @@ static int l_getenv(lua_State *L) /* name → value or nil, allowed?: allowed by
     const char *name = luaL_checkstring(L, 1);
     bool ok = passes(run, name, strlen(name));
     const char *value = getenv(name);
-    lua_pushstring(L, value);
+    if (value && rb_secret_any(run)) {
+        struct rb_buf *clean = rb_effect_buf(L, DATA_MAX);
+        rb_secret_redact(run, value, strlen(value), clean);
+        lua_pushstring(L, rb_buf_text(clean));
+    } else {
+        lua_pushstring(L, value);
+    }
     lua_pushboolean(L, ok);
     return 2;
 }
@@ -606,7 +622,7 @@ static const struct rb_binding own[] = {
     {"wait_child", rb_task_wait_child},
     {"cancel_children", l_cancel_children},
     {"scope_push", l_scope_push},
-    {"scope_pop", l_scope_pop},
+    {"scope_pop", l_scope_pop}, {"scope_path", l_scope_path},
     {"flag", l_flag},
     {"set_reads_only", l_set_reads_only},
     {"event", l_event},

@@ -69,7 +69,7 @@ static void each_pair(struct rb_slice s, void (*each)(struct rb_replay *r, int64
         if (*p >= '0' && *p <= '9') {
             int64_t v = 0;
             for (; p < end && *p >= '0' && *p <= '9'; p++)
-                v = v * 10 + (*p - '0');
+                v = v < INT64_MAX / 10 ? v * 10 + (*p - '0') : v;
             have[n++] = v;
             if (n == (pairs ? 2 : 1)) {
                 each(r, have[0], have[n - 1]);
@@ -83,7 +83,7 @@ static void each_pair(struct rb_slice s, void (*each)(struct rb_replay *r, int64
 
 static void keep_range(struct rb_replay *r, int64_t from, int64_t to)
 {
-    for (int64_t seq = from; seq <= to && seq <= (int64_t)r->count; seq++)
+    for (int64_t seq = from > 0 ? from : 1; seq <= to && seq <= (int64_t)r->count; seq++)
         push_seq(&r->order, &r->ordered, &r->order_cap, seq);
 }
 

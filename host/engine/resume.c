@@ -153,81 +153,12 @@ int rb_run_resume(struct rb_host *h, const char *id, const struct rb_run_options
     return RB_OK;
 }
 
-/* The results that a retry sets aside: of the op that was named, or of those that ended the run; where the failure was
- * the runbook's own word (a check that returned false), the reads of the failing step, so that it looks again. */
-static int choose_voided(struct rb_run *run, int64_t op, int64_t **seqs, size_t *n, struct rb_err *err)
-{
-    struct rb_replay *r = &run->replay;
-    const struct rb_recorded *end = rb_replay_last(r, "run.end");
-    struct rb_slice failing = end ? rb_json_member(end->data, end->data_len, "failing") : (struct rb_slice){NULL, 0};
-    *seqs = rb_alloc((r->count + 1) * sizeof(**seqs));
-    *n = 0;
-    for (size_t i = 0; i < r->count; i++) {
-        const struct rb_recorded *ev = &r->events[i];
-        if (strcmp(ev->kind, "result") != 0)
-            continue;
-        struct rb_keyed *k = rb_replay_key(r, ev->key);
-        if (!k || k->result != ev)
-            continue;
-        int64_t number = rb_json_member_int(ev->data, ev->data_len, "n", ev->seq);
-        bool hit = op ? number == op : false;
-        for (const char *p = failing.p; !op && p && p < failing.p + failing.n && !hit;) {
-            if (*p < '0' || *p > '9') {
-                p++;
-                continue;
-            }
-            char *stop;
-            hit = strtoll(p, &stop, 10) == number && !rb_json_member_true(ev->data, ev->data_len, "ok");
-            p = stop;
-        }
-        if (hit) {
-            k->rerun = true;
-            (*seqs)[(*n)++] = ev->seq;
-        }
-    }
-    if (op && !*n)
-        return rb_err_set(err, RB_EINVAL,
-                          "operation #%lld of run %s has no outcome that a retry could set aside; `rbhost show %s` "
-                          "lists the operations",
-                          (long long)op, run->id, run->id);
-    if (*n)
-        return RB_OK;
-    /* Reads of the failing steps. */
-    for (size_t s = 0; s < r->count; s++) {
-        const struct rb_recorded *step = &r->events[s];
-        if (strcmp(step->kind, "step.end") != 0 || !rb_json_member_is(step->data, step->data_len, "verdict", "fail"))
-            continue;
-        size_t len = strlen(step->key);
-        for (size_t i = 0; i < r->count; i++) {
-            const struct rb_recorded *ev = &r->events[i];
-            struct rb_keyed *k = strcmp(ev->kind, "result") == 0 ? rb_replay_key(r, ev->key) : NULL;
-            if (k && k->result == ev && !k->rerun && !k->intent && strncmp(ev->key, step->key, len) == 0 &&
-                ev->key[len] == '/') {
-                k->rerun = true;
-                (*seqs)[(*n)++] = ev->seq;
-            }
-        }
-    }
-    struct rb_slice error = end ? rb_json_member(end->data, end->data_len, "error") : (struct rb_slice){NULL, 0};
-    static const char *const elsewhere[] = {"nondeterminism", "budget", "memory", "internal", "journal"};
-    for (size_t i = 0; i < RB_COUNT(elsewhere); i++)
-        if (error.p && rb_json_member_is(error.p, error.n, "kind", elsewhere[i]))
-            return RB_OK;
-    if (!*n && end)
-        return rb_err_set(err, RB_EINVAL,
-                          "run %s failed by a line of the runbook itself, not by an operation: a retry would take the "
-                          "same way again. Mend the runbook and start a new run; "
-                          "`rbhost show %s` names the line. `--op N` looks at operation N again",
-                          run->id, run->id);
-    return RB_OK;
-}
-
 int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options *opt, int64_t op, int64_t skip,
                  struct rb_run **out, struct rb_err *err)
 {
     char status[24];
     int rc = status_of(h, id, status, err);
-    if (!rc && !is_one_of(status, (const char *const[]){"failed", "timed_out", "cancelled", "denied", NULL}))
+    if (!rc && !is_one_of(status, (const char *const[]){"failed", "timed_out", "denied", NULL}))
         rc = rb_err_set(err, RB_EINVAL, "run %s is %s; only a failed run is retried%s", id, status,
                         is_one_of(status, ended_words) ? "" : " (`rbhost resume` goes on with this one)");
     if (rc)
@@ -244,7 +175,7 @@ int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options 
             "what run %s did has been undone, at least in part; start a new run, or finish with `rbhost undo %s`", id,
             id);
     if (!rc)
-        rc = choose_voided(run, skip ? skip : op, &seqs, &n, err);
+        rc = rb_retry_choose(run, skip ? skip : op, &seqs, &n, err);
     if (!rc) {
         for (size_t i = 0; skip && i < n; i++) {
             struct rb_keyed *k = rb_replay_key(&run->replay, rb_replay_at(&run->replay, seqs[i])->key);
@@ -262,7 +193,8 @@ int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options 
     return RB_OK;
 }
 
-/* Is there something to undo, and the compensation that is to be left out among it? The last end says what was armed. */
+/* Is there something to undo, and the compensation that is to be left out among it? The last end says what was
+ * armed. */
 static int check_undo(struct rb_run *run, int64_t skip, struct rb_err *err)
 {
     const struct rb_recorded *end = rb_replay_last(&run->replay, "undo.end");

@@ -274,6 +274,13 @@ void rb_run_append_start(struct rb_run *run, const struct rb_actor *actor, const
     rb_json_kraw(&j, "actor", who.data, who.len);
     rb_json_ktext(&j, "reason", reason);
     rb_json_ktext(&j, "previous", previous);
+    if (run->git.commit[0]) {
+        rb_json_key(&j, "git");
+        rb_json_object(&j);
+        rb_json_ktext(&j, "commit", run->git.commit);
+        rb_json_kbool(&j, "dirty", run->git.dirty);
+        rb_json_end_object(&j);
+    }
     rb_json_ktext(&j, "host", host);
     rb_json_ktext(&j, "seed", seed);
     rb_json_kbool(&j, "dry", run->dry);
@@ -297,6 +304,7 @@ static int prepare(struct rb_run *run, const char *file, const struct rb_run_opt
     int rc = rb_params_resolve(rb_buf_text(&book->header), opt->params_json ? opt->params_json : "{}", &params, err);
     if (!rc) {
         run->file = rb_strdup(file);
+        rb_git_look(file, &run->git);
         run->secret_from = rb_strdup(opt->secret_from);
         run->header_json = rb_strdup(rb_buf_text(&book->header));
         run->params_json = rb_buf_detach(&params);

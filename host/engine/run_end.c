@@ -78,28 +78,35 @@ void rb_run_lost(struct rb_run *run, int rc, const struct rb_err *err)
 
 /* Numbers of the ops whose errors ended the run: error.op, and those of error.errors (a checklist's, settle's). [-0,
  * +0, m] */
-static void collect_failing(lua_State *L, int index, struct rb_buf *out, int depth)
+static void collect_failing(lua_State *L, int index, struct rb_buf *ops, struct rb_buf *steps, int depth)
 {
     if (depth > 20 || lua_type(L, index) != LUA_TTABLE || !lua_checkstack(L, 6))
         return;
+    int top = lua_gettop(L);
     index = lua_absindex(L, index);
-    if (lua_getfield(L, index, "op") == LUA_TNUMBER)
-        rb_buf_addf(out, "%s%lld", out->len > 1 ? "," : "", (long long)lua_tointeger(L, -1));
-    lua_pop(L, 1);
+    if (lua_getfield(L, index, "op") == LUA_TNUMBER) {
+        rb_buf_addf(ops, "%s%lld", ops->len > 1 ? "," : "", (long long)lua_tointeger(L, -1));
+    } else if (lua_getfield(L, index, "step") == LUA_TSTRING) {
+        size_t n;
+        const char *path = lua_tolstring(L, -1, &n);
+        if (steps->len > 1)
+            rb_buf_addc(steps, ',');
+        rb_json_quote(steps, path, n);
+    }
     if (lua_getfield(L, index, "errors") == LUA_TTABLE) {
         lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
         for (lua_Integer i = 1; i <= n; i++) {
             lua_rawgeti(L, -1, i);
-            collect_failing(L, -1, out, depth + 1);
+            collect_failing(L, -1, ops, steps, depth + 1);
             lua_pop(L, 1);
         }
     }
-    lua_pop(L, 1);
+    lua_settop(L, top);
 }
 
 struct ending {
     struct rb_run *run;
-    struct rb_buf error, failing, line, restart;
+    struct rb_buf error, failing, failing_steps, line, restart;
     char kind[64];
 };
 
@@ -116,7 +123,7 @@ static int l_describe_error(lua_State *L)
     const char *kind = rb_error_kind(L, 2);
     snprintf(end->kind, sizeof(end->kind), "%s", kind ? kind : "lua");
     rb_vm_error_text(L, 2, &end->line);
-    collect_failing(L, 2, &end->failing, 0);
+    collect_failing(L, 2, &end->failing, &end->failing_steps, 0);
     if (strcmp(end->kind, "restart") == 0 && lua_getfield(L, 2, "params") == LUA_TTABLE &&
         rb_value_encode(L, -1, "params", NULL, &end->restart, &err))
         rb_buf_reset(&end->restart);
@@ -147,6 +154,8 @@ static void append_end(struct rb_run *run, const char *kind, const char *status,
     rb_json_ktext(&j, "successor", run->successor[0] ? run->successor : NULL);
     if (end->failing.len > 2)
         rb_json_kraw(&j, "failing", end->failing.data, end->failing.len);
+    if (end->failing_steps.len > 2)
+        rb_json_kraw(&j, "failing_steps", end->failing_steps.data, end->failing_steps.len);
     struct rb_buf undo;
     rb_buf_init(&undo, (size_t)8 << 20);
     rb_undo_json(run, &undo);
@@ -166,15 +175,18 @@ static void ending_init(struct ending *end, struct rb_run *run)
     *end = (struct ending){.run = run};
     rb_buf_init(&end->error, (size_t)16 << 20);
     rb_buf_init(&end->failing, 1 << 20);
+    rb_buf_init(&end->failing_steps, 1 << 20);
     rb_buf_init(&end->line, 1500);
     rb_buf_init(&end->restart, (size_t)16 << 20);
     rb_buf_addc(&end->failing, '[');
+    rb_buf_addc(&end->failing_steps, '[');
 }
 
 static void ending_release(struct ending *end)
 {
     rb_buf_release(&end->error);
     rb_buf_release(&end->failing);
+    rb_buf_release(&end->failing_steps);
     rb_buf_release(&end->line);
     rb_buf_release(&end->restart);
 }
@@ -182,6 +194,7 @@ static void ending_release(struct ending *end)
 static void finish(struct rb_run *run, const char *status, struct ending *end)
 {
     rb_buf_addc(&end->failing, ']');
+    rb_buf_addc(&end->failing_steps, ']');
     append_end(run, run->phase == RB_PHASE_UNDO ? "undo.end" : "run.end", status, end);
     rb_run_stop(run, status, end->line.len ? rb_buf_text(&end->line) : NULL);
     ending_release(end);
@@ -192,6 +205,7 @@ static void finish(struct rb_run *run, const char *status, struct ending *end)
 static void end_and_undo(struct rb_run *run, struct ending *end)
 {
     rb_buf_addc(&end->failing, ']');
+    rb_buf_addc(&end->failing_steps, ']');
     append_end(run, "run.end", "undoing", end);
     ending_release(end);
     rb_run_begin_undo(run);

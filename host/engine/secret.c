@@ -263,3 +263,13 @@ void rb_secret_redact(const struct rb_run *run, const char *text, size_t n, stru
         text = first + which->len;
     }
 }
+
+size_t rb_secret_tail(const struct rb_run *run, const char *text, size_t n)
+{
+    size_t longest = 0;
+    for (const struct rb_secret *s = run->secrets; s; s = s->next)
+        for (size_t k = s->len - 1 < n ? s->len - 1 : n; k > longest; k--)
+            if (memcmp(text + n - k, s->text, k) == 0)
+                longest = k;
+    return longest;
+}

@@ -31,6 +31,8 @@ void rb_secret_expand(lua_State *L, int index, struct rb_buf *out, const char *w
 
 /* Appends text with every known secret replaced by its placeholder. */
 void rb_secret_redact(const struct rb_run *run, const char *text, size_t n, struct rb_buf *out);
+/* How many of the last bytes of a text that was cut are the beginning of a secret: the rest of it can not be found. */
+size_t rb_secret_tail(const struct rb_run *run, const char *text, size_t n);
 bool rb_secret_any(const struct rb_run *run); /* is there anything to replace? */
 
 int rb_secret_l_equal(lua_State *L); /* secret.equal(a, b) */

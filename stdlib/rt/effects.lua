@@ -55,24 +55,21 @@ local function run(argv, opts)
 end
 
 --- The runbook's reach: once the header has `allow`, a command that it does not name is refused before anything starts.
-local function check_allowed(argv)
+local function check_allowed(command)
     local allow = host.header().allow
     if not allow then
         return
     end
-    local command = tostring(argv[1])
-    local name = command:match("[^/]+$") or command
     for _, pattern in ipairs(allow.exec or {}) do
-        local lua = "^" .. pattern:gsub("[%^%$%(%)%%%.%[%]%+%-%?]", "%%%0"):gsub("%*", ".*") .. "$"
-        if command:find(lua) or (not pattern:find("/", 1, true) and name:find(lua)) then
+        local lua = "^" .. pattern:gsub("[%^%$%(%)%%%.%[%]%+%-%?]", "%%%0"):gsub("%*", "[^/]*") .. "$"
+        if command:find(lua) then -- a bare name is the one of PATH; a path is named as a path
             return
         end
     end
-    local text = "exec: `%s` is not in the runbook's reach (allow = { exec = { … } } in the header)"
-    base.raise("policy", text:format(command))
+    base.raise("policy", string.format("exec: `%s` is not in the runbook's reach (allow = { exec = { … } } in the header)", command))
 end
 
-local function exec(argv, opts)
+local function exec(argv, opts, shell)
     if type(argv) ~= "table" then
         base.usage('exec: the command must be a list: exec({ "git", "status" }); exec.sh takes a text for the shell')
     end
@@ -80,7 +77,7 @@ local function exec(argv, opts)
     if opts.max_output and (math.type(opts.max_output) ~= "integer" or opts.max_output < 0) then
         base.usage("exec: max_output is a number of bytes")
     end
-    check_allowed(argv)
+    check_allowed(shell and "sh" or tostring(argv[1]))
     if not opts.retry then
         return run(argv, opts)
     end
@@ -93,7 +90,7 @@ local exec_fields = {
     --- A text for the shell. What it pipes together fails as a whole only as the shell says.
     sh = function(text, opts)
         base.expect("exec.sh", "the text", text, "string")
-        return exec({ "/bin/sh", "-c", text }, opts)
+        return exec({ "/bin/sh", "-c", text }, opts, true)
     end,
 }
 M.exec = setmetatable({}, {

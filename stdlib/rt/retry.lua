@@ -30,7 +30,8 @@ function M.timeout(limit, fn)
         c = table.pack(host.wait_child())
     end
     if first == timer then
-        error(host.error("timeout", "unknown", "it did not end within " .. tostring(limit)), 0)
+        local outcome = host.flag("reads_only", 0) > 0 and "failed" or "unknown" -- a check has changed nothing
+        error(host.error("timeout", outcome, "it did not end within " .. tostring(limit)), 0)
     end
     if not r[2] then
         error(r[3], 0)
