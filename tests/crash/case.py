@@ -1,5 +1,5 @@
-"""One run of a runbook that is killed at chosen points and gone on with until it has ended, as a person would do it with
-nothing but the command line; and everything that must hold afterwards. The numbers in brackets are the invariants of
+"""One run of a runbook that is killed at chosen points and gone on with until it has ended, as a person would do it
+with nothing but the command line; and everything that must hold afterwards. The numbers in brackets are the invariants of
 host/store/journal.c.
 
 Knows nothing of the single runbooks: what is particular about one is in its Scenario (scenarios.py)."""
@@ -22,8 +22,8 @@ SLOW = float(os.environ.get("SLOW", "1"))
 COMMANDS_MAX = 40  # that it takes to bring a run to its end; more is a loop
 SECONDS_MAX = 60
 STATUS_EXIT = {
-    "succeeded": 0, "undone": 0, "failed": 1, "cancelled": 1, "waiting": 3, "denied": 4, "in_doubt": 6, "timed_out": 124,
-    "parked": 130,
+    "succeeded": 0, "undone": 0, "failed": 1, "cancelled": 1, "waiting": 3, "denied": 4, "in_doubt": 6,
+    "timed_out": 124, "parked": 130,
 }
 DRIVES = {"run", "resume", "retry", "undo", "approve", "answer", "signal", "resolve", "cancel"}
 ENDED = {"succeeded", "failed", "denied", "cancelled", "timed_out", "undone"}

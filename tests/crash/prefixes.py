@@ -22,8 +22,8 @@ def cut(source, target, seq):
         (status,) = db.execute(
             "SELECT data ->> 'status' FROM events WHERE data ->> 'status' IS NOT NULL ORDER BY seq DESC").fetchone()
         (head,) = db.execute("SELECT hash FROM events WHERE seq = ?", (seq,)).fetchone()
-        db.execute("UPDATE runs SET seq = ?, head = ?, status = ?, owner = NULL, waiting = NULL, error = NULL, ended = 0",
-                   (seq, head, status))
+        db.execute("UPDATE runs SET seq = ?, head = ?, status = ?, owner = NULL, waiting = NULL, error = NULL, "
+                   "ended = 0", (seq, head, status))
     db.close()
     return run
 

@@ -166,8 +166,11 @@ class People(Scenario):
     """Each answer comes when the run has stopped and waits."""
 
     name, book, short = "answers while nobody drives the run", "people.lua", 120
-    answers = {"Go on?": ["approve"], "How many?": ["answer", "done", "--value", "3"], "deployed": ["signal", "deployed",
-               '{"build": 42}']}
+    answers = {
+        "Go on?": ["approve"],
+        "How many?": ["answer", "done", "--value", "3"],
+        "deployed": ["signal", "deployed", '{"build": 42}'],
+    }
 
     def check(self, case, events):
         for command, n in case.acknowledged:
@@ -308,8 +311,8 @@ class AskLive(Ask):
 
 
 class AskFails(Ask):
-    """The person first says that it failed, without looking; the run fails with in_doubt. A retry does not repeat what is
-    unknown: it asks again, and now the person looks."""
+    """The person first says that it failed, without looking; the run fails with in_doubt. A retry does not repeat what
+    is unknown: it asks again, and now the person looks."""
 
     name, short = "doubts that are settled as failed", 60
 
@@ -352,7 +355,7 @@ class Fails(Scenario):
 
 ALL = [
     cls() for cls in (
-        Sequential, Keyed, Plain, Detached, Concurrent, Dozen, Hundred, Undo, UndoAgain, People, PeopleLive, Sleep, Memo, Close, Again,
-        Cancel, Park, Checklist, Ask, AskLive, AskFails, Retries, Fails,
+        Sequential, Keyed, Plain, Detached, Concurrent, Dozen, Hundred, Undo, UndoAgain, People, PeopleLive, Sleep,
+        Memo, Close, Again, Cancel, Park, Checklist, Ask, AskLive, AskFails, Retries, Fails,
     )
 ]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Clocks that jump between a park and a resume: what waits until a time ends at that time of the wall clock, and nothing
-of the journal relies on times that go up."""
+"""Clocks that jump between a park and a resume: what waits until a time ends at that time of the wall clock, and
+nothing of the journal relies on times that go up."""
 
 import json
 import os

@@ -168,9 +168,11 @@ check("four processes: there were checkpoints", case.journal.stat().st_size > 50
 
 # -- killed in the middle of it ----------------------------------------------------------------------------------------
 
-victims = [case.start("run", "t.lua", f"who=v{n}", binary=RBHOST_FAULT,
-                      env={"RBHOST_FAULT": f"kill:{point}"}) for n, point in
-           enumerate(("store.commit.before:4", "store.commit.after:3", "store.checkpoint.before:1", "store.begin.before:5"))]
+POINTS = ("store.commit.before:4", "store.commit.after:3", "store.checkpoint.before:1", "store.begin.before:5")
+victims = [
+    case.start("run", "t.lua", f"who=v{n}", binary=RBHOST_FAULT, env={"RBHOST_FAULT": f"kill:{point}"})
+    for n, point in enumerate(POINTS)
+]
 for p in victims:
     p.wait(60 * SLOW)
 killed = [p.returncode for p in victims]
