@@ -137,8 +137,9 @@ static int cancel(struct rb_run *run, const char *data, const char *actor, int64
     return RB_OK;
 }
 
+/* at: when it was said; 0 now. */
 static int decide(struct rb_run *run, const char *kind, const char *target, const char *data, const char *actor,
-                  int64_t signal, struct rb_err *err)
+                  int64_t signal, int64_t at, struct rb_err *err)
 {
     if (run->mode == RB_RUN_STOPPED || run->stop_status)
         return rb_err_set(err, RB_EINVAL, "run %s has stopped here", run->id);
@@ -160,6 +161,9 @@ static int decide(struct rb_run *run, const char *kind, const char *target, cons
         return resolve(run, e, data, actor, signal, err);
     if (e->state != RB_EFFECT_RUNNING || !e->type->person)
         return rb_err_set(err, RB_EINVAL, "operation #%s of run %s does not wait for a person", target, run->id);
+    if (e->until && at > e->until) /* while nobody drove the run */
+        return rb_err_set(err, RB_EINVAL, "the time for operation #%s of run %s was over when it was decided", target,
+                          run->id);
     return e->type->decide(e, kind, data, actor, signal, err);
 }
 
@@ -188,7 +192,7 @@ int rb_run_decide(struct rb_run *run, const char *kind, const char *target, cons
     rb_buf_init(&who, 4096);
     rb_actor_json(actor, &who);
     stay(run);
-    int rc = decide(run, kind, target, data_json ? data_json : "{}", rb_buf_text(&who), 0, err);
+    int rc = decide(run, kind, target, data_json ? data_json : "{}", rb_buf_text(&who), 0, 0, err);
     rb_buf_release(&who);
     return rc;
 }
@@ -206,7 +210,7 @@ static int on_signal_row(void *arg, const struct rb_signal_row *sig)
         return 0; /* it was parked on this wish and on all before */
     if (!rb_strmap_get(&run->replay.signals_used, id, strlen(id)))
         /* one that does not fit (any more) is left alone */
-        decide(run, sig->kind, sig->target, sig->data, sig->actor, sig->id, &err);
+        decide(run, sig->kind, sig->target, sig->data, sig->actor, sig->id, sig->at, &err);
     return 0;
 }
 

@@ -99,6 +99,35 @@ time.sleep(0)
 eq("the second wish does not pause the resume", (c.status(), len(c.events("run.park"))), ("running", 1))
 park(c, p)
 
+# -- too late
+
+c = Case('print(pcall(approve, { "go?", timeout = "1s" }))')
+c.run()
+until = waits(c)["until"]
+wait_for("the end of its time", lambda: time.time() * 1e6 > until)
+c.rb("approve", c.id, "--resume")
+check("an approval that came too late, while nobody drove the run, opens nothing",
+      len(c.prints()) == 1 and "nobody answered in time" in c.prints()[0], c.prints())
+c = Case('print(approve { "go?", timeout = "1s" }.decision)')
+c.run()
+c.rb("approve", c.id)
+until = waits(c)["until"]
+wait_for("the end of its time", lambda: time.time() * 1e6 > until)
+c.rb("resume")
+eq("one that came in time opens it, however late the resume is", c.prints(), ["approved"])
+c = Case(
+    """
+    local n = 0
+    check("A", "is slow once", function()
+        n = n + 1
+        if n == 1 then sleep("300s") end
+    end, { timeout = "100ms", retry = { times = 2, delay = 0 } })
+    print(n)
+    """
+)
+c.run()
+eq("a check that took too long has changed nothing, and is tried again", c.prints(), ["2"])
+
 # -- in the middle of a replay
 
 SLOW_REPLAY = "for i = 1, 60 do for k = 1, 4000000 do end sleep(0) end\n"

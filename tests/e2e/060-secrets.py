@@ -191,4 +191,17 @@ c.write("token.txt", TOKEN)
 c.run("token=@token.txt")
 c.rb("export", c.id, "-o", "run.rbrun")
 nowhere("an exported run does not hold it", c)
+c = Case(
+    'local p = runbook { params = { token = { "secret", required = true } }, env = { "TOKEN" } }\n'
+    + """
+local r = exec({ "sh", "-c", 'printf "ab$T"; printf "cd$T" >&2' }, { env = { T = p.token }, max_output = 22 })
+print(r.stdout, r.stderr, r.stdout_cut.total)
+print(env "TOKEN")
+"""
+)
+c.write("token", TOKEN)
+c.run("token=@token", env={"TOKEN": TOKEN})
+eq("of a secret in which output was cut, not even the beginning is kept; nor what the environment has of it",
+   c.prints(), ["ab\tcd\t25", "‹secret:token›"])
+
 finish()
