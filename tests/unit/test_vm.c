@@ -497,7 +497,7 @@ static void test_loading(void **state)
     assert_int_equal(rb_vm_load(vm.L, "x =", 3, "@dir/a.lua", &err), RB_EINVAL);
     assert_string_equal(err.msg, "dir/a.lua:1: unexpected symbol near <eof>");
     assert_int_equal(rb_vm_load(vm.L, "\x1bLua", 4, "@a.lua", &err), RB_EINVAL);
-    assert_string_equal(err.msg, "attempt to load a binary chunk (mode is 't')");
+    assert_string_equal(err.msg, "a.lua: attempt to load a binary chunk (mode is 't')");
     static const char shebang[] = "\xEF\xBB\xBF#!/usr/bin/env rbhost\nerror('x')";
     assert_int_equal(rb_vm_load(vm.L, shebang, sizeof shebang - 1, "@a.lua", &err), 0);
     assert_int_equal(lua_pcall(vm.L, 0, 0, 0), LUA_ERRRUN);
