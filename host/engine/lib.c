@@ -222,6 +222,27 @@ static int l_memo_end(lua_State *L) /* key [, value] → value; when the replay 
     return rb_effect_call_at(L, &op->effect, key);
 }
 
+/* state | nil → the state before of the task's math.random; nil: it is seeded anew, from the scope, at the next use. A
+ * memo's body has numbers of its own, so that those that follow are the same when a replay does not call it. */
+static int l_random_state(lua_State *L)
+{
+    struct rb_vm_context *c = run_of(L)->vm.context;
+    uint64_t state[5];
+    memcpy(state, c->random, sizeof(c->random));
+    state[4] = c->random_seeded;
+    if (lua_isnil(L, 1)) {
+        c->random_seeded = false;
+    } else {
+        uint64_t to[5];
+        luaL_argcheck(L, lua_rawlen(L, 1) == sizeof(to), 1, "a state");
+        memcpy(to, lua_tostring(L, 1), sizeof(to));
+        memcpy(c->random, to, sizeof(c->random));
+        c->random_seeded = to[4] != 0;
+    }
+    lua_pushlstring(L, (const char *)state, sizeof(state));
+    return 1;
+}
+
 static int l_plain(lua_State *L) /* value, what: raises when it is not plain data */
 {
     struct rb_buf *out = rb_effect_buf(L, DATA_MAX);
@@ -648,6 +669,7 @@ static const struct rb_binding own[] = {
     {"is_secret", l_is_secret},
     {"secret_equal", rb_secret_l_equal},
     {"memo_end", l_memo_end},
+    {"random_state", l_random_state},
     {"try", l_try},
     {"task_id", l_task_id},
     {"set_on_doubt", l_set_on_doubt},

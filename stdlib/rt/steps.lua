@@ -191,7 +191,9 @@ function M.memo(name, fn)
         local before = #kept
         evidence_of[id] = kept
         host.flag("memo", 1)
+        local random = host.random_state(nil)
         local r = table.pack(host.try(fn))
+        host.random_state(random)
         host.flag("memo", -1)
         for i = #kept, before + 1, -1 do
             kept[i] = nil

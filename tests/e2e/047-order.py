@@ -51,6 +51,12 @@ ends("a gate behind a memo that keeps evidence is the same gate after a resume",
 c.rb("approve", c.id, "--resume")
 eq("and opens", c.prints(), ["gone"])
 
+c = Case('math.random(9) memo("m", function() return { math.random(), math.random() } end) print(math.random(10 ^ 9))\n'
+         'sleep("1ms") print(math.random(10 ^ 9))')
+c.rb("run", c.name, env={"RBHOST_FAULT": "kill:effect.before-outcome:2"}, binary=RBHOST_FAULT)
+ends("random numbers inside a memo are its own: those that follow are the same in a replay", c.rb("resume"), 0)
+check("and go on", len(set(c.prints())) == 2, c.prints())
+
 c = Case('step("s", { undo = function() exec.sh("echo undone >> @DIR@/world") end }, function()\n'
          'memo("m", function() exec.sh("echo done >> @DIR@/world") end) end)\nfail "no"')
 c.run()
