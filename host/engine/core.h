@@ -96,8 +96,8 @@ struct rb_run {
     bool parked_event;   /* run.park is in the journal */
     char *cancel_event;  /* JSON of a cancel that the next turn applies; NULL */
     bool cancelled, timed_out;
-    char *cancel_text;             /* who cancelled it and why, for people */
-    bool retrying; /* a tolerant replay: its run.retry event is still to be written */
+    char *cancel_text; /* who cancelled it and why, for people */
+    bool retrying;     /* a tolerant replay: its run.retry event is still to be written */
     int64_t retry_op, retry_skip;
     char *retry_reason;
     bool undo_wanted; /* the undo phase begins when the replay is through */
@@ -108,7 +108,7 @@ struct rb_run {
     struct rb_strmap sources;  /* module name → struct rb_source */
     struct rb_list mailbox;    /* struct rb_letter: signals by name that came before their wait */
     int64_t signals_seen;      /* highest id looked at */
-    int64_t signals_old;       /* up to this id, what was asked of the run was asked before its end (run.retry, undo.start) */
+    int64_t signals_old;       /* up to this id: asked of the run before its end (run.retry, undo.start) */
     int64_t signals_parked;    /* up to this id, it was parked for those that wished it */
     int64_t computed;          /* CPU µs since it called an operation or all of its tasks waited */
     bool deadline_passed;      /* during the replay */
@@ -158,7 +158,8 @@ void rb_run_state_init(struct rb_run *run);
 
 /* decide.c */
 void rb_run_read_signals(struct rb_run *run);
-void rb_run_write_signals(struct rb_run *run, struct rb_buf *json); /* ,"signals":N of a run that has ended and goes on */
+/* ,"signals":N of a run that has ended and goes on */
+void rb_run_write_signals(struct rb_run *run, struct rb_buf *json);
 struct rb_letter *rb_run_letter(struct rb_run *run, const char *name); /* takes the oldest letter of that name; NULL */
 void rb_letter_free(struct rb_letter *l);
 

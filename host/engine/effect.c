@@ -101,7 +101,8 @@ static void give_back_slot(struct rb_effect *e)
     if (slots->serving) /* one of the queue has ended at once: the loop below goes on */
         return;
     slots->serving = true;
-    while (slots->used < slots->max && (it = rb_list_pop(&slots->queue))) /* one of a run that is parking takes no slot */
+    while (slots->used < slots->max &&
+           (it = rb_list_pop(&slots->queue))) /* one of a run that is parking takes no slot */
         rb_effect_open(RB_CONTAINER(it, struct rb_effect, slot_link));
     slots->serving = false;
 }
@@ -525,7 +526,7 @@ void rb_effect_cancel(struct rb_effect *e, bool now)
             e->doubt_task = NULL;
         }
         break;
-    case RB_EFFECT_INTENT:  /* begin() sees the wish */
+    case RB_EFFECT_INTENT: /* begin() sees the wish */
     case RB_EFFECT_DONE: break;
     }
 }

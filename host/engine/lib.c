@@ -162,8 +162,8 @@ static int l_pin(lua_State *L)
     return 1;
 }
 
-/* A memo ends in an operation of its own, live as in a replay: so its result has its place in the order of outcomes, and
- * the task gives way to others at the same points. */
+/* A memo ends in an operation of its own, live as in a replay: so its result has its place in the order of outcomes,
+ * and the task gives way to others at the same points. */
 struct memo_op {
     struct rb_effect effect;
     int value; /* registry */
@@ -643,7 +643,8 @@ static const struct rb_binding own[] = {
     {"wait_child", rb_task_wait_child},
     {"cancel_children", l_cancel_children},
     {"scope_push", l_scope_push},
-    {"scope_pop", l_scope_pop}, {"scope_path", l_scope_path},
+    {"scope_pop", l_scope_pop},
+    {"scope_path", l_scope_path},
     {"flag", l_flag},
     {"set_reads_only", l_set_reads_only},
     {"event", l_event},

@@ -116,7 +116,8 @@ function undo(title, fn) end
 ---What was registered so far is settled: it will not be undone.
 function settled() end
 
----Calls fn once; a replay takes its result from the journal and does not call it.
+---Calls fn once; a replay takes its result from the journal and does not call it, nor anything in it: `undo` and
+---`settled` are refused there, its evidence is no part of what a later approval is bound to.
 ---@generic T
 ---@param name string
 ---@param fn fun(): T
