@@ -23,6 +23,8 @@ static const char rt_key = 0;   /* in the registry: results of stdlib/rt modules
 enum {
     HOOK_EVERY = 1000, /* VM instructions */
     TICK_EVERY = 4096,
+    STRESS_MAX = 256 << 10, /* bytes, in the build that stresses the collector */
+    STRESS_SCALE = 16 << 10,
     DEAD_SLACK = 256 * 1024, /* what a dead VM may use beyond its limit, to make its errors */
 };
 
@@ -32,6 +34,18 @@ struct rb_vm *rb_vm_of(lua_State *L)
 }
 
 /* -- memory -------------------------------------------------------------------------------------------------------- */
+
+#ifdef RB_GCSTRESS
+/* Whoever is refused memory for a new object collects everything and asks again: so the collector runs in the middle of
+ * whatever makes one. The larger the state, the rarer, and not in large ones, which would do nothing else. */
+static bool refuse_once(const struct rb_vm *vm)
+{
+    static unsigned made;
+    static bool refused;
+    refused = !refused && vm->L && vm->used < STRESS_MAX && ++made % (2 + vm->used / STRESS_SCALE) == 0;
+    return refused;
+}
+#endif
 
 /* When ptr is NULL, osize is a type and not a size. Shrinking never fails, as Lua demands. */
 static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize)
@@ -43,6 +57,10 @@ static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize)
         vm->used -= old;
         return NULL;
     }
+#ifdef RB_GCSTRESS
+    if (!ptr && osize && refuse_once(vm))
+        return NULL;
+#endif
     if (nsize > old) {
         /* It goes on failing: a single failure would be healed by the emergency collection that follows. */
         if (vm->oom_after == 1)
@@ -120,7 +138,7 @@ static void on_count(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
 #ifdef RB_GCSTRESS
-    if (rb_vm_of(L)->used < (size_t)1 << 20) /* a larger state would do nothing else */
+    if (rb_vm_of(L)->used < STRESS_MAX)
         lua_gc(L, LUA_GCCOLLECT);
 #endif
     rb_vm_check(L);
