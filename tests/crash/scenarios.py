@@ -311,15 +311,16 @@ class AskLive(Ask):
 
 
 class AskFails(Ask):
-    """The person first says that it failed, without looking; the run fails with in_doubt. A retry does not repeat what
-    is unknown: it asks again, and now the person looks."""
+    """What is not in the world, the person says, has failed. Then the run fails with in_doubt, and is retried; where that
+    asks again, the answer is to try again."""
 
     name, short = "doubts that are settled as failed", 60
 
     def decision(self, case, gate):
-        if any(e.kind == "resolve" and e.data["n"] == gate["n"] for e in case.events()):
-            return super().decision(case, gate)
-        return ["resolve", case.run, gate["n"], "fail"]
+        argv = super().decision(case, gate)
+        if argv[-1] == "retry" and not any(e.kind == "resolve" and e.data["n"] == gate["n"] for e in case.events()):
+            return [*argv[:-1], "fail"]
+        return argv
 
     def after(self, case, status):
         if status == "succeeded":
