@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Orders of events that are rare: a signal or a deadline in the middle of a replay, a wish that is uttered twice, memo
 between tasks, tasks that only start tasks, no room for one more."""
+import fcntl
 import os
 import signal
 import sys
@@ -101,7 +102,6 @@ eq("paused twice", c.status(), "parked")
 p = c.start("resume", c.id)
 waits(c, "run.resume")
 c.rb("signal", c.id, "any")  # its owner has looked at the signals once more when it is told of this one
-time.sleep(0)
 eq("the second wish does not pause the resume", (c.status(), len(c.events("run.park"))), ("running", 1))
 park(c, p)
 
@@ -159,6 +159,24 @@ began = c.sql("SELECT created FROM runs")[0][0]
 wait_for("its deadline", lambda: time.time() * 1e6 > began + 8e6)
 r = c.rb("resume")
 check("a deadline that has passed when a replay begins ends the run", c.status() == "timed_out", (c.status(), r.stderr))
+
+# -- in the middle of a commit
+
+for times in (1, 2):
+    c = Case('sleep("2s") exec.sh("echo x >> @DIR@/world") print "end"')
+    p = c.start("run", c.name, env={"RBHOST_FAULT": "none", "RBHOST_FAULT_LOG": str(c.dir / "points")}, binary=RBHOST_FAULT)
+    waits(c)
+    with open(c.dir / "j.db.d" / "lock", "r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wait_for("the intent", lambda: "store.enqueue" in c.text("points").partition("effect.after-outcome")[2])
+        for word in ("parking the run", "stopping at once")[:times]:
+            p.send_signal(signal.SIGTERM)
+            wait_for(word, lambda: word in c.text("host.out"))
+    began = time.monotonic()
+    eq(f"{times} signal(s) while an intent is being committed park the run", p.wait(60 * SLOW), 143)
+    check("without waiting for anything", time.monotonic() - began < 8, time.monotonic() - began)
+    ends("nothing has started, and nothing is in doubt", c.rb("resume"), 0)
+    eq("it is done once", (c.lines("world"), len(c.events("op.unstarted"))), (["x"], 1))
 
 # -- tasks
 
