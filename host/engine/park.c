@@ -15,7 +15,7 @@ static void write_running(struct rb_run *run, struct rb_json *j)
     RB_LIST_EACH (it, &run->ops) {
         struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, link);
         if (e->cls == RB_CLASS_WAIT || e->state == RB_EFFECT_HELD || e->state == RB_EFFECT_QUEUED ||
-            e->state == RB_EFFECT_DOUBT)
+            e->state == RB_EFFECT_DOUBT || e->state == RB_EFFECT_PENDING)
             continue;
         rb_json_object(j);
         rb_json_kint(j, "n", e->n);
