@@ -183,7 +183,8 @@ void rb_source_free(void *source);
 /* successor.c: restart_with(). Creates the run that goes on; the same one again when this run is resumed in between. */
 int rb_run_create_successor(struct rb_run *run, const char *params_json, struct rb_err *err);
 
-/* retry.c: the seqs of the results that a retry sets aside: of op (0: of what failed). The caller frees the list, also after a failure. */
+/* retry.c: the seqs of the results that a retry sets aside: of op (0: of what failed). The caller frees the list, also
+ * after a failure. */
 int rb_retry_choose(struct rb_run *run, int64_t op, int64_t **seqs, size_t *n, struct rb_err *err);
 
 /* host.c */

@@ -142,7 +142,7 @@ void rb_effect_resolve(struct rb_effect *e, const char *as, const char *value, s
         if (actor)
             rb_buf_adds(&e->actor, actor);
         e->signal = signal;
-        rb_effect_failed(e, "in_doubt", RB_OUTCOME_FAILED, false,
+        rb_effect_failed(e, "in_doubt", RB_OUTCOME_UNKNOWN, false,
                          "the outcome of %s was in doubt, and was settled as failed", e->type->kind);
     }
 }

@@ -61,6 +61,14 @@ static int l_scope_push(lua_State *L) /* title → path */
     return 1;
 }
 
+/* the error that is raised next passes every pcall of this task, as a cancellation does */
+static int l_unwind(lua_State *L)
+{
+    struct rb_task *task = rb_task_current(L);
+    task->context.unwind_depth = task->context.depth;
+    return 0;
+}
+
 static int l_scope_path(lua_State *L)
 {
     struct rb_scope *s = rb_task_current(L)->scope;
@@ -645,6 +653,7 @@ static const struct rb_binding own[] = {
     {"scope_push", l_scope_push},
     {"scope_pop", l_scope_pop},
     {"scope_path", l_scope_path},
+    {"unwind", l_unwind},
     {"flag", l_flag},
     {"set_reads_only", l_set_reads_only},
     {"event", l_event},

@@ -23,7 +23,7 @@ struct rb_keyed {
     int attempts;                      /* intents so far */
     const struct rb_recorded *result;  /* the latest result that counts; NULL */
     const struct rb_recorded *voided;  /* result that a retry has voided and that nothing has replaced; NULL */
-    bool chosen;                      /* this retry sets its result aside */
+    bool chosen;                       /* this retry sets its result aside */
     bool rerun;                        /* the retry named it: it runs again without being asked about */
     char *skip;                        /* the retry says that it counts as done, with this reason */
     const struct rb_recorded *resolve; /* decision on its doubt; NULL */

@@ -1,5 +1,5 @@
-/* Owns going on with a run that exists: resume, retry, undo. Each claims it, reads its events and pinned sources, and leaves the rest to
- * the replay in turn.c. */
+/* Owns going on with a run that exists: resume, retry, undo. Each claims it, reads its events and pinned sources, and
+ * leaves the rest to the replay in turn.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,8 +213,8 @@ static int check_undo(struct rb_run *run, int64_t skip, struct rb_err *err)
     if (n == 0)
         return rb_err_set(err, RB_EINVAL, "there is nothing to undo in run %s: no compensation is armed", run->id);
     if (!found)
-        return rb_err_set(err, RB_EINVAL, "run %s has no armed compensation %lld; `rbhost show %s` lists them",
-                          run->id, (long long)skip, run->id);
+        return rb_err_set(err, RB_EINVAL, "run %s has no armed compensation %lld; `rbhost show %s` lists them", run->id,
+                          (long long)skip, run->id);
     return RB_OK;
 }
 

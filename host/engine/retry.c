@@ -1,5 +1,6 @@
-/* Owns the choice of what a retry sets aside (D3 "Parked, cancelled, failed"): the outcomes that ended the run. Every success is kept. What is
- * set aside runs again; where the outcome was unknown, only after the decision that its class asks for, unless a person named the op. */
+/* Owns the choice of what a retry sets aside (D3 "Parked, cancelled, failed"): the outcomes that ended the run. Every
+ * success is kept. What is set aside runs again; where the outcome was unknown, only after the decision that its class
+ * asks for, unless a person named the op. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +35,8 @@ static void set_aside(struct choice *c, const struct rb_recorded *ev, struct rb_
 }
 
 /* Calls fn for each result that counts today. */
-static void each_result(struct choice *c, void (*fn)(struct choice *c, const struct rb_recorded *ev, struct rb_keyed *k, const void *arg),
+static void each_result(struct choice *c,
+                        void (*fn)(struct choice *c, const struct rb_recorded *ev, struct rb_keyed *k, const void *arg),
                         const void *arg)
 {
     struct rb_replay *r = &c->run->replay;
@@ -58,7 +60,8 @@ static void if_failing(struct choice *c, const struct rb_recorded *ev, struct rb
     const json_t *n;
     if (rb_json_member_true(ev->data, ev->data_len, "ok"))
         return;
-    json_array_foreach((json_t *)(uintptr_t)arg, i, n) {
+    json_array_foreach((json_t *)(uintptr_t)arg, i, n)
+    {
         if (json_integer_value(n) == number_of(ev))
             set_aside(c, ev, k, false);
     }
@@ -80,7 +83,8 @@ static void if_read_below(struct choice *c, const struct rb_recorded *ev, struct
         set_aside(c, ev, k, true);
 }
 
-static bool ended_by_itself(const json_t *end) /* for what the code did; a retry takes the way again as far as it is recorded */
+/* for what the code did; a retry takes the way again as far as it is recorded */
+static bool ended_by_itself(const json_t *end)
 {
     static const char *const kinds[] = {"nondeterminism", "budget", "memory", "internal", "journal"};
     const char *kind = json_string_value(json_object_get(json_object_get(end, "error"), "kind"));
@@ -101,7 +105,9 @@ int rb_retry_choose(struct rb_run *run, int64_t op, int64_t **seqs, size_t *n, s
     if (op) {
         each_result(&c, if_number, &op);
         if (!c.n)
-            rc = rb_err_set(err, RB_EINVAL, "operation #%lld of run %s has no outcome that a retry could set aside; `rbhost show %s` lists the operations",
+            rc = rb_err_set(err, RB_EINVAL,
+                            "operation #%lld of run %s has no outcome that a retry could set aside; `rbhost show %s` "
+                            "lists the operations",
                             (long long)op, run->id, run->id);
     } else {
         each_result(&c, if_failing, json_object_get(end, "failing"));
@@ -109,14 +115,17 @@ int rb_retry_choose(struct rb_run *run, int64_t op, int64_t **seqs, size_t *n, s
         json_array_foreach(json_object_get(end, "failing_steps"), i, step)
             each_result(&c, if_read_below, json_string_value(step));
         const char *status = json_string_value(json_object_get(end, "status"));
-        const struct rb_recorded *cancel = status && strcmp(status, "timed_out") == 0 ? rb_replay_last(&run->replay, "cancel") : NULL;
+        const struct rb_recorded *cancel =
+            status && strcmp(status, "timed_out") == 0 ? rb_replay_last(&run->replay, "cancel") : NULL;
         if (cancel) /* and with it what it has cancelled */
             c.seqs[c.n++] = cancel->seq;
         if (!c.n && end && !ended_by_itself(end))
-            rc = rb_err_set(err, RB_EINVAL,
-                            "run %s failed by a line of the runbook itself, not by an operation: a retry would take the same way again. Mend the "
-                            "runbook and start a new run; `rbhost show %s` names the line. `--op N` looks at operation N again",
-                            run->id, run->id);
+            rc = rb_err_set(
+                err, RB_EINVAL,
+                "run %s failed by a line of the runbook itself, not by an operation: a retry would take the same way "
+                "again. Mend the "
+                "runbook and start a new run; `rbhost show %s` names the line. `--op N` looks at operation N again",
+                run->id, run->id);
     }
     json_decref(end);
     *seqs = c.seqs;

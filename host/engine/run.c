@@ -133,7 +133,9 @@ const char *rb_run_id(const struct rb_run *run)
 const char *rb_run_on_failure(const struct rb_run *run)
 {
     size_t n = strlen(run->header_json);
-    return rb_json_member_is(run->header_json, n, "on_failure", "leave") ? "leave" : rb_json_member_is(run->header_json, n, "on_failure", "undo") ? "undo" : "ask";
+    return rb_json_member_is(run->header_json, n, "on_failure", "leave")  ? "leave"
+           : rb_json_member_is(run->header_json, n, "on_failure", "undo") ? "undo"
+                                                                          : "ask";
 }
 
 const char *rb_run_status(const struct rb_run *run)
@@ -297,7 +299,8 @@ char *rb_run_header_text(const char *header, const char *key)
     return rb_json_member_text(header, strlen(header), key, text, sizeof(text)) ? rb_strdup(text) : NULL;
 }
 
-static int prepare(struct rb_run *run, const char *file, const struct rb_run_options *opt, const struct rb_runbook *book, struct rb_err *err)
+static int prepare(struct rb_run *run, const char *file, const struct rb_run_options *opt,
+                   const struct rb_runbook *book, struct rb_err *err)
 {
     struct rb_buf params;
     rb_buf_init(&params, JSON_MAX);
@@ -347,7 +350,8 @@ static int create(struct rb_run *run, const struct rb_run_options *opt, const st
     return rc;
 }
 
-int rb_run_start(struct rb_host *h, const char *file, const struct rb_run_options *opt, struct rb_run **out, char id[RB_RUN_ID_MAX], struct rb_err *err)
+int rb_run_start(struct rb_host *h, const char *file, const struct rb_run_options *opt, struct rb_run **out,
+                 char id[RB_RUN_ID_MAX], struct rb_err *err)
 {
     struct rb_run *run = rb_run_make(h, opt);
     struct rb_runbook own = {0};
@@ -358,7 +362,8 @@ int rb_run_start(struct rb_host *h, const char *file, const struct rb_run_option
     if (!rc)
         rc = rb_run_open_vm(run, err);
     if (!rc)
-        rc = rb_run_compile(run, rb_buf_text(&book->text), book->text.len, err); /* one that does not load leaves no run behind */
+        /* one that does not load leaves no run behind */
+        rc = rb_run_compile(run, rb_buf_text(&book->text), book->text.len, err);
     if (!rc)
         rc = create(run, opt, &book->text, id, err);
     if (!rc)

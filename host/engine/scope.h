@@ -19,8 +19,8 @@ struct rb_scope {
 
 struct rb_scope *rb_scope_root(void);
 /* A scope below parent; a repeated title gets ~2, ~3 …; "/" and "\" are escaped, control characters become spaces,
- * titles are cut at 200 bytes. Of a path that would be longer than 4 KiB, the parent's part becomes ~ and its digest: no
- * two scopes have one path. */
+ * titles are cut at 200 bytes. Of a path that would be longer than 4 KiB, the parent's part becomes ~ and its digest:
+ * no two scopes have one path. */
 struct rb_scope *rb_scope_child(struct rb_scope *parent, const char *title, size_t len);
 struct rb_scope *rb_scope_ref(struct rb_scope *s);
 void rb_scope_unref(struct rb_scope *s);

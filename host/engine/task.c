@@ -306,8 +306,11 @@ void rb_task_free_tree(struct rb_task *task)
     rb_list_remove(&task->sibling);
     rb_list_remove(&task->ready);
     if (task->op) {
-        task->op->task = NULL; /* run.c frees ops that still run */
+        struct rb_effect *op = task->op;
         task->op = NULL;
+        op->task = NULL;              /* run.c frees ops that still run */
+        if (rb_list_empty(&op->link)) /* it has been delivered, and its task was never resumed */
+            rb_effect_free(op);
     }
     if (task->run->vm.L)
         luaL_unref(task->run->vm.L, LUA_REGISTRYINDEX, task->co_ref);

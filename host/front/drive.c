@@ -15,6 +15,7 @@
 
 #include "base/json.h"
 #include "front/config.h"
+#include "front/detach.h"
 #include "front/display.h"
 #include "front/next.h"
 #include "front/prompt.h"
@@ -137,7 +138,7 @@ static void on_output(void *arg, struct rb_run *run, int64_t op, const char *key
 {
     struct drive *d = arg;
     (void)run;
-    if (op == 0 && d->cli->json <= 0) { /* the host itself says something, for instance that a slice is long */
+    if (op == 0 && !*key && d->cli->json <= 0) { /* the host itself says something, for instance that a slice is long */
         rb_cli_note(d->cli, "%.*s", (int)(len && data[len - 1] == '\n' ? len - 1 : len), data);
         return;
     }
@@ -274,72 +275,6 @@ static void watch_pipe(struct drive *d)
         return;
     }
     uv_poll_start(&d->pipe, UV_DISCONNECT, on_pipe);
-}
-
-/* -- background ---------------------------------------------------------------------------------------------------- */
-
-/* Forks before there is a thread or a loop. Returns -1 in the child, which goes on; in the parent the exit code. */
-static int detach(struct drive *d)
-{
-    int fds[2], status;
-    char id[RB_RUN_ID_MAX + 1] = "";
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return rb_cli_fail(d->cli, RB_EXIT_STORE, "can not go into the background: %s", strerror(errno));
-    pid_t pid = fork();
-    if (pid < 0)
-        return rb_cli_fail(d->cli, RB_EXIT_STORE, "can not go into the background: %s", strerror(errno));
-    if (pid == 0) {
-        close(fds[0]);
-        setsid();
-        d->ready_fd = fds[1];
-        return -1;
-    }
-    close(fds[1]);
-    ssize_t n;
-    do
-        n = read(fds[0], id, sizeof(id) - 1);
-    while (n < 0 && errno == EINTR);
-    close(fds[0]);
-    if (n <= 0) { /* it has said why on standard error */
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            ;
-        return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : RB_EXIT_STORE;
-    }
-    struct rb_buf out;
-    rb_buf_init(&out, 4096);
-    if (d->cli->json > 0)
-        rb_buf_addf(&out, "{\"type\":\"detached\",\"run\":\"%s\",\"pid\":%d}\n", id, (int)pid);
-    else
-        rb_buf_addf(&out, "%s\n", id);
-    rb_cli_note(d->cli, "run %s goes on in the background; `%s attach %s` watches it", id, rb_cli_self(d->cli), id);
-    int code = rb_cli_put(&out, RB_EXIT_OK);
-    rb_buf_release(&out);
-    return code;
-}
-
-/* The child, once its run exists: output goes to the run's log file, then the parent is told the id. */
-static void detached(struct drive *d)
-{
-    char dir[4000], path[4200];
-    struct rb_err err;
-    int log = -1, null = open("/dev/null", O_RDWR);
-    if (rb_config_state(dir, sizeof(dir), &err) == 0) {
-        snprintf(path, sizeof(path), "%s/log", dir);
-        mkdir(dir, 0700);
-        mkdir(path, 0700);
-        snprintf(path, sizeof(path), "%s/log/%s.log", dir, d->view.id);
-        log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    }
-    dup2(null, STDIN_FILENO);
-    dup2(log >= 0 ? log : null, STDOUT_FILENO);
-    dup2(log >= 0 ? log : null, STDERR_FILENO);
-    if (null > STDERR_FILENO)
-        close(null);
-    if (log > STDERR_FILENO)
-        close(log);
-    rb_cli_write(d->ready_fd, d->view.id, strlen(d->view.id));
-    close(d->ready_fd);
-    d->ready_fd = -1;
 }
 
 /* -- the question after a failure ---------------------------------------------------------------------------------- */
@@ -638,7 +573,7 @@ static int go(struct drive *d)
         if (rc < 0)
             return rb_cli_fail(d->cli, rc == RB_EBUSY ? RB_EXIT_STORE : rb_cli_exit_of(rc), "%s", err.msg);
         if (d->ready_fd >= 0)
-            detached(d);
+            rb_detached(&d->ready_fd, d->view.id);
         /* Not before: until something can have started, a signal's default action is right (a journal that is locked
          * can be waited for, and Ctrl-C should end that at once). */
         if (!d->display && watch_signals(d, &err) < 0)
@@ -683,7 +618,7 @@ int rb_drive(struct rb_cli *cli, const struct rb_drive_options *opt)
         cli->store = NULL;
     }
     if (opt->detach) {
-        code = detach(&d);
+        code = rb_detach(cli, &d.ready_fd);
         if (code >= 0)
             return code;
     }

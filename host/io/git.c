@@ -58,7 +58,8 @@ static bool read_all(int fd, struct rb_buf *out)
 /* Starts git with its output in a pipe; -1 when it can not be. */
 static pid_t start(const char *folder, const char *file, int *fd)
 {
-    const char *argv[] = {"git", "--no-optional-locks", "-C", folder, "status", "--porcelain=v2", "--branch", "--ignored", "--", file, NULL};
+    const char *argv[] = {"git",      "--no-optional-locks", "-C", folder, "status", "--porcelain=v2",
+                          "--branch", "--ignored",           "--", file,   NULL};
     int ends[2];
     pid_t pid = -1;
     posix_spawn_file_actions_t actions;

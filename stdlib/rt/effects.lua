@@ -66,7 +66,10 @@ local function check_allowed(command)
             return
         end
     end
-    base.raise("policy", string.format("exec: `%s` is not in the runbook's reach (allow = { exec = { … } } in the header)", command))
+    base.raise(
+        "policy",
+        string.format("exec: `%s` is not in the runbook's reach (allow = { exec = { … } } in the header)", command)
+    )
 end
 
 local function exec(argv, opts, shell)

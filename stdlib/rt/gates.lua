@@ -53,7 +53,13 @@ function M.approve(spec)
             by = opts.by,
             not_requester = opts.not_requester and base.info.actor or nil,
             ["until"] = deadline(opts, "approve"),
-            shown = { text = text, by = opts.by, not_requester = opts.not_requester, binds = digest, reach = host.header().allow },
+            shown = {
+                text = text,
+                by = opts.by,
+                not_requester = opts.not_requester,
+                binds = digest,
+                reach = host.header().allow,
+            },
         }
         if e then
             return timed_out(opts, e, text)

@@ -33,8 +33,16 @@ function M.settle(branches)
     for _, k in ipairs(base.branch_keys("settle", branches)) do
         name[base.start(tostring(k), branches[k])] = k
     end
+    local restart
     for id, ok, v in host.wait_child do
         out[name[id]] = ok and { ok = true, value = v } or { ok = false, error = v }
+        if not ok and v.kind == "restart" and not restart then
+            restart = v
+            host.cancel_children("the run goes on in its successor")
+        end
+    end
+    if restart then
+        error(restart, 0)
     end
     return out
 end

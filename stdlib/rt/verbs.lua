@@ -40,6 +40,7 @@ end
 function verbs.restart_with(params)
     base.expect("restart_with", "the parameters", params, "table")
     host.check_params(params)
+    host.unwind() -- no pcall of the runbook holds it up
     error(host.error("restart", nil, "the run goes on in its successor", { params = params }), 0)
 end
 

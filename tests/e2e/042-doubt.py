@@ -81,7 +81,7 @@ c.rb("resolve", c.id, "fail", "--resume")
 eq(
     "which the script can catch",
     c.prints(),
-    ["false\tin_doubt\tfailed"] if c.prints() and "in_doubt" in c.prints()[0] else c.prints(),
+    ["false\tin_doubt\tunknown"] if c.prints() and "in_doubt" in c.prints()[0] else c.prints(),
 )
 check("as an error whose kind says so", len(c.prints()) == 1 and c.prints()[0].startswith("false\t"), c.prints())
 c = killed(book())
@@ -117,7 +117,7 @@ c = killed(
     'local ok, e = pcall(function()\n' + book(', { on_doubt = "fail" }', after="") + '\nend)\nprint(ok, e.kind, e.outcome)',
 )
 ends('on_doubt = "fail": goes on without asking', c.rb("resume"), 0)
-eq("with an error of kind in_doubt", c.prints(), ["false\tin_doubt\tfailed"])
+eq("with an error of kind in_doubt", c.prints(), ["false\tin_doubt\tunknown"])
 eq("not started again", c.lines("world"), ["x"])
 
 for answer, code, world in (('"done", { code = 0, stdout = "asked" }', 0, ["x", "after"]), ('"retry"', 0, ["x", "x", "after"]), ('"fail"', 1, ["x"])):

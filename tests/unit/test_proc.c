@@ -39,7 +39,7 @@ static void await_gone(int pid)
     close(fd);
 }
 
-/* -- what comes back ---------------------------------------------------------------------------------------------- */
+/* -- what comes back ----------------------------------------------------------------------------------------------- */
 
 static void test_exit_code_and_both_streams(void **state)
 {
@@ -137,7 +137,7 @@ static void test_no_drain_loses_nothing(void **state)
     }
 }
 
-/* -- standard input ----------------------------------------------------------------------------------------------- */
+/* -- standard input ------------------------------------------------------------------------------------------------ */
 
 static void test_large_input_while_output_flows_back(void **state)
 {
@@ -195,7 +195,7 @@ static void test_empty_input_is_a_pipe_at_its_end(void **state)
     drop(&c);
 }
 
-/* -- the end ------------------------------------------------------------------------------------------------------ */
+/* -- the end ------------------------------------------------------------------------------------------------------- */
 
 static void test_time_out(void **state)
 {

@@ -9,7 +9,7 @@
 
 static char dir[] = "/tmp/rb_test_proc_spawn.XXXXXX";
 
-/* -- what the child is given -------------------------------------------------------------------------------------- */
+/* -- what the child is given --------------------------------------------------------------------------------------- */
 
 static void test_no_descriptor_but_three(void **state)
 {
@@ -91,7 +91,7 @@ static void test_environment_is_all_it_gets(void **state)
     drop(&c);
 }
 
-/* -- commands that do not start ----------------------------------------------------------------------------------- */
+/* -- commands that do not start ------------------------------------------------------------------------------------ */
 
 /* Under valgrind a child whose exec fails dies instead of telling posix_spawn why. */
 static void skip_without_exec_errors(void)
@@ -247,7 +247,7 @@ static void test_descriptors_run_out(void **state)
     assert_true(ran >= 1);
 }
 
-/* -- commands that do --------------------------------------------------------------------------------------------- */
+/* -- commands that do ---------------------------------------------------------------------------------------------- */
 
 static void expect_output(const char *name, const char *cwd, const char *path, const char *output)
 {
