@@ -2,6 +2,7 @@
 #ifndef RB_CORE_H
 #define RB_CORE_H
 
+#include "engine/bindings.h"
 #include "engine/effect.h"
 #include "engine/replay.h"
 #include "engine/run.h"
@@ -209,6 +210,9 @@ struct rb_recorded *rb_record_pinned(lua_State *L, struct rb_run *run, const cha
 
 /* lib.c: what stdlib/rt sees of the engine, and the verbs in the environment */
 int rb_lib_register(struct rb_run *run, struct rb_err *err);
+int rb_lib_pin(lua_State *L); /* host.pin */
+/* lib_outside.c: clocks, chance, environment */
+extern const struct rb_binding rb_lib_outside[];
 int rb_lib_os_time(lua_State *L);
 int rb_lib_os_date(lua_State *L);
 int rb_lib_os_clock(lua_State *L);
