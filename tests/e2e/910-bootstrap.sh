@@ -1,5 +1,6 @@
 #!/bin/bash
-# ./bootstrap, with stand-ins for Debian's programs: what it would install, how, and what it says when it may not. (That it
+# ./bootstrap, with stand-ins for Debian's programs: what it would install, how, and what it says when it may not.
+# (That it
 # works on a bare Debian can only be tried on one.)
 . "$T/e2e/lib.sh"
 

@@ -125,7 +125,8 @@ end) do
   words[#words + 1] = word:upper():gsub("O", "%0%0")
 end
 table.sort(words)
-print(("%s %q %5.1f"):format(table.concat(words, ","), "x", p.many), os.date("%Y", 0), base64.encode "x", hash.sha256 "x")
+print(("%s %q %5.1f"):format(table.concat(words, ","), "x", p.many), os.date("%Y", 0))
+print(base64.encode "x", hash.sha256 "x")
 print(pcall(load, "return 1 +"), select("#", table.unpack(json.decode "[1,2,null]")), duration.parse "1h")
 step("Last", function()
   undo("last", function()
