@@ -50,7 +50,7 @@ void rb_next_commands(const struct rb_cli *cli, const struct rb_view *v, bool ow
         rb_buf_addf(out, "%s resume %s\n", self, v->id);
     else if (is(v, "moved"))
         rb_buf_addf(out, "%s resume %s --take-back\n", self, v->id);
-    else if (is(v, "failed"))
+    else if (is(v, "failed") || is(v, "timed_out") || is(v, "denied"))
         rb_buf_addf(out, "%s retry %s\n", self, v->id);
     if (!owned && !rb_list_empty(&v->undos) &&
         (is(v, "failed") || is(v, "cancelled") || is(v, "denied") || is(v, "timed_out")))
