@@ -125,6 +125,12 @@ struct rb_source {
     size_t len;
 };
 
+/* The run of any Lua thread of it. Only in a run's own state, never in the scratch states of runbook.c. */
+static inline struct rb_run *rb_run_of(lua_State *L)
+{
+    return RB_CONTAINER(rb_vm_of(L), struct rb_run, vm);
+}
+
 /* A signal that nobody waited for yet. The first of a name wins. */
 struct rb_letter {
     struct rb_list link;

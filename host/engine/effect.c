@@ -57,7 +57,7 @@ void *rb_effect_new(lua_State *L, size_t size, const struct rb_effect_type *type
     e->cls = cls;
     e->on_doubt = cls == RB_CLASS_EFFECT ? RB_DOUBT_ASK : RB_DOUBT_RETRY;
     e->doubt_ref = e->value_ref = LUA_NOREF;
-    e->run = RB_CONTAINER(rb_vm_of(L), struct rb_run, vm);
+    e->run = rb_run_of(L);
     rb_buf_init(&e->args, ARGS_MAX);
     rb_buf_init(&e->world, (size_t)1 << 30);
     rb_buf_init(&e->decided, ARGS_MAX);

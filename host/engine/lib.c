@@ -17,11 +17,6 @@
 
 #define DATA_MAX ((size_t)16 << 20)
 
-static struct rb_run *run_of(lua_State *L)
-{
-    return RB_CONTAINER(rb_vm_of(L), struct rb_run, vm);
-}
-
 /* -- tasks and scopes ---------------------------------------------------------------------------------------------- */
 
 static int l_spawn(lua_State *L) /* title, fn, … → id */
@@ -31,7 +26,7 @@ static int l_spawn(lua_State *L) /* title, fn, … → id */
     luaL_checktype(L, 2, LUA_TFUNCTION);
     struct rb_task *parent = rb_task_current(L);
     struct rb_task *t =
-        rb_task_spawn(L, run_of(L), parent, rb_scope_child(parent->scope, title, len), lua_gettop(L) - 2);
+        rb_task_spawn(L, rb_run_of(L), parent, rb_scope_child(parent->scope, title, len), lua_gettop(L) - 2);
     lua_pushinteger(L, t->id);
     return 1;
 }
@@ -116,7 +111,7 @@ static int l_set_reads_only(lua_State *L) /* value → the old value */
  * key is the scope's path; a string, that is its key; else it gets the scope's next one. */
 static int l_event(lua_State *L)
 {
-    struct rb_run *run = run_of(L);
+    struct rb_run *run = rb_run_of(L);
     struct rb_task *task = rb_task_current(L);
     const char *kind = luaL_checkstring(L, 1);
     lua_settop(L, 3);
@@ -139,7 +134,7 @@ static int l_event(lua_State *L)
  * it. */
 int rb_lib_pin(lua_State *L)
 {
-    struct rb_run *run = run_of(L);
+    struct rb_run *run = rb_run_of(L);
     const char *op = luaL_checkstring(L, 1);
     struct rb_err err;
     char *made = rb_scope_next_key(rb_task_current(L)->scope);
@@ -206,7 +201,7 @@ static const struct rb_effect_type memo_type = {
 
 static int l_memo_key(lua_State *L) /* → the key under which a memo is kept, does the journal hold it? */
 {
-    struct rb_run *run = run_of(L);
+    struct rb_run *run = rb_run_of(L);
     rb_task_check_waitable(L, "memo");
     struct rb_task *task = rb_task_current(L);
     char *made = rb_scope_next_key(task->scope);
@@ -234,7 +229,7 @@ static int l_memo_end(lua_State *L) /* key [, value] → value; when the replay 
  * memo's body has numbers of its own, so that those that follow are the same when a replay does not call it. */
 static int l_random_state(lua_State *L)
 {
-    struct rb_vm_context *c = run_of(L)->vm.context;
+    struct rb_vm_context *c = rb_run_of(L)->vm.context;
     uint64_t state[5];
     memcpy(state, c->random, sizeof(c->random));
     state[4] = c->random_seeded;
@@ -332,20 +327,20 @@ static int l_undo(lua_State *L) /* title, fn → n */
     luaL_checktype(L, 2, LUA_TFUNCTION);
     lua_settop(L, 2);
     rb_task_current(L);
-    lua_pushinteger(L, rb_undo_register(L, run_of(L), title, len));
+    lua_pushinteger(L, rb_undo_register(L, rb_run_of(L), title, len));
     return 1;
 }
 
 static int l_settled(lua_State *L)
 {
-    struct rb_run *run = run_of(L);
+    struct rb_run *run = rb_run_of(L);
     run->undo_cleared = (int64_t)run->undo_count;
     return 0;
 }
 
 static int l_undo_next(lua_State *L) /* → n, title, fn of the next to run; nothing when all are done */
 {
-    struct rb_undo *u = rb_undo_next(run_of(L));
+    struct rb_undo *u = rb_undo_next(rb_run_of(L));
     if (!u)
         return 0;
     lua_pushinteger(L, u->n);
@@ -356,7 +351,7 @@ static int l_undo_next(lua_State *L) /* → n, title, fn of the next to run; not
 
 static int l_undo_done(lua_State *L) /* n */
 {
-    struct rb_undo *u = rb_undo_at(run_of(L), luaL_checkinteger(L, 1));
+    struct rb_undo *u = rb_undo_at(rb_run_of(L), luaL_checkinteger(L, 1));
     if (u)
         u->done = true;
     return 0;
@@ -366,7 +361,7 @@ static int l_undo_done(lua_State *L) /* n */
 
 static int l_info(lua_State *L) /* → { run, runbook, dry, step, file } */
 {
-    struct rb_run *run = run_of(L);
+    struct rb_run *run = rb_run_of(L);
     lua_createtable(L, 0, 6);
     lua_pushstring(L, run->id);
     lua_setfield(L, -2, "run");
@@ -385,7 +380,7 @@ static int l_info(lua_State *L) /* → { run, runbook, dry, step, file } */
 
 static int l_params(lua_State *L) /* → the checked parameters */
 {
-    struct rb_run *run = run_of(L);
+    struct rb_run *run = rb_run_of(L);
     struct rb_err err;
     if (rb_value_decode(L, run->params_json, strlen(run->params_json), &run->codec, &err))
         return luaL_error(L, "the parameters can not be read: %s", err.msg);
@@ -394,7 +389,7 @@ static int l_params(lua_State *L) /* → the checked parameters */
 
 static int l_check_params(lua_State *L) /* raises all that is wrong with parameters for this runbook */
 {
-    struct rb_run *run = run_of(L);
+    struct rb_run *run = rb_run_of(L);
     struct rb_buf *given = rb_effect_buf(L, DATA_MAX), *values = rb_effect_buf(L, DATA_MAX);
     struct rb_err err;
     if (rb_value_encode(L, 1, "restart_with", NULL, given, &err) ||
@@ -405,7 +400,7 @@ static int l_check_params(lua_State *L) /* raises all that is wrong with paramet
 
 static int l_header(lua_State *L) /* → the header as data */
 {
-    struct rb_run *run = run_of(L);
+    struct rb_run *run = rb_run_of(L);
     struct rb_err err;
     if (rb_value_decode(L, run->header_json, strlen(run->header_json), NULL, &err))
         return luaL_error(L, "the header can not be read: %s", err.msg);

@@ -14,11 +14,6 @@
 
 #define DATA_MAX ((size_t)16 << 20)
 
-static struct rb_run *run_of(lua_State *L)
-{
-    return RB_CONTAINER(rb_vm_of(L), struct rb_run, vm);
-}
-
 /* -- the environment ----------------------------------------------------------------------------------------------- */
 
 static const char *const small_environment[] = {"PATH", "HOME", "USER",   "LOGNAME",       "SHELL",           "LANG",
@@ -55,7 +50,7 @@ extern char **environ;
 
 static int l_environ(lua_State *L) /* names let through, own "NAME=value" … → the whole environment of a child */
 {
-    struct rb_run *run = run_of(L);
+    struct rb_run *run = rb_run_of(L);
     lua_Integer n = 0;
     lua_settop(L, 2);
     lua_newtable(L);
@@ -77,7 +72,7 @@ static int l_environ(lua_State *L) /* names let through, own "NAME=value" … �
 
 static int l_getenv(lua_State *L) /* name → value or nil, allowed?: allowed by the configuration or the header */
 {
-    struct rb_run *run = run_of(L);
+    struct rb_run *run = rb_run_of(L);
     const char *name = luaL_checkstring(L, 1);
     bool ok = passes(run, name, strlen(name));
     const char *value = getenv(name);
@@ -131,7 +126,7 @@ static int l_random_bytes(lua_State *L) /* n → bytes */
 
 static int pinned_call(lua_State *L, const char *op, lua_CFunction fn) /* the arguments of the call go to fn */
 {
-    if (!run_of(L)->current)
+    if (!rb_run_of(L)->current)
         return rb_error_raise(L, "usage", "not_started", "%s can only be used while the run's tasks are running", op);
     lua_pushcfunction(L, rb_lib_pin);
     lua_insert(L, 1);
@@ -205,7 +200,7 @@ int rb_lib_os_date(lua_State *L)
 /* two integers from the run's seed and the task's place: the same on replay, no record needed */
 int rb_lib_random_seed(lua_State *L)
 {
-    struct rb_run *run = run_of(L);
+    struct rb_run *run = rb_run_of(L);
     const char *path = run->current ? run->current->scope->path : "";
     uint8_t sum[RB_SHA_LEN];
     struct sha256_ctx ctx;

@@ -205,7 +205,7 @@ void rb_secret_shown(lua_State *L, int index, struct rb_buf *out, const char *wh
 void rb_secret_expand(lua_State *L, int index, struct rb_buf *out, const char *what)
 {
     const char *p = template_of(L, index);
-    const struct rb_run *run = RB_CONTAINER(rb_vm_of(L), struct rb_run, vm);
+    const struct rb_run *run = rb_run_of(L);
     if (!p) {
         rb_secret_shown(L, index, out, what);
         return;

@@ -18,7 +18,7 @@ static int await_k(lua_State *L, int status, lua_KContext ctx);
 
 struct rb_task *rb_task_current(lua_State *L)
 {
-    struct rb_run *run = RB_CONTAINER(rb_vm_of(L), struct rb_run, vm);
+    struct rb_run *run = rb_run_of(L);
     if (!run->current)
         rb_error_raise(L, "usage", "not_started", "this can only be called while the run's tasks are running");
     return run->current;
