@@ -15,6 +15,8 @@ CC         ?= cc
 AR         ?= ar
 PKG_CONFIG ?= pkg-config
 PACKAGES   := libuv lua5.4 jansson sqlite3 nettle
+# Opened with dlopen at the first use, so only their headers are wanted.
+LAZY       := libcurl libpq
 
 O := $(if $(filter release,$(VARIANT)),$(B),$(B)/$(VARIANT))
 
@@ -60,8 +62,8 @@ $(error there is no variant "$(VARIANT)")
 endif
 
 ifneq ($(filter clean help lint format,$(MAKECMDGOALS)),$(or $(MAKECMDGOALS),all))
-LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
-LIB_LIBS   := $(shell $(PKG_CONFIG) --libs $(PACKAGES) || echo missing)
+LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(LAZY))
+LIB_LIBS   := $(shell $(PKG_CONFIG) --exists $(LAZY) && $(PKG_CONFIG) --libs $(PACKAGES) || echo missing)
 ifeq ($(LIB_LIBS),missing)
 $(error libraries are missing; ./bootstrap installs them)
 endif

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "bind/args.h"
 #include "bind/bind.h"
 #include "engine/effect.h"
 #include "engine/error.h"
@@ -39,21 +40,14 @@ static struct exec_op *exec_of(struct rb_effect *e)
     return RB_CONTAINER(e, struct exec_op, effect);
 }
 
-static void free_strings(char **list)
-{
-    for (size_t i = 0; list && list[i]; i++)
-        free(list[i]);
-    free(list);
-}
-
 static void destroy(struct exec_op *op)
 {
     if (op->ended) {
         rb_buf_release(&op->result.out.buf);
         rb_buf_release(&op->result.err.buf);
     }
-    free_strings(op->argv);
-    free_strings(op->env);
+    rb_args_free(op->argv);
+    rb_args_free(op->env);
     free(op->cwd);
     free(op->input);
     free(op);
@@ -260,25 +254,6 @@ static const struct rb_effect_type exec_type = {
 
 /* -- the call ------------------------------------------------------------------------------------------------------ */
 
-/* A string of the table at index, without NUL bytes; raises. NULL when absent. Allocated. */
-static char *text_field(lua_State *L, int index, const char *field)
-{
-    size_t n;
-    int type = lua_getfield(L, index, field);
-    if (type == LUA_TNIL) {
-        lua_pop(L, 1);
-        return NULL;
-    }
-    if (type != LUA_TSTRING)
-        rb_error_raise(L, "usage", "not_started", "exec: %s must be a string, not a %s", field, lua_typename(L, type));
-    const char *s = lua_tolstring(L, -1, &n);
-    if (memchr(s, '\0', n))
-        rb_error_raise(L, "usage", "not_started", "exec: %s contains a NUL byte, which no command can be given", field);
-    char *copy = rb_strndup(s, n);
-    lua_pop(L, 1);
-    return copy;
-}
-
 /* The elements of the list in a field, as bytes for the command. */
 static char **read_list(lua_State *L, const char *field, const char *what, bool secrets)
 {
@@ -328,13 +303,6 @@ static void read_command(lua_State *L, struct exec_op *op)
     op->env = read_list(L, "envp", "environment variable", true);
     if (!op->argv[0][0])
         rb_error_raise(L, "usage", "not_started", "exec: the name of the command is empty");
-}
-
-static int64_t int_field(lua_State *L, const char *field, int64_t otherwise)
-{
-    int64_t v = lua_getfield(L, 1, field) == LUA_TNIL ? otherwise : (int64_t)luaL_checkinteger(L, -1);
-    lua_pop(L, 1);
-    return v;
 }
 
 static void write_args(lua_State *L, struct exec_op *op)
@@ -394,7 +362,7 @@ int rb_bind_exec(lua_State *L)
     struct rb_effect *e = &op->effect;
     rb_effect_options(L, 1, e);
     read_command(L, op);
-    op->cwd = text_field(L, 1, "cwd");
+    op->cwd = rb_args_text(L, 1, "exec", "cwd");
     if (lua_getfield(L, 1, "stdin") != LUA_TNIL) {
         struct rb_buf *input = rb_effect_buf(L, STDIN_MAX);
         rb_secret_expand(L, -2, input, "exec: stdin");
@@ -406,11 +374,15 @@ int rb_bind_exec(lua_State *L)
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
-    op->check = !(lua_getfield(L, 1, "check") == LUA_TBOOLEAN && !lua_toboolean(L, -1));
-    lua_pop(L, 1);
-    op->timeout_ms = (uint64_t)int_field(L, "timeout_ms", 0);
-    op->grace_ms = (uint64_t)int_field(L, "grace_ms", GRACE_MS);
-    op->max_output = (size_t)int_field(L, "max_output", (int64_t)rb_effect_limits(e)->max_output);
+    op->check = rb_args_bool(L, 1, "check", true);
+    op->timeout_ms = (uint64_t)rb_args_int(L, 1, "timeout_ms", 0);
+    op->grace_ms = (uint64_t)rb_args_int(L, 1, "grace_ms", GRACE_MS);
+    op->max_output = (size_t)rb_args_int(L, 1, "max_output", (int64_t)rb_effect_limits(e)->max_output);
     write_args(L, op);
+    struct rb_buf *words = rb_effect_buf(L, ARGS_BYTES_MAX);
+    rb_buf_adds(words, rb_args_bool(L, 1, "shell", false) ? "sh" : op->argv[0]);
+    for (size_t i = 1; op->argv[i]; i++)
+        rb_buf_addf(words, " %s", op->argv[i]);
+    rb_effect_reach(e, "exec", rb_buf_text(words), words->len);
     return rb_effect_call(L, e);
 }

@@ -27,6 +27,7 @@ struct rb_host {
     struct rb_limits limits;
     const char *const *env_pass;
     char *config_json;
+    json_t *config; /* the same, parsed at its first use */
     struct rb_turn turn;
     struct rb_list runs;     /* struct rb_run.link */
     struct rb_list runnable; /* struct rb_run.turn_link */
@@ -124,6 +125,9 @@ struct rb_source {
     char *text;
     size_t len;
 };
+
+/* A member of the configuration, borrowed; NULL when it is not there. host.c */
+const json_t *rb_host_config(struct rb_host *h, const char *key);
 
 /* The run of any Lua thread of it. Only in a run's own state, never in the scratch states of runbook.c. */
 static inline struct rb_run *rb_run_of(lua_State *L)

@@ -21,6 +21,7 @@
 #include "engine/core.h"
 #include "engine/error.h"
 #include "engine/outcome.h"
+#include "engine/policy.h"
 
 #define ARGS_MAX ((size_t)1 << 20)
 #define BOX_META "rbhost.effect"
@@ -60,6 +61,7 @@ void *rb_effect_new(lua_State *L, size_t size, const struct rb_effect_type *type
     e->run = rb_run_of(L);
     rb_buf_init(&e->args, ARGS_MAX);
     rb_buf_init(&e->world, (size_t)1 << 30);
+    rb_buf_init(&e->reach, ARGS_MAX);
     rb_buf_init(&e->decided, ARGS_MAX);
     rb_buf_init(&e->actor, 4096);
     rb_list_init(&e->link);
@@ -122,6 +124,7 @@ void rb_effect_free(struct rb_effect *e)
     rb_list_remove(&e->slot_link);
     rb_buf_release(&e->args);
     rb_buf_release(&e->world);
+    rb_buf_release(&e->reach);
     rb_buf_release(&e->decided);
     rb_buf_release(&e->actor);
     free(e->title);
@@ -170,6 +173,13 @@ void rb_effect_options(lua_State *L, int index, struct rb_effect *e)
                            type == LUA_TSTRING ? word : lua_typename(L, type));
     }
     lua_pop(L, 4);
+}
+
+void rb_effect_reach(struct rb_effect *e, const char *kind, const char *name, size_t len)
+{
+    rb_buf_add(&e->reach, kind, strlen(kind) + 1);
+    rb_buf_add(&e->reach, name, len);
+    rb_buf_addc(&e->reach, '\0');
 }
 
 /* -- the call ------------------------------------------------------------------------------------------------------ */
@@ -225,7 +235,7 @@ int rb_effect_call_at(lua_State *L, struct rb_effect *e, const char *key)
                        "%s may change something, and a check only looks: add read = true if it does not change "
                        "anything, or acts = true to the check's row",
                        e->type->kind);
-    if (e->args.cut)
+    if (e->args.cut || e->reach.cut)
         rb_error_raise(L, "usage", "not_started", "the arguments of %s are larger than %zu bytes", e->type->kind,
                        ARGS_MAX);
     struct rb_run *run = e->run;
@@ -352,6 +362,19 @@ static void launch(struct rb_effect *e)
     rb_journal_when_durable(e->run->journal, e->n, &e->durable);
 }
 
+/* Is something that it reaches not allowed? Asked live only: a replay has the answer in the journal. */
+static bool refused(const struct rb_effect *e, struct rb_err *err)
+{
+    const char *p = rb_buf_text(&e->reach), *end = p + e->reach.len;
+    while (p < end) {
+        const char *kind = p, *name = kind + strlen(kind) + 1;
+        if (rb_policy_check(e->run, kind, name, err))
+            return true;
+        p = name + strlen(name) + 1;
+    }
+    return false;
+}
+
 void rb_effect_open(struct rb_effect *e)
 {
     struct rb_run *run = e->run;
@@ -365,6 +388,11 @@ void rb_effect_open(struct rb_effect *e)
     }
     if (e->task && e->task->grace_until)
         rb_timer_arm(&e->grace, e->task->grace_until);
+    struct rb_err err = {0};
+    if (refused(e, &err)) {
+        rb_effect_failed(e, "policy", RB_OUTCOME_NOT_STARTED, false, "%s", err.msg);
+        return;
+    }
     if (run->dry && e->cls != RB_CLASS_READ) {
         rb_effect_decide_done(e, "dry", NULL, 0, NULL, 0);
         return;
@@ -452,6 +480,11 @@ struct rb_loop *rb_effect_loop(const struct rb_effect *e)
 const struct rb_limits *rb_effect_limits(const struct rb_effect *e)
 {
     return &e->run->host->limits;
+}
+
+const json_t *rb_effect_config(const struct rb_effect *e, const char *key)
+{
+    return rb_host_config(e->run->host, key);
 }
 
 void rb_effect_rerun(struct rb_effect *e)

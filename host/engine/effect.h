@@ -6,6 +6,8 @@
 #ifndef RB_EFFECT_H
 #define RB_EFFECT_H
 
+#include <jansson.h>
+
 #include "base/buf.h"
 #include "base/sha.h"
 #include "engine/task.h"
@@ -71,6 +73,7 @@ struct rb_effect {
     struct rb_buf world; /* the bytes that reach the world: what the digest covers; empty: args */
     char *title;         /* or NULL; owned */
     int64_t until;       /* WAIT: wall clock µs at which it ends; 0 none */
+    struct rb_buf reach; /* what it reaches, for the policy: rb_effect_reach() */
 
     /* Set by effect.c. */
     struct rb_effect **box; /* the userdata that owns it until the call */
@@ -124,6 +127,11 @@ struct rb_buf *rb_effect_buf(lua_State *L, size_t max);
  * at index. */
 void rb_effect_options(lua_State *L, int index, struct rb_effect *e);
 
+/* Says that the op reaches this: kind as in the header's `allow` ("exec", "http", "sql", "file", "notify"), name as
+ * policy.h has it for that kind. All that is said must be allowed, or the op is refused before its intent (kind
+ * `policy`). */
+void rb_effect_reach(struct rb_effect *e, const char *kind, const char *name, size_t len);
+
 /* -- for drivers' callbacks, on the loop --------------------------------------------------------------------------- */
 void rb_effect_done(struct rb_effect *e);
 void rb_effect_failed(struct rb_effect *e, const char *kind, enum rb_outcome outcome, bool has_result, const char *fmt,
@@ -131,6 +139,8 @@ void rb_effect_failed(struct rb_effect *e, const char *kind, enum rb_outcome out
 bool rb_effect_watched(const struct rb_effect *e); /* is anybody there to see live output? */
 struct rb_loop *rb_effect_loop(const struct rb_effect *e);
 const struct rb_limits *rb_effect_limits(const struct rb_effect *e);
+/* A member of the configuration, borrowed; NULL when it is not there. Shape: front/config.h. */
+const json_t *rb_effect_config(const struct rb_effect *e, const char *key);
 /* Gives it the oldest signal of this name that has come already. */
 bool rb_effect_take_letter(struct rb_effect *e, const char *name);
 /* Live output, to whoever watches. */

@@ -42,8 +42,16 @@ void rb_host_free(struct rb_host *h)
     if (!h)
         return;
     rb_loop_turn_remove(h->loop, &h->turn);
+    json_decref(h->config);
     free(h->config_json);
     free(h);
+}
+
+const json_t *rb_host_config(struct rb_host *h, const char *key)
+{
+    if (!h->config && h->config_json)
+        h->config = json_loads(h->config_json, JSON_ALLOW_NUL, NULL);
+    return json_object_get(h->config, key);
 }
 
 int rb_host_watch(struct rb_host *h, struct rb_err *err)

@@ -129,6 +129,21 @@ int rb_secret_load(struct rb_run *run, const char *given_json, const char *from_
     return rc;
 }
 
+void rb_secret_fetch(struct rb_run *run, const char *name, struct rb_secret_wait *w)
+{
+    struct rb_err err;
+    const struct rb_secret *s = find(run, name, strlen(name));
+    rb_list_init(&w->link);
+    if (!s)
+        rb_err_set(&err, RB_ENOENT, "there is no secret %s (secrets = { … } in the configuration)", name);
+    w->fn(w, s ? s->text : NULL, s ? s->len : 0, s ? NULL : &err);
+}
+
+void rb_secret_forget(struct rb_secret_wait *w)
+{
+    rb_list_remove(&w->link);
+}
+
 /* -- in Lua -------------------------------------------------------------------------------------------------------- */
 
 static const char *template_of(lua_State *L, int index)

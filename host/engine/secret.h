@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/list.h"
 
 #define RB_SECRET_MIN 8 /* bytes; shorter ones would be found everywhere */
 
@@ -34,6 +35,17 @@ void rb_secret_redact(const struct rb_run *run, const char *text, size_t n, stru
 /* How many of the last bytes of a text that was cut are the beginning of a secret: the rest of it can not be found. */
 size_t rb_secret_tail(const struct rb_run *run, const char *text, size_t n);
 bool rb_secret_any(const struct rb_run *run); /* is there anything to replace? */
+
+/* A secret that the configuration names, {secret = "name"} in place of a text: fetched from its source once in each
+ * process, and known to the redaction before fn sees it. For what a driver needs and a script never holds (the password
+ * of a DSN, the URL of a channel). */
+struct rb_secret_wait {
+    struct rb_list link;
+    /* On the loop, perhaps from within rb_secret_fetch(). text is borrowed for the call; NULL: err says why. */
+    void (*fn)(struct rb_secret_wait *w, const char *text, size_t len, const struct rb_err *err);
+};
+void rb_secret_fetch(struct rb_run *run, const char *name, struct rb_secret_wait *w);
+void rb_secret_forget(struct rb_secret_wait *w); /* fn will not be called any more */
 
 int rb_secret_l_equal(lua_State *L); /* secret.equal(a, b) */
 

@@ -24,7 +24,9 @@ static const struct {
     const char *name;
     enum key_type type;
 } keys[] = {
-    {"roots", KEY_NAMES}, {"journal", KEY_TEXT}, {"env", KEY_NAMES}, {"limits", KEY_LIMITS}, {"people", KEY_TABLE},
+    {"roots", KEY_NAMES},  {"journal", KEY_TEXT},   {"env", KEY_NAMES},        {"limits", KEY_LIMITS},
+    {"people", KEY_TABLE}, {"dsns", KEY_TABLE},     {"http", KEY_TABLE},       {"secrets", KEY_TABLE},
+    {"policy", KEY_TABLE}, {"channels", KEY_TABLE}, {"environment", KEY_TEXT},
 };
 
 enum limit_unit { UNIT_COUNT, UNIT_BYTES, UNIT_US, UNIT_MS };

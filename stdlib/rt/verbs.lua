@@ -1,5 +1,6 @@
 -- The verbs that a runbook sees, collected from the modules that make them.
 local base = require "rt.base"
+local call = require "rt.call"
 local tasks = require "rt.tasks"
 local retry = require "rt.retry"
 local steps = require "rt.steps"
@@ -12,6 +13,9 @@ for _, module in ipairs { tasks, retry, checks, gates, effects } do
     for name, fn in pairs(module) do
         verbs[name] = fn
     end
+end
+for _, name in ipairs { "exec" } do
+    verbs[name] = call.lazy(name)
 end
 for _, name in ipairs { "step", "evidence", "note", "fail", "skip", "undo", "settled", "memo" } do
     verbs[name] = steps[name]

@@ -1,0 +1,82 @@
+/* HTTP requests on libcurl's multi interface over the loop. libcurl is opened with dlopen at the first request.
+ *
+ * One struct rb_http is one exchange: one request and its answer, never a redirect (whoever called decides on each
+ * hop). The driver knows no Lua and no journal; nothing it does blocks the loop. */
+#ifndef RB_HTTP_H
+#define RB_HTTP_H
+
+#include <sys/socket.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "io/proc.h"
+#include "loop/loop.h"
+
+struct rb_http;
+
+enum rb_http_sent {
+    RB_HTTP_NOT_SENT, /* no byte of the request has left: it has not happened */
+    RB_HTTP_SENT,     /* some or all of it has: without an answer nobody knows */
+};
+
+struct rb_http_time {
+    double dns, connect, tls, first_byte, total; /* seconds since the start; 0 where it did not come to that */
+};
+
+struct rb_http_result {
+    /* NULL: there is an answer. Else what went wrong, a word for the error's kind: "resolve" "refused" "connect"
+     * "connect_timeout" "timeout" "tls" "reset" "protocol" "too_big" "policy" "proxy" "cancelled" "io", and a sentence
+     * in `message`. */
+    const char *error;
+    char message[512];
+    enum rb_http_sent sent;
+    int status;             /* of the answer; 0 none */
+    char **headers;         /* "Name: value", NULL-terminated, without status line and trailers; borrowed */
+    struct rb_capture body; /* decoded; as of a process: cut at max_body, counted and digested whole */
+    struct rb_http_time time;
+    char tls_issuer[256], tls_subject[256];
+    int64_t tls_not_after; /* seconds since 1970; 0 without TLS */
+    char address[64];      /* that was spoken to: "127.0.0.1:8080"; "" none */
+    bool reused;           /* the connection was there already */
+};
+
+struct rb_http_options {
+    const char *method; /* "GET" */
+    const char *url;
+    const char *const *headers; /* "Name: value" … NULL; may be NULL */
+    const void *body;           /* NULL: none. Copied. */
+    size_t body_len;
+    const char *body_file; /* is streamed instead of body; NULL */
+    const char *save;      /* the body goes to this file instead (a temporary name, renamed when whole); NULL */
+    uint32_t save_mode;    /* 0: 0644 */
+    bool repeatable;       /* doing it twice is one: it may go out on a connection that was kept and may have died */
+    bool http2;            /* asked for; else HTTP/1.1 */
+    /* TLS: verification is on unless `insecure`. */
+    bool insecure;
+    const char *ca_file, *cert_file, *key_file; /* NULL: the system's authorities; no client certificate */
+    const char *server_name;                    /* that the certificate must be for; NULL: the URL's host */
+    const char *unix_socket;
+    const char *proxy; /* NULL: none. Never from the environment. */
+    uint64_t connect_timeout_ms, timeout_ms;
+    size_t max_body; /* bytes kept, after decoding; 0: none */
+    bool cut_body;   /* true: more is cut and counted, up to 1 GiB; false: more is the error "too_big" */
+    /* Each address that the name resolves to, before anything is sent: RB_EDENIED refuses it. NULL: all may be. */
+    int (*on_address)(void *arg, const struct sockaddr *address, struct rb_err *err);
+    /* The status and headers have come (result as far as it goes); then data as it comes. Either may call
+     * rb_http_cancel(). on_data set: the body is not kept. */
+    void (*on_head)(void *arg, const struct rb_http_result *so_far);
+    void (*on_data)(void *arg, const char *data, size_t len);
+    /* Once, on the loop, never from within rb_http_start(). `result` is borrowed; the body may be taken with
+     * rb_buf_detach(). The exchange frees itself afterwards. */
+    void (*on_done)(void *arg, struct rb_http_result *result);
+    void *arg;
+};
+
+/* Starts it. On failure nothing was started and on_done will not be called: RB_EINVAL (a URL, method or header that is
+ * none), RB_ENOENT (no libcurl: the sentence names the package). */
+int rb_http_start(struct rb_loop *loop, const struct rb_http_options *opt, struct rb_http **out, struct rb_err *err);
+
+/* on_done follows, soon, with the error "cancelled". */
+void rb_http_cancel(struct rb_http *h);
+
+#endif
