@@ -9,6 +9,7 @@
 #include "bind/bind.h"
 #include "engine/effect.h"
 #include "engine/error.h"
+#include "engine/policy.h"
 #include "engine/run.h"
 #include "engine/secret.h"
 #include "io/proc.h"
@@ -305,6 +306,15 @@ static void read_command(lua_State *L, struct exec_op *op)
         rb_error_raise(L, "usage", "not_started", "exec: the name of the command is empty");
 }
 
+static void reach_word(struct rb_effect *e, const char *word)
+{
+    struct rb_buf name;
+    rb_buf_init(&name, ARGS_BYTES_MAX);
+    rb_policy_word(&name, word);
+    rb_effect_reach(e, "exec", rb_buf_text(&name), name.len);
+    rb_buf_release(&name);
+}
+
 static void write_args(lua_State *L, struct exec_op *op)
 {
     struct rb_effect *e = &op->effect;
@@ -332,6 +342,9 @@ static void write_args(lua_State *L, struct exec_op *op)
             rb_secret_shown(L, -1, shown, "exec: env");
             lua_pop(L, 1);
             rb_json_string(&j, rb_buf_text(shown), shown->len);
+            /* another PATH makes a name mean another program: the policy is asked about it */
+            if (strncmp(rb_buf_text(shown), "PATH=", 5) == 0 && !strchr(op->argv[0], '/'))
+                reach_word(e, rb_buf_text(shown));
         }
         rb_json_end_array(&j);
     }
@@ -380,9 +393,8 @@ int rb_bind_exec(lua_State *L)
     op->max_output = (size_t)rb_args_int(L, 1, "max_output", (int64_t)rb_effect_limits(e)->max_output);
     write_args(L, op);
     struct rb_buf *words = rb_effect_buf(L, ARGS_BYTES_MAX);
-    rb_buf_adds(words, rb_args_bool(L, 1, "shell", false) ? "sh" : op->argv[0]);
-    for (size_t i = 1; op->argv[i]; i++)
-        rb_buf_addf(words, " %s", op->argv[i]);
+    for (size_t i = 0; op->argv[i]; i++)
+        rb_policy_word(words, i == 0 && rb_args_bool(L, 1, "shell", false) ? "sh" : op->argv[i]);
     rb_effect_reach(e, "exec", rb_buf_text(words), words->len);
     return rb_effect_call(L, e);
 }

@@ -32,7 +32,10 @@ struct rb_host {
     struct rb_list runs;     /* struct rb_run.link */
     struct rb_list runnable; /* struct rb_run.turn_link */
     struct rb_slots exec;
-    bool watching; /* signals */
+    struct rb_policy_site *policy; /* policy.c's; NULL until its first question */
+    const char *config_file;       /* borrowed; NULL */
+    json_t *config_places;         /* "a.b" → line */
+    bool watching;                 /* signals */
 };
 
 enum rb_run_mode {
@@ -67,7 +70,9 @@ struct rb_run {
     enum rb_phase phase;
     struct rb_actor actor;
     char *runbook, *title, *file;
-    int main_ref; /* registry: the compiled runbook, until its task begins */
+    char *folder;             /* the file's, absolute; NULL in a run of old */
+    struct rb_policy *policy; /* policy.c's; NULL until its first question */
+    int main_ref;             /* registry: the compiled runbook, until its task begins */
     char *header_json, *params_json;
     int64_t created, epoch;
     bool dry, confirm_steps;
@@ -128,6 +133,8 @@ struct rb_source {
 
 /* A member of the configuration, borrowed; NULL when it is not there. host.c */
 const json_t *rb_host_config(struct rb_host *h, const char *key);
+/* "file:line" of a setting ("policy.allow.exec"), as far as it is known. */
+void rb_host_config_place(const struct rb_host *h, const char *path, char *out, size_t n);
 
 /* The run of any Lua thread of it. Only in a run's own state, never in the scratch states of runbook.c. */
 static inline struct rb_run *rb_run_of(lua_State *L)

@@ -61,7 +61,7 @@ void *rb_effect_new(lua_State *L, size_t size, const struct rb_effect_type *type
     e->run = rb_run_of(L);
     rb_buf_init(&e->args, ARGS_MAX);
     rb_buf_init(&e->world, (size_t)1 << 30);
-    rb_buf_init(&e->reach, ARGS_MAX);
+    rb_buf_init(&e->reach, ARGS_MAX * 2 + 65536); /* what is in the arguments, and its escapes */
     rb_buf_init(&e->decided, ARGS_MAX);
     rb_buf_init(&e->actor, 4096);
     rb_list_init(&e->link);
@@ -277,8 +277,9 @@ static void begin(struct rb_effect *e)
     struct rb_err err = {0};
     e->state = RB_EFFECT_RUNNING;
     e->started = rb_clock_boot();
+    enum rb_outcome none = e->again ? RB_OUTCOME_UNKNOWN : RB_OUTCOME_NOT_STARTED;
     if (e->cancel_wanted) {
-        rb_effect_failed(e, "cancelled", RB_OUTCOME_NOT_STARTED, false, "cancelled before it started");
+        rb_effect_failed(e, "cancelled", none, false, "cancelled before it started");
         return;
     }
     if (e->cls == RB_CLASS_EFFECT)
@@ -286,7 +287,7 @@ static void begin(struct rb_effect *e)
     if (e->type->start(e, &err)) {
         char kind[32];
         snprintf(kind, sizeof(kind), "%s", e->error_kind[0] ? e->error_kind : e->type->kind);
-        rb_effect_failed(e, kind, RB_OUTCOME_NOT_STARTED, false, "%s", err.msg);
+        rb_effect_failed(e, kind, none, false, "%s", err.msg);
     }
     if (e->cls == RB_CLASS_EFFECT)
         rb_fault_point("effect.after-start");
@@ -390,7 +391,8 @@ void rb_effect_open(struct rb_effect *e)
         rb_timer_arm(&e->grace, e->task->grace_until);
     struct rb_err err = {0};
     if (refused(e, &err)) {
-        rb_effect_failed(e, "policy", RB_OUTCOME_NOT_STARTED, false, "%s", err.msg);
+        rb_effect_failed(e, "policy", e->again ? RB_OUTCOME_UNKNOWN : RB_OUTCOME_NOT_STARTED, false, "%s%s", err.msg,
+                         e->again ? " (what it did when it was started before is not known)" : "");
         return;
     }
     if (run->dry && e->cls != RB_CLASS_READ) {
@@ -490,6 +492,7 @@ const json_t *rb_effect_config(const struct rb_effect *e, const char *key)
 void rb_effect_rerun(struct rb_effect *e)
 {
     e->state = RB_EFFECT_NEW;
+    e->again = true;
     rb_effect_open(e);
 }
 

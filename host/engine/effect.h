@@ -87,6 +87,7 @@ struct rb_effect {
     int64_t n; /* number of the op: the seq of its intent or wait, 0 for a read until its result */
     int attempt;
     bool has_slot;
+    bool again; /* a doubt was settled as "retry": an earlier start may have done something */
     bool cancel_wanted, stop_sent, cut;
     struct rb_task *doubt_task; /* runs the on_doubt function */
     int64_t doubt_call;         /* seq of its doubt.call event */

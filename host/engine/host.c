@@ -1,7 +1,9 @@
 /* Owns what the runs of a process share: limits, the loop's turn, the wake-up when somebody signals. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "engine/core.h"
+#include "engine/policy.h"
 
 static void on_signalled(void *arg)
 {
@@ -18,6 +20,8 @@ struct rb_host *rb_host_new(const struct rb_host_options *opt)
     h->limits = opt->limits;
     h->env_pass = opt->env_pass;
     h->config_json = rb_strdup(opt->config_json);
+    h->config_file = opt->config_file;
+    h->config_places = json_incref((json_t *)(uintptr_t)opt->config_places);
     struct rb_limits *l = &h->limits;
     const struct rb_limits standard = {(size_t)256 << 20, 100000, 1000000, (size_t)1 << 20, 64, 10000, 10000, 10000};
     l->lua_memory = l->lua_memory ? l->lua_memory : standard.lua_memory;
@@ -42,7 +46,9 @@ void rb_host_free(struct rb_host *h)
     if (!h)
         return;
     rb_loop_turn_remove(h->loop, &h->turn);
+    rb_policy_site_free(h);
     json_decref(h->config);
+    json_decref(h->config_places);
     free(h->config_json);
     free(h);
 }
@@ -52,6 +58,16 @@ const json_t *rb_host_config(struct rb_host *h, const char *key)
     if (!h->config && h->config_json)
         h->config = json_loads(h->config_json, JSON_ALLOW_NUL, NULL);
     return json_object_get(h->config, key);
+}
+
+void rb_host_config_place(const struct rb_host *h, const char *path, char *out, size_t n)
+{
+    const char *file = h->config_file ? h->config_file : "the configuration";
+    const json_t *line = json_object_get(h->config_places, path);
+    if (line)
+        snprintf(out, n, "%s:%lld", file, (long long)json_integer_value(line));
+    else
+        snprintf(out, n, "%s", file);
 }
 
 int rb_host_watch(struct rb_host *h, struct rb_err *err)

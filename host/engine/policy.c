@@ -1,38 +1,344 @@
-/* Owns the question whether a run may reach something. Knows no primitive beyond the names of policy.h. */
+/* Owns the answer to the question whether a run may reach something, and its words. Patterns are policy_rules.c's,
+ * classes of addresses policy_address.c's. */
 #include "engine/policy.h"
 
-#include <fnmatch.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/core.h"
+#include "engine/policy_address.h"
+#include "engine/policy_rules.h"
+#include "engine/policy_url.h"
+#include "engine/runbook.h"
 
-/* A bare name is the one of PATH; a path is named as a path. */
-static bool exec_matches(const char *pattern, const char *name)
+enum { SHOWN_MAX = 300, LIST_MAX = 6 };
+
+enum said { UNSAID, YES, NO };
+
+/* The site's, compiled once in a process. */
+struct rb_policy_site {
+    struct rb_rule_set allow, deny;
+    enum said loopback, link_local;
+};
+
+/* A run's. */
+struct rb_policy {
+    bool open; /* neither the header nor the site says anything */
+    struct rb_rule_set header;
+    struct rb_policy_site *site; /* borrowed */
+};
+
+/* -- compiling ----------------------------------------------------------------------------------------------------- */
+
+static enum said said(const json_t *v)
 {
-    char command[4096];
-    if (strchr(pattern, ' '))
-        return fnmatch(pattern, name, 0) == 0;
-    snprintf(command, sizeof(command), "%.*s", (int)strcspn(name, " "), name);
-    return fnmatch(pattern, command, FNM_PATHNAME) == 0;
+    return json_is_true(v) ? YES : json_is_false(v) ? NO : UNSAID;
+}
+
+static struct rb_policy_site *site_of(struct rb_host *h)
+{
+    if (h->policy)
+        return h->policy;
+    const json_t *policy = rb_host_config(h, "policy");
+    h->policy = rb_alloc(sizeof(*h->policy));
+    rb_rules_compile(&h->policy->allow, json_object_get(policy, "allow"), NULL, false);
+    rb_rules_compile(&h->policy->deny, json_object_get(policy, "deny"), NULL, true);
+    h->policy->loopback = said(json_object_get(policy, "loopback"));
+    h->policy->link_local = said(json_object_get(policy, "link_local"));
+    return h->policy;
+}
+
+/* Compiled at the first question. The run is const for who asks: this is a cache. */
+static const struct rb_policy *policy_of(const struct rb_run *asking)
+{
+    struct rb_run *run = (struct rb_run *)(uintptr_t)asking;
+    if (run->policy)
+        return run->policy;
+    struct rb_policy *p = run->policy = rb_alloc(sizeof(*p));
+    struct rb_slice allow = rb_json_member(run->header_json, strlen(run->header_json), "allow");
+    json_t *table = allow.p ? json_loadb(allow.p, allow.n, JSON_ALLOW_NUL, NULL) : NULL;
+    rb_rules_compile(&p->header, table, run->folder, false);
+    json_decref(table);
+    p->site = site_of(run->host);
+    p->open = !p->header.stated && !p->site->allow.stated && !p->site->deny.stated;
+    return p;
+}
+
+void rb_policy_free(struct rb_run *run)
+{
+    if (run->policy)
+        rb_rules_release(&run->policy->header);
+    free(run->policy);
+    run->policy = NULL;
+}
+
+void rb_policy_site_free(struct rb_host *h)
+{
+    if (h->policy) {
+        rb_rules_release(&h->policy->allow);
+        rb_rules_release(&h->policy->deny);
+    }
+    free(h->policy);
+    h->policy = NULL;
+}
+
+void rb_policy_word(struct rb_buf *name, const char *word)
+{
+    if (name->len)
+        rb_buf_addc(name, ' ');
+    for (const char *p = word; *p; p++) {
+        if (*p == ' ' || *p == '\\')
+            rb_buf_addc(name, '\\');
+        rb_buf_addc(name, *p);
+    }
+}
+
+/* -- the words of a refusal ---------------------------------------------------------------------------------------- */
+
+struct question {
+    const struct rb_run *run;
+    const struct rb_policy *policy;
+    enum rb_reach kind;
+    const char *name;
+};
+
+/* "file:line" of a kind's list in the header, or the file alone. */
+static void header_place(const struct question *q, char *out, size_t n)
+{
+    char key[32];
+    const struct rb_source *main = rb_strmap_get(&q->run->sources, "@main", 5);
+    snprintf(key, sizeof(key), "allow.%s", rb_reach_name(q->kind));
+    int line = main ? rb_header_line(q->run->file, main->text, main->len, key) : 0;
+    if (line)
+        snprintf(out, n, "%s:%d", q->run->file, line);
+    else
+        snprintf(out, n, "%s", q->run->file);
+}
+
+/* "file:line" of a member of policy.KEY. */
+static void site_place(const struct question *q, const char *key, char *out, size_t n)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "policy.%s.%s", key, rb_reach_name(q->kind));
+    rb_host_config_place(q->run->host, path, out, n);
+}
+
+/* What was refused, without what may not be shown. */
+static void shown(const struct question *q, struct rb_buf *out)
+{
+    const char *name = q->name;
+    size_t n = strlen(name);
+    if (q->kind == RB_REACH_HTTP) { /* keys stand in queries, passwords before the host */
+        n = strcspn(name, "?#");
+        const char *sep = strstr(name, "://"), *at = memchr(name, '@', n);
+        if (sep && at && sep < at) {
+            rb_buf_add(out, name, (size_t)(sep + 3 - name));
+            n -= (size_t)(at + 1 - name);
+            name = at + 1;
+        }
+    }
+    struct rb_buf clean;
+    rb_buf_init(&clean, RB_ERR_MAX * 4);
+    rb_secret_redact(q->run, name, n < RB_ERR_MAX ? n : RB_ERR_MAX, &clean);
+    rb_buf_addf(out, "%.*s%s", SHOWN_MAX, rb_buf_text(&clean), clean.len > SHOWN_MAX ? "…" : "");
+    rb_buf_release(&clean);
+}
+
+/* `the nearest is "git verify-tag *"`, or the first few, or that there is none. */
+static void add_patterns(const struct question *q, const struct rb_rules *rules, struct rb_buf *out)
+{
+    size_t best = 0, longest = 0;
+    const char *name = q->name, *text;
+    const char *url = q->kind == RB_REACH_HTTP ? strchr(name, ' ') : NULL;
+    name = url ? url + 1 : name;
+    for (size_t i = 0; (text = rb_rule_text(rules, i)); i++) {
+        size_t n = 0;
+        const char *space = q->kind == RB_REACH_HTTP ? strchr(text, ' ') : NULL;
+        text = space ? space + 1 : text;
+        while (text[n] && text[n] == name[n])
+            n++;
+        if (n > longest) {
+            longest = n;
+            best = i;
+        }
+    }
+    if (!rules->n)
+        rb_buf_adds(out, "names nothing of that kind");
+    else if (longest > (q->kind == RB_REACH_HTTP ? 9 : 2) && rules->n > 1)
+        rb_buf_addf(out, "has nothing for it, the nearest is \"%.200s\"", rb_rule_text(rules, best));
+    else {
+        rb_buf_adds(out, "names ");
+        for (size_t i = 0; i < LIST_MAX && (text = rb_rule_text(rules, i)); i++)
+            rb_buf_addf(out, "%s\"%.100s\"", i ? ", " : "", text);
+        rb_buf_adds(out, rules->n > LIST_MAX ? " …" : "");
+    }
+}
+
+static int refuse_header(const struct question *q, const char *bad, struct rb_err *err)
+{
+    struct rb_buf what, why;
+    char place[300];
+    const char *kind = rb_reach_name(q->kind);
+    rb_buf_init(&what, RB_ERR_MAX);
+    rb_buf_init(&why, RB_ERR_MAX);
+    shown(q, &what);
+    header_place(q, place, sizeof(place));
+    if (bad)
+        rb_buf_addf(&why, "can not be judged: %s", bad);
+    else
+        add_patterns(q, &q->policy->header.kinds[q->kind], &why);
+    rb_err_set(err, RB_EDENIED,
+               bad ? "%s: `%s` is refused, because the header's allow.%s (%s) stands and it %s"
+                   : "%s: `%s` is not in the runbook's reach: the header's allow.%s (%s) %s; name it there if the "
+                     "runbook needs it",
+               kind, rb_buf_text(&what), kind, place, rb_buf_text(&why));
+    rb_buf_release(&what);
+    rb_buf_release(&why);
+    return RB_EDENIED;
+}
+
+static int refuse_site(const struct question *q, const char *bad, struct rb_err *err)
+{
+    struct rb_buf what, why;
+    char place[300];
+    const char *kind = rb_reach_name(q->kind);
+    rb_buf_init(&what, RB_ERR_MAX);
+    rb_buf_init(&why, RB_ERR_MAX);
+    shown(q, &what);
+    site_place(q, "allow", place, sizeof(place));
+    if (bad)
+        rb_buf_addf(&why, "can not be judged: %s", bad);
+    else
+        add_patterns(q, &q->policy->site->allow.kinds[q->kind], &why);
+    rb_err_set(err, RB_EDENIED,
+               bad ? "%s: `%s` is refused, because policy.allow.%s of the configuration (%s) stands and it %s"
+                   : "%s: `%s` is not in this site's reach: policy.allow.%s of the configuration (%s) %s; ask whoever "
+                     "looks after the configuration",
+               kind, rb_buf_text(&what), kind, place, rb_buf_text(&why));
+    rb_buf_release(&what);
+    rb_buf_release(&why);
+    return RB_EDENIED;
+}
+
+static int refuse_denied(const struct question *q, const char *pattern, const char *bad, struct rb_err *err)
+{
+    struct rb_buf what;
+    char place[300];
+    const char *kind = rb_reach_name(q->kind);
+    rb_buf_init(&what, RB_ERR_MAX);
+    shown(q, &what);
+    site_place(q, "deny", place, sizeof(place));
+    if (bad)
+        rb_err_set(err, RB_EDENIED,
+                   "%s: `%s` is refused, because policy.deny.%s of the configuration (%s) stands and it can not be "
+                   "judged: %s",
+                   kind, rb_buf_text(&what), kind, place, bad);
+    else
+        rb_err_set(err, RB_EDENIED,
+                   "%s: `%s` is forbidden at this site: policy.deny.%s of the configuration (%s) has \"%.200s\"; ask "
+                   "whoever looks after the configuration",
+                   kind, rb_buf_text(&what), kind, place, pattern);
+    rb_buf_release(&what);
+    return RB_EDENIED;
+}
+
+/* -- the questions ------------------------------------------------------------------------------------------------- */
+
+static int check(const struct question *q, size_t bases[2], struct rb_err *err)
+{
+    const struct rb_policy *p = q->policy;
+    const char *bad, *pattern;
+    size_t base;
+    if (p->site->deny.stated) {
+        pattern = rb_rules_match(&p->site->deny.kinds[q->kind], q->kind, q->name, &bad, NULL);
+        if (pattern || bad)
+            return refuse_denied(q, pattern, bad, err);
+    }
+    if (p->site->allow.stated) {
+        if (!rb_rules_match(&p->site->allow.kinds[q->kind], q->kind, q->name, &bad, &base))
+            return refuse_site(q, bad, err);
+        bases[0] = bases[1] = base;
+    }
+    if (p->header.stated) {
+        if (!rb_rules_match(&p->header.kinds[q->kind], q->kind, q->name, &bad, &base))
+            return refuse_header(q, bad, err);
+        bases[0] = !p->site->allow.stated || base < bases[0] ? base : bases[0];
+        bases[1] = base > bases[1] ? base : bases[1];
+    }
+    return RB_OK;
 }
 
 int rb_policy_check(const struct rb_run *run, const char *kind, const char *name, struct rb_err *err)
 {
-    int rc = RB_OK;
-    json_t *header = json_loads(run->header_json, 0, NULL);
-    const json_t *allow = json_object_get(header, "allow"), *list = json_object_get(allow, kind), *pattern;
-    size_t i;
-    bool found = !allow;
-    json_array_foreach((json_t *)list, i, pattern)
-    {
-        found = found || (strcmp(kind, "exec") == 0 ? exec_matches(json_string_value(pattern), name)
-                                                    : fnmatch(json_string_value(pattern), name, 0) == 0);
+    size_t bases[2];
+    struct question q = {run, policy_of(run), rb_reach_of(kind), name};
+    if (q.kind == RB_REACH_COUNT)
+        return rb_err_set(err, RB_EDENIED, "%.40s: the policy knows no reach of this kind", kind);
+    return q.policy->open ? RB_OK : check(&q, bases, err);
+}
+
+int rb_policy_check_path(const struct rb_run *run, const char *path, size_t bases[2], struct rb_err *err)
+{
+    struct question q = {run, policy_of(run), RB_REACH_FILE, path};
+    bases[0] = bases[1] = 1;
+    return q.policy->open ? RB_OK : check(&q, bases, err);
+}
+
+/* -- addresses ----------------------------------------------------------------------------------------------------- */
+
+/* Is the host this very class, written as an address, or localhost? */
+static bool is_literal(const char *host, bool address, enum rb_address class)
+{
+    size_t n = strlen(host);
+    if (address)
+        return true;
+    return class == RB_ADDRESS_LOOPBACK &&
+           (strcmp(host, "localhost") == 0 || (n > 10 && strcmp(host + n - 10, ".localhost") == 0));
+}
+
+int rb_policy_check_address(const struct rb_run *run, const char *host, const struct sockaddr *address,
+                            struct rb_err *err)
+{
+    const struct rb_policy *p = policy_of(run);
+    char text[64], name[256];
+    bool is_address = false;
+    enum rb_address class = rb_address_class(address, text);
+    if (class == RB_ADDRESS_OTHER)
+        return RB_OK;
+    if (class == RB_ADDRESS_UNKNOWN)
+        return rb_err_set(err, RB_EDENIED, "http: %.200s resolves to %s, which the policy can not judge", host, text);
+    bool loopback = class == RB_ADDRESS_LOOPBACK;
+    const char *what = loopback ? "a loopback address of this machine"
+                                : "a link-local address (as the metadata services of clouds are)";
+    const char *key = loopback ? "loopback" : "link_local";
+    enum said site = loopback ? p->site->loopback : p->site->link_local;
+    if (site == YES)
+        return RB_OK;
+    if (site == NO) {
+        char place[300];
+        snprintf(name, sizeof(name), "policy.%s", key);
+        rb_host_config_place(run->host, name, place, sizeof(place));
+        return rb_err_set(err, RB_EDENIED, "http: %.200s is %s, %s; policy.%s = false (%s) forbids those", host, text,
+                          what, key, place);
     }
-    if (!found)
-        rc = rb_err_set(err, RB_EDENIED,
-                        "%s: `%.300s` is not in the runbook's reach (allow = { %s = { … } } in the header)", kind, name,
-                        kind);
-    json_decref(header);
-    return rc;
+    if (!rb_policy_host(host, strlen(host), name, &is_address))
+        return rb_err_set(err, RB_EDENIED, "http: %.200s is no host that the policy can judge", host);
+    if (!is_literal(name, is_address, class)) {
+        if (loopback && p->open)
+            return RB_OK;
+        return rb_err_set(err, RB_EDENIED,
+                          "http: %.200s resolves to %s, %s: only a URL that names it literally may reach it%s; "
+                          "policy.%s = true in the configuration lets every name",
+                          host, text, what, p->open ? "" : ", and only if `allow` names it literally, too", key);
+    }
+    bool header = !p->header.stated || rb_rules_names_host(&p->header.kinds[RB_REACH_HTTP], name);
+    bool allowed = !p->site->allow.stated || rb_rules_names_host(&p->site->allow.kinds[RB_REACH_HTTP], name);
+    if (header && allowed)
+        return RB_OK;
+    return rb_err_set(err, RB_EDENIED,
+                      "http: %.200s is %s: %s must name it literally, not by a wildcard (\"http://%.200s:*\"); or set "
+                      "policy.%s = true in the configuration",
+                      host, what, header ? "policy.allow.http of the configuration" : "allow.http of the header", name,
+                      key);
 }

@@ -1,21 +1,48 @@
-/* What a run may reach: the header's `allow`, and the site's policy in the configuration, which narrows it further.
- * Asked in the way of an op, before its intent (effect.c).
+/* What a run may reach: the header's `allow`, and the site's policy in the configuration, which narrows it further and
+ * never widens it. Asked in the way of an op, before its intent (effect.c), live only; what has been recorded is not
+ * asked about again. Patterns are compiled at a run's first question; a question allocates nothing unless the answer is
+ * no. The patterns: docs/policy.md.
  *
  * Names, by kind:
- *   exec    the command and its arguments, joined by spaces: "git verify-tag v1"; a pattern without a space is held
- *           against argv[0] alone
+ *   exec    the command and its arguments as rb_policy_word() puts them together: "git verify-tag v1"
  *   http    "METHOD URL", the URL as it will be asked for; each hop of a redirect is asked about again
- *   sql     the name of a DSN of the configuration, else the DSN without its password
- *   file    the absolute path, without . and ..
+ *   ssh     the host
+ *   sql     the name of a DSN of the configuration, else the DSN without its password; the path of "sqlite:" absolute
+ *   file    the absolute path
  *   notify  the channel */
 #ifndef RB_POLICY_H
 #define RB_POLICY_H
 
+#include <sys/socket.h>
+
+#include "base/buf.h"
 #include "base/err.h"
 
+struct rb_host;
 struct rb_run;
 
-/* RB_EDENIED with a sentence that names what was refused, by whom, and what to do. */
+/* RB_EDENIED with a sentence that names what was refused, by whom, the nearest pattern, and what to do. A kind that is
+ * not known is refused. */
 int rb_policy_check(const struct rb_run *run, const char *kind, const char *name, struct rb_err *err);
+
+/* The same of kind "file", and how far symbolic links may lead: path must be absolute and without ".", ".." and "//".
+ * bases: lengths of two beginnings of path, the first not longer than the second. Open path[0..bases[0]] as it is, the
+ * rest up to bases[1] beneath it, and what is left beneath that (openat2, RESOLVE_BENEATH): then no link leads out of
+ * what the site and the header have named. Both are 1 ("/") where everything is allowed. */
+int rb_policy_check_path(const struct rb_run *run, const char *path, size_t bases[2], struct rb_err *err);
+
+/* May http speak to this address, to which `host` (of the URL that was allowed) resolves? Loopback and link-local
+ * addresses, and those of the clouds' metadata services, only where that is said: RB_EDENIED. A proxy's own address is
+ * not asked about. */
+int rb_policy_check_address(const struct rb_run *run, const char *host, const struct sockaddr *address,
+                            struct rb_err *err);
+
+/* Appends one word of a command to a name of kind exec: a space first unless it is the first; spaces and backslashes in
+ * the word escaped, so that one word never looks like two. */
+void rb_policy_word(struct rb_buf *name, const char *word);
+
+/* What is compiled; freed with their owner. */
+void rb_policy_free(struct rb_run *run);
+void rb_policy_site_free(struct rb_host *h);
 
 #endif

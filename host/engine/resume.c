@@ -33,6 +33,8 @@ static int read_start(struct rb_run *run, const char *given_json, struct rb_err 
     rb_json_member_text(ev->data, ev->data_len, "seed", seed, sizeof(seed));
     struct rb_slice params = rb_json_member(ev->data, ev->data_len, "params");
     run->file = rb_strdup(file);
+    if (rb_json_member_text(ev->data, ev->data_len, "folder", file, sizeof(file)))
+        run->folder = rb_strdup(file);
     run->seed = strtoull(seed, NULL, 16);
     run->params_json = params.p ? rb_strndup(params.p, params.n) : rb_strdup("{}");
     run->dry = rb_json_member_true(ev->data, ev->data_len, "dry");

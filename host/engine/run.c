@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "engine/core.h"
 #include "engine/error.h"
+#include "engine/policy.h"
 #include "engine/runbook.h"
 #include "engine/value.h"
 
@@ -111,15 +112,16 @@ void rb_run_free(struct rb_run *run)
     while ((it = rb_list_pop(&run->mailbox)))
         rb_letter_free(RB_CONTAINER(it, struct rb_letter, link));
     rb_secret_free(run);
+    rb_policy_free(run);
     rb_undo_free(run);
     rb_vm_close(&run->vm);
     if (run->journal)
         rb_journal_close(run->journal);
     rb_replay_release(&run->replay);
     rb_strmap_release(&run->sources, rb_source_free);
-    char *const owned[] = {run->runbook,     run->title,        run->file,        run->header_json, run->params_json,
-                           run->stop_status, run->stop_error,   run->fatal_kind,  run->fatal_text,  run->park_why,
-                           run->secret_from, run->cancel_event, run->cancel_text, run->retry_reason};
+    char *const owned[] = {run->runbook,     run->title,       run->file,         run->folder,      run->header_json,
+                           run->params_json, run->stop_status, run->stop_error,   run->fatal_kind,  run->fatal_text,
+                           run->park_why,    run->secret_from, run->cancel_event, run->cancel_text, run->retry_reason};
     for (size_t i = 0; i < RB_COUNT(owned); i++)
         free(owned[i]);
     free(run);
@@ -268,6 +270,7 @@ void rb_run_append_start(struct rb_run *run, const struct rb_actor *actor, const
     rb_json_ktext(&j, "runbook", run->runbook);
     rb_json_ktext(&j, "title", run->title);
     rb_json_ktext(&j, "file", run->file);
+    rb_json_ktext(&j, "folder", run->folder);
     rb_json_ktext(&j, "source", digest);
     rb_json_kraw(&j, "sources", rb_buf_text(sources), sources->len);
     rb_json_kraw(&j, "params", run->params_json, strlen(run->params_json));
@@ -299,6 +302,16 @@ char *rb_run_header_text(const char *header, const char *key)
     return rb_json_member_text(header, strlen(header), key, text, sizeof(text)) ? rb_strdup(text) : NULL;
 }
 
+/* The folder of a runbook, whatever the working directory will be when the run is gone on with. */
+static char *folder_of(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    char *dir = slash == file ? rb_strdup("/") : slash ? rb_strndup(file, (size_t)(slash - file)) : rb_strdup(".");
+    char *real = realpath(dir, NULL);
+    free(dir);
+    return real;
+}
+
 static int prepare(struct rb_run *run, const char *file, const struct rb_run_options *opt,
                    const struct rb_runbook *book, struct rb_err *err)
 {
@@ -307,6 +320,7 @@ static int prepare(struct rb_run *run, const char *file, const struct rb_run_opt
     int rc = rb_params_resolve(rb_buf_text(&book->header), opt->params_json ? opt->params_json : "{}", &params, err);
     if (!rc) {
         run->file = rb_strdup(file);
+        run->folder = folder_of(file);
         rb_git_look(file, &run->git);
         run->secret_from = rb_strdup(opt->secret_from);
         run->header_json = rb_strdup(rb_buf_text(&book->header));

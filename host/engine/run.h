@@ -2,6 +2,8 @@
 #ifndef RB_RUN_H
 #define RB_RUN_H
 
+#include <jansson.h>
+
 #include "base/buf.h"
 #include "store/journal.h"
 
@@ -42,7 +44,9 @@ struct rb_host_options {
     struct rb_limits limits; /* zero members get the defaults */
     /* names that the configuration lets through to children and env(); NULL-terminated or NULL */
     const char *const *env_pass;
-    const char *config_json; /* the whole configuration as JSON, for later primitives; NULL */
+    const char *config_json;     /* the whole configuration as JSON; NULL */
+    const char *config_file;     /* where it was read, for messages; borrowed for the host's life; NULL */
+    const json_t *config_places; /* object "policy.allow.exec" → line; NULL. Its reference is shared. */
 };
 struct rb_host *rb_host_new(const struct rb_host_options *opt);
 void rb_host_free(struct rb_host *h); /* all runs must have stopped */

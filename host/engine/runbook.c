@@ -129,6 +129,7 @@ struct job {
     const char *text; /* first arguments: a text and the name of its file */
     size_t len;
     const char *file;
+    const char *member;                   /* and what is asked about it */
     const char *header_json, *given_json; /* or: the params of a header, given values, and the decoder of JSON text */
     void (*take)(lua_State *L, struct job *job); /* called with the function's results, from index 1 on */
     struct rb_buf *out;
@@ -254,6 +255,8 @@ static int run_job(lua_State *L)
     } else {
         lua_pushlstring(L, job->text, job->len);
         lua_pushstring(L, job->file);
+        if (job->member)
+            lua_pushstring(L, job->member);
     }
     lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
     lua_settop(L, 3); /* no function gives more */
@@ -313,6 +316,26 @@ int rb_header_read(const char *file, const char *text, size_t n, struct rb_buf *
                       .out = json,
                       .err = err};
     return start(&job);
+}
+
+/* Result: a line. */
+static void take_line(lua_State *L, struct job *job)
+{
+    job->errors = (int)lua_tointeger(L, 1);
+}
+
+int rb_header_line(const char *file, const char *text, size_t n, const char *member)
+{
+    struct rb_err ignored;
+    struct job job = {.module = "reader",
+                      .function = "line",
+                      .text = text,
+                      .len = n,
+                      .file = file,
+                      .member = member,
+                      .take = take_line,
+                      .err = &ignored};
+    return start(&job) ? 0 : job.errors;
 }
 
 int rb_requires_scan(const char *file, const char *text, size_t n, struct rb_buf *names_json, struct rb_err *err)

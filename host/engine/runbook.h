@@ -30,6 +30,10 @@ int rb_runbook_read(const char *file, struct rb_buf *text, struct rb_err *err);
  * then all of its problems, one a line. */
 int rb_header_read(const char *file, const char *text, size_t n, struct rb_buf *json, struct rb_err *err);
 
+/* The line of a member of the header, such as "allow.exec" (of what encloses it, when it is not written out); 0: not
+ * known. */
+int rb_header_line(const char *file, const char *text, size_t n, const char *member);
+
 /* Checks given values against a header (the JSON of rb_header_read) and fills in defaults. given_json is an object of
  * raw values: from the command line all are strings, from a file or the API they are typed; both are taken. values_json
  * is an object with every parameter that has a value, in the format of docs/journal.md "Values"; a secret is

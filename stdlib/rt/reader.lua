@@ -194,6 +194,20 @@ function M.header(text, file)
     return data
 end
 
+--- The line of a member of the header ("allow.exec"), or of what encloses it; 0 when the text has no header.
+---@param text string
+---@param _ string its file
+---@param member string
+---@return integer
+function M.line(text, _, member)
+    local call = find_call(text)
+    local path = {}
+    for name in member:gmatch("[^.]+") do
+        path[#path + 1] = name
+    end
+    return call and (lexer.locator(text)(M.place(call, path))) or 0
+end
+
 --- The modules that a text requires by literal names, or nil and why it does not compile.
 ---@param text string
 ---@param file string
