@@ -163,6 +163,9 @@ void rb_run_end(struct rb_run *run); /* its root task has ended, live */
 void rb_run_end_fatal(struct rb_run *run);
 /* on_stopped once everything appended is durable */
 void rb_run_stop(struct rb_run *run, const char *status, const char *error);
+/* Of one that is stopping: it leaves because only a person can go on, so it stays when it is answered before its last
+ * event is durable. */
+bool rb_run_may_stay(const struct rb_run *run);
 void rb_run_lost(struct rb_run *run, int rc, const struct rb_err *err); /* the journal can not go on */
 bool rb_run_ops_busy(struct rb_run *run);                               /* does something still run in the world? */
 

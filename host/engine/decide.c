@@ -170,19 +170,13 @@ static int decide(struct rb_run *run, const char *kind, const char *target, cons
 /* Off a terminal a run leaves as soon as only a person can go on. It stays when its owner answers in that moment. */
 static void stay(struct rb_run *run)
 {
-    static const char *const left[] = {"waiting", "in_doubt", "undoing"};
-    if (run->mode == RB_RUN_STOPPED || !run->stop_status)
+    if (run->mode == RB_RUN_STOPPED || !run->stop_status || !rb_run_may_stay(run))
         return;
-    for (size_t i = 0; i < RB_COUNT(left); i++) {
-        if (strcmp(run->stop_status, left[i]) != 0)
-            continue;
-        rb_durable_cancel(&run->stop_wait);
-        free(run->stop_status);
-        free(run->stop_error);
-        run->stop_status = run->stop_error = NULL;
-        rb_run_wake(run);
-        return;
-    }
+    rb_durable_cancel(&run->stop_wait);
+    free(run->stop_status);
+    free(run->stop_error);
+    run->stop_status = run->stop_error = NULL;
+    rb_run_wake(run);
 }
 
 int rb_run_decide(struct rb_run *run, const char *kind, const char *target, const char *data_json,

@@ -147,6 +147,8 @@ int rb_run_resume(struct rb_host *h, const char *id, const struct rb_run_options
         return rc;
     struct rb_run *run = rb_run_make(h, opt);
     rc = go_on(run, id, opt->params_json, err);
+    if (!rc) /* between the look and the claim another process may have brought it to its end */
+        rc = check_status(id, run->status, take_back, err);
     if (!rc)
         rc = rb_run_begin(run, err);
     if (rc)

@@ -352,7 +352,8 @@ static int create(struct rb_run *run, const struct rb_run_options *opt, const st
                                  .updated = run->created};
         memcpy(row.id, run->id, sizeof(row.id));
         rb_run_append_start(run, opt->actor, opt->reason, opt->secret_from, NULL, &sources);
-        rc = rb_journal_create(run->journal, &row, err);
+        rc = opt->later && !opt->key ? rb_journal_create_later(run->journal, &row, err)
+                                     : rb_journal_create(run->journal, &row, err);
         free(row.owner); /* all that it has of its own */
         memcpy(id, row.id, RB_RUN_ID_MAX);
         memcpy(run->id, row.id, RB_RUN_ID_MAX);

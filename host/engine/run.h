@@ -74,8 +74,10 @@ struct rb_run_options {
     /* {name: "file:/path"} of secrets that were read from files, so that a resume can read them again; or NULL */
     const char *secret_from;
     const struct rb_actor *actor;
-    const char *reason;          /* or NULL */
-    const char *key;             /* idempotency key or NULL */
+    const char *reason; /* or NULL */
+    const char *key;    /* idempotency key or NULL */
+    /* the run need not be durable when rb_run_start() returns: it becomes so with others */
+    bool later;
     bool dry;                    /* reads happen; effects are listed as what would be done */
     bool step;                   /* confirm each step (as a gate that the observer answers) */
     int64_t wait_ms;             /* how long to stay when only a person can go on: 0 leave at once, -1 for ever */

@@ -22,6 +22,12 @@ bool rb_run_ops_busy(struct rb_run *run)
     return false;
 }
 
+bool rb_run_may_stay(const struct rb_run *run)
+{
+    return strcmp(run->stop_status, "waiting") == 0 || strcmp(run->stop_status, "in_doubt") == 0 ||
+           strcmp(run->stop_status, "undoing") == 0;
+}
+
 static void stopped(struct rb_run *run)
 {
     if (run->mode == RB_RUN_STOPPED)
@@ -30,10 +36,8 @@ static void stopped(struct rb_run *run)
     rb_timer_disarm(&run->park_timer);
     rb_timer_disarm(&run->wait_timer);
     rb_timer_disarm(&run->deadline_timer);
-    struct rb_err err;
-    if (strcmp(run->stop_status, "lost") != 0)
-        /* failing is as good: its owner is seen to be dead */
-        rb_store_disown_sync(run->host->store, run->id, run->epoch, &err);
+    if (rb_run_may_stay(run))
+        rb_journal_disown(run->journal);
     if (run->observer.on_stopped)
         run->observer.on_stopped(run->observer.arg, run, run->stop_status, run->stop_error);
 }
@@ -50,6 +54,8 @@ void rb_run_stop(struct rb_run *run, const char *status, const char *error)
     run->stop_status = rb_strdup(status);
     run->stop_error = rb_strdup(error);
     run->stop_wait.fn = on_stop_durable;
+    if (!rb_run_may_stay(run))
+        rb_journal_disown(run->journal);
     rb_journal_when_durable(run->journal, rb_journal_seq(run->journal), &run->stop_wait);
 }
 

@@ -105,6 +105,9 @@ void rb_batch_free(struct rb_batch *b)
         free(blob->name);
         free(blob);
     }
+    if (b->create)
+        rb_run_row_release(b->create);
+    free(b->create);
     free(b->status);
     free(b->waiting);
     free(b->error);

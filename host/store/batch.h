@@ -45,6 +45,7 @@ struct rb_batch {
     bool row;       /* the five below are to be written */
     char *status, *waiting, *error;
     int64_t ended, wake;
+    struct rb_run_row *create; /* a run's first: the row that is made with it; owned */
     bool written; /* is in the file already (a run's creation): only passes through, for the callback and its order */
     void (*on_done)(void *arg, int rc, const struct rb_err *err);
     void *arg;

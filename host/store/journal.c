@@ -236,6 +236,27 @@ int rb_journal_create(struct rb_journal *j, struct rb_run_row *row, struct rb_er
     return RB_OK;
 }
 
+int rb_journal_create_later(struct rb_journal *j, struct rb_run_row *row, struct rb_err *err)
+{
+    struct rb_batch *b = next_batch(j);
+    if (j->created || !b->events)
+        return rb_err_set(err, RB_EINVAL, "a run is created once, with at least one event");
+    fill_row(row, b);
+    b->epoch = j->epoch = row->epoch = 1;
+    int rc = rb_store_create(j->store, row, b, on_batch, j, err);
+    if (rc)
+        return rc;
+    j->created = true;
+    j->next = NULL;
+    rb_list_push(&j->flight, &b->mine);
+    return RB_OK;
+}
+
+void rb_journal_disown(struct rb_journal *j)
+{
+    rb_store_disown(j->store, j->run, j->epoch);
+}
+
 /* -- durability ---------------------------------------------------------------------------------------------------- */
 
 int64_t rb_journal_seq(const struct rb_journal *j)

@@ -12,6 +12,11 @@ void rb_journal_close(struct rb_journal *j); /* what was appended is still writt
 /* A run's creation: appends go into the first batch until rb_journal_create() puts it and the row into the store. */
 struct rb_journal *rb_journal_new(struct rb_store *s, const char *run_id);
 int rb_journal_create(struct rb_journal *j, struct rb_run_row *row, struct rb_err *err);
+/* The same without waiting for the store; row->key must be NULL. That the id is taken, or that the store fails, comes
+ * by the watch: nothing was shown and no effect has started by then [1]. */
+int rb_journal_create_later(struct rb_journal *j, struct rb_run_row *row, struct rb_err *err);
+/* The last: this process gives the run up, in the commit of what was appended where it can be. */
+void rb_journal_disown(struct rb_journal *j);
 
 /* Appends one event (copies). Returns its seq. It is durable within 20 ms or at the next flush. */
 int64_t rb_journal_append(struct rb_journal *j, const char *key, const char *kind, const char *data, size_t len);

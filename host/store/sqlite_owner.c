@@ -207,11 +207,9 @@ static int find_key(struct rb_store *s, struct rb_run_row *row, struct rb_err *e
     return rc;
 }
 
-static int create(struct rb_store *s, struct rb_job *job, struct rb_err *err)
+static int insert_run(struct rb_store *s, struct rb_run_row *row, const struct rb_batch *first, struct rb_err *err)
 {
-    struct row_job *j = RB_CONTAINER(job, struct row_job, job);
-    struct rb_run_row *row = j->row;
-    const struct rb_event *last = &j->first->last->ev;
+    const struct rb_event *last = &first->last->ev;
     sqlite3_stmt *st;
     rb_fault_point("store.create.run");
     int rc = find_key(s, row, err);
@@ -241,18 +239,60 @@ static int create(struct rb_store *s, struct rb_job *job, struct rb_err *err)
     else
         rc = rc == SQLITE_DONE ? RB_OK : rb_sqlite_error(s->writer, rc, err, s->path);
     sqlite3_finalize(st);
-    return rc ? rc : rb_sqlite_write_batch(s, j->first, err);
+    return rc ? rc : rb_sqlite_write_batch(s, first, err);
 }
 
-int rb_store_create_sync(struct rb_store *s, struct rb_run_row *row, struct rb_batch *first, struct rb_err *err)
+static int create(struct rb_store *s, struct rb_job *job, struct rb_err *err)
 {
-    const char *owner;
+    struct row_job *j = RB_CONTAINER(job, struct row_job, job);
+    return insert_run(s, j->row, j->first, err);
+}
+
+static int create_batch(struct rb_store *s, struct rb_job *job, struct rb_err *err)
+{
+    struct rb_batch *b = RB_CONTAINER(job, struct rb_batch, job);
+    return insert_run(s, b->create, b, err);
+}
+
+/* Can this be a run's first batch? Then also makes this process's owner file, if need be. */
+static int check_first(struct rb_store *s, const struct rb_run_row *row, const struct rb_batch *first,
+                       const char **owner, struct rb_err *err)
+{
     if (!first->events || first->events->ev.seq != 1 || strcmp(first->run, row->id) != 0)
         return rb_err_set(err, RB_EINVAL, "a run begins with its event 1");
     if (first->largest > RB_BATCH_VALUE_MAX)
         return rb_err_set(err, RB_ETOOBIG, "the run begins with a value of %zu bytes; a journal takes %zu",
                           first->largest, RB_BATCH_VALUE_MAX);
-    int rc = rb_store_owner(s, &owner, err);
+    return rb_store_owner(s, owner, err);
+}
+
+int rb_store_create(struct rb_store *s, const struct rb_run_row *row, struct rb_batch *first,
+                    void (*on_done)(void *arg, int rc, const struct rb_err *err), void *arg, struct rb_err *err)
+{
+    const char *owner;
+    int rc = check_first(s, row, first, &owner, err);
+    if (rc)
+        return rc;
+    struct rb_run_row *copy = first->create = rb_alloc(sizeof(*copy));
+    *copy = *row;
+    copy->runbook = rb_strdup(row->runbook);
+    copy->title = rb_strdup(row->title);
+    copy->status = rb_strdup(row->status);
+    copy->actor = rb_strdup(row->actor);
+    copy->waiting = rb_strdup(row->waiting);
+    copy->error = rb_strdup(row->error);
+    copy->key = copy->owner = NULL;
+    if (!copy->created)
+        copy->created = first->events->ev.at;
+    first->job.run = create_batch;
+    rb_store_append(s, first, false, on_done, arg);
+    return RB_OK;
+}
+
+int rb_store_create_sync(struct rb_store *s, struct rb_run_row *row, struct rb_batch *first, struct rb_err *err)
+{
+    const char *owner;
+    int rc = check_first(s, row, first, &owner, err);
     if (rc)
         return rc;
     if (!row->created)
@@ -322,21 +362,39 @@ int rb_store_claim_forced_sync(struct rb_store *s, const char *id, struct rb_run
     return claim_sync(s, id, true, row, err);
 }
 
-static int disown(struct rb_store *s, struct rb_job *job, struct rb_err *err)
+static int clear_owner(struct rb_store *s, const char *id, int64_t epoch, struct rb_err *err)
 {
-    struct row_job *j = RB_CONTAINER(job, struct row_job, job);
     sqlite3_stmt *st;
     int rc = rb_sqlite_prepare(s->writer, "UPDATE runs SET owner = NULL WHERE id = ?1 AND epoch = ?2 AND owner = ?3",
                                &st, err);
     if (rc)
         return rc;
-    sqlite3_bind_text(st, 1, j->id, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(st, 2, j->epoch);
+    sqlite3_bind_text(st, 1, id, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 2, epoch);
     sqlite3_bind_text(st, 3, s->owner, -1, SQLITE_STATIC);
     rc = change(s, st, err);
     if (rc == RB_OK && sqlite3_changes(s->writer) == 0)
-        rc = rb_err_set(err, RB_ESTALE, "this process does not own run %s any more", j->id);
+        rc = rb_err_set(err, RB_ESTALE, "this process does not own run %s any more", id);
     return rc;
+}
+
+static int disown(struct rb_store *s, struct rb_job *job, struct rb_err *err)
+{
+    struct row_job *j = RB_CONTAINER(job, struct row_job, job);
+    return clear_owner(s, j->id, j->epoch, err);
+}
+
+static int disown_batch(struct rb_store *s, struct rb_job *job, struct rb_err *err)
+{
+    const struct rb_batch *b = RB_CONTAINER(job, struct rb_batch, job);
+    return clear_owner(s, b->run, b->epoch, err);
+}
+
+void rb_store_disown(struct rb_store *s, const char *id, int64_t epoch)
+{
+    struct rb_batch *b = rb_batch_new(id, epoch);
+    b->job.run = disown_batch;
+    rb_store_append(s, b, false, NULL, NULL);
 }
 
 int rb_store_disown_sync(struct rb_store *s, const char *id, int64_t epoch, struct rb_err *err)

@@ -111,11 +111,20 @@ void rb_run_id_new(char out[RB_RUN_ID_MAX]);
 struct rb_batch;
 int rb_store_create_sync(struct rb_store *s, struct rb_run_row *row, struct rb_batch *first, struct rb_err *err);
 
+/* The same without waiting, when there is no key: takes the batch. Whatever is appended behind it is written behind it,
+ * in the same commit where it can be. on_done as of rb_store_append(); RB_EEXIST: the id is taken. RB_OK, or why
+ * nothing was queued. */
+int rb_store_create(struct rb_store *s, const struct rb_run_row *row, struct rb_batch *first,
+                    void (*on_done)(void *arg, int rc, const struct rb_err *err), void *arg, struct rb_err *err);
+
 /* Takes a run whose owner is dead or none: epoch + 1, owner = this process. RB_EBUSY when a living process owns it (the
  * error names it). Fills row anew. */
 int rb_store_claim_sync(struct rb_store *s, const char *id, struct rb_run_row *row, struct rb_err *err);
 /* Gives it up: owner NULL, if the epoch is still ours. */
 int rb_store_disown_sync(struct rb_store *s, const char *id, int64_t epoch, struct rb_err *err);
+/* The same without waiting, behind what was appended and in the same commit where it can be. Failing is as good: the
+ * owner is seen to be dead once this process has ended. */
+void rb_store_disown(struct rb_store *s, const char *id, int64_t epoch);
 
 /* -- batches: what the owner appends ------------------------------------------------------------------------------- */
 
