@@ -141,7 +141,7 @@ RUN := tests/run --build $(B)
 T   :=
 
 unit-programs: $(UNIT) $(O)/tests/lua/host
-test-programs: all unit-programs fault
+test-programs: all unit-programs fault bench-programs
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(O)/librbhost.a
 	$(say) "  link  $@"
@@ -150,6 +150,21 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/librbhost.a
 $(O)/tests/lua/host: $(O)/tests/lua/host.o $(O)/librbhost.a
 	$(say) "  link  $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(O)/librbhost.a $(ALL_LIBS)
+
+# The benchmarks: the program with a verb more, and what it is measured against (docs/performance.md).
+BENCH := $(O)/bench/host $(patsubst tests/bench/%.c,$(O)/bench/%,$(wildcard tests/bench/limit_*.c))
+
+bench-programs: all $(BENCH)
+bench: bench-programs
+	$(Q)tests/bench/run --build $(B) $(T)
+
+$(O)/bench/host: $(O)/tests/bench/host.o $(O)/librbhost.a
+	$(say) "  link  $@"
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $< $(O)/librbhost.a $(ALL_LIBS)
+
+$(O)/bench/limit_%: $(O)/tests/bench/limit_%.o
+	$(say) "  link  $@"
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $< $(ALL_LIBS) $(if $(filter http,$*),$(shell $(PKG_CONFIG) --libs libcurl))
 
 test: test-programs
 	$(Q)$(RUN) $(T)
@@ -200,6 +215,7 @@ help:
 	    'make asan ubsan tsan gcstress oom' \
 	    '                 the tests under sanitizers, a collector that never rests, failing allocations' \
 	    'make unit lint   parts of the tests' \
+	    'make bench       speed, as ratios to programs that do nothing else (T="2 5" picks rows, QUICK=1 is small)' \
 	    'make demo        the demonstration' \
 	    'make install     to DESTDIR and PREFIX ($(PREFIX))' \
 	    'make format clean'
@@ -207,7 +223,7 @@ help:
 clean:
 	rm -rf $(B)
 
-.PHONY: all fault dev unit-programs test-programs test test-all unit lint asan ubsan tsan gcstress oom demo install \
+.PHONY: all fault dev unit-programs test-programs bench bench-programs test test-all unit lint asan ubsan tsan gcstress oom demo install \
 	format help clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "base/nearest.h"
-#include "bind/bind.h"
 #include "front/cmd.h"
 #include "front/config.h"
 #include "front/text.h"
@@ -366,7 +365,6 @@ int rb_cli_main(int argc, char **argv)
     struct rb_cli cli = {0};
     signal(SIGPIPE, SIG_IGN); /* a closed reader is an error of write(), never the end of a run */
     signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow: the journal is full, and says so */
-    rb_lib_bindings(rb_bindings);
     int code = start(&cli, argc, argv);
     if (cli.store)
         rb_store_close(cli.store);

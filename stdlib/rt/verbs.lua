@@ -21,6 +21,8 @@ for _, name in ipairs { "step", "evidence", "note", "fail", "skip", "undo", "set
     verbs[name] = steps[name]
 end
 
+verbs.noop = host.noop -- an effect that does nothing: in the program of tests/bench/ alone
+
 local called = false
 
 --- The header: its values were checked before the run began; here it gives the parameters.
