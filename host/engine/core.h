@@ -34,7 +34,6 @@ struct rb_host {
     struct rb_slots exec;
     struct rb_policy_site *policy; /* policy.c's; NULL until its first question */
     const char *config_file;       /* borrowed; NULL */
-    json_t *config_places;         /* "a.b" → line */
     bool watching;                 /* signals */
 };
 
