@@ -483,3 +483,48 @@ bool rb_rules_names_host(const struct rb_rules *rules, const char *host)
             return true;
     return false;
 }
+
+/* Does the site have a pattern for the place that the header's pattern names literally? Others may be inside. */
+static enum rb_within place_within(const struct rb_rules *site, enum rb_reach kind, const struct rb_rule *r)
+{
+    enum rb_within best = RB_WITHIN_NO;
+    for (size_t i = 0; i < site->n; i++) {
+        const struct rb_rule *s = &site->list[i];
+        bool meets, all = false;
+        if (s->bad)
+            continue;
+        if (kind == RB_REACH_EXEC) {
+            meets = program_matches(s->words[0], r->words[0], strlen(r->words[0]), false);
+            all = meets && !s->words[1];
+        } else {
+            meets = host_matches(&s->http, r->http.host, r->http.address);
+            all = meets && !s->http.methods && !s->http.path && !s->http.query && s->http.port == PORT_ANY &&
+                  (s->http.plain || !r->http.plain) && (s->http.secure || !r->http.secure);
+        }
+        if (meets && best == RB_WITHIN_NO)
+            best = RB_WITHIN_MAYBE;
+        if (all)
+            best = RB_WITHIN_YES;
+    }
+    return best;
+}
+
+enum rb_within rb_rules_within(const struct rb_rules *site, enum rb_reach kind, const struct rb_rules *header, size_t i)
+{
+    const struct rb_rule *r = &header->list[i];
+    const char *bad;
+    if (r->bad || !site->n)
+        return RB_WITHIN_NO;
+    for (size_t k = 0; k < site->n; k++)
+        if (strcmp(site->list[k].text, r->text) == 0)
+            return RB_WITHIN_YES;
+    if (kind == RB_REACH_EXEC || kind == RB_REACH_HTTP) {
+        bool open = kind == RB_REACH_EXEC ? strchr(r->words[0], '*') != NULL : r->http.host_glob;
+        return open ? RB_WITHIN_MAYBE : place_within(site, kind, r);
+    }
+    if (strchr(r->text, '*'))
+        return RB_WITHIN_MAYBE;
+    if (rb_rules_match(site, kind, r->is_path && kind == RB_REACH_FILE ? r->glob : r->text, &bad, NULL))
+        return RB_WITHIN_YES;
+    return r->is_path ? RB_WITHIN_MAYBE : RB_WITHIN_NO; /* what is below a folder may be named */
+}

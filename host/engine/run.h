@@ -75,7 +75,10 @@ struct rb_run_options {
     /* {name: "file:/path"} of secrets that were read from files, so that a resume can read them again; or NULL */
     const char *secret_from;
     const struct rb_actor *actor;
-    const char *reason;          /* or NULL */
+    const char *reason;      /* or NULL */
+    const char *environment; /* label of the site, recorded; or NULL */
+    /* JSON {"reason","window"} of a freeze window that somebody overrode, recorded with the actor; or NULL */
+    const char *freeze_override;
     const char *key;             /* idempotency key or NULL */
     bool dry;                    /* reads happen; effects are listed as what would be done */
     bool step;                   /* confirm each step (as a gate that the observer answers) */

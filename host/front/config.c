@@ -122,6 +122,24 @@ void rb_config_limits(const json_t *config, struct rb_limits *out)
     }
 }
 
+static int64_t member(const struct rb_limits *l, size_t i)
+{
+    const char *slot = (const char *)l + limits[i].offset;
+    return limits[i].size == sizeof(int) ? *(const int *)(const void *)slot : *(const int64_t *)(const void *)slot;
+}
+
+const char *rb_config_limit(const struct rb_limits *l, size_t i, char *text, size_t n)
+{
+    if (i >= RB_COUNT(limits))
+        return NULL;
+    int64_t v = member(l, i) ? member(l, i) : member(&rb_limits_standard, i);
+    if (limits[i].unit == UNIT_US || limits[i].unit == UNIT_MS)
+        snprintf(text, n, "%.9gs", (double)v / (limits[i].unit == UNIT_US ? 1e6 : 1e3));
+    else
+        snprintf(text, n, "%lld", (long long)v);
+    return limits[i].name;
+}
+
 /* -- runbooks below the roots -------------------------------------------------------------------------------------- */
 
 struct found {

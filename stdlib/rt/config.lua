@@ -98,7 +98,7 @@ end
 function M.line(text, _, member)
     local path = {}
     for name in member:gmatch("[^.]+") do
-        path[#path + 1] = name
+        path[#path + 1] = math.tointeger(tonumber(name)) or name
     end
     return lines_of(text)(path)
 end

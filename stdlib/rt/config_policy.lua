@@ -77,7 +77,11 @@ local function window(c, v)
         c:wrong "a window is either weekly or has `from` and `to`"
     elseif v.weekly == nil and (v.from == nil or v.to == nil) then
         c:wrong 'expected `from` and `to`, or `weekly = "fri 16:00 - mon 06:00"`'
-    elseif type(v.from) == "string" and type(v.to) == "string" and #v.from == #v.to and v.from >= v.to then
+    elseif
+        type(v.from) == "string"
+        and #v.from == #tostring(v.to)
+        and (v.from > v.to or v.from == v.to and #v.from > 10) -- a day alone is all of it
+    then
         c:wrong("it ends (%s) before it begins (%s)", v.to, v.from)
     end
     if v.reason == nil then
