@@ -344,6 +344,36 @@ static void files(void **state)
     expect("file", rows, RB_COUNT(rows), false);
 }
 
+static void whole_folders(void **state)
+{
+    static const struct row rows[] = {
+        {"/srv", "/srv/x/**", true},
+        {"/srv/x", "/srv/x/**", true},
+        {"/srv/**", "/srv/x/**", true},
+        {"/srv/x/**", "/srv/x/**", true},
+        {"/srv/x/*", "/srv/x/**", false},
+        {"/srv/x/*/*", "/srv/x/**", false},
+        {"/srv/*/**", "/srv/x/**", true},
+        {"/srv/x/*/**", "/srv/x/**", true},
+        {"/srv/x/a*/**", "/srv/x/**", false},
+        {"/srv/x/y/**", "/srv/x/**", false},
+        {"/srv/xy", "/srv/x/**", false},
+        {"/srv/x/a*", "/srv/x/**", false},
+        {"/", "/**", true},
+        {"/srv", "/**", false},
+    };
+    static const struct row wide[] = {
+        {"/srv/x/y", "/srv/x/**", true},     {"/srv/x/y/*.key", "/srv/x/**", true},
+        {"/srv/x", "/srv/x/**", true},       {"/srv/*/key", "/srv/x/**", true},
+        {"/**/key", "/srv/x/**", true},      {"/srv/y", "/srv/x/**", false},
+        {"/srv/xy/key", "/srv/x/**", false}, {"/srv", "/srv/x/**", true},
+        {"/srv/a*/key", "/srv/x/**", false}, {"/etc", "/**", true},
+    };
+    (void)state;
+    expect("file", rows, RB_COUNT(rows), false);
+    expect("file", wide, RB_COUNT(wide), true);
+}
+
 static void bases(void **state)
 {
     static const struct {
@@ -570,12 +600,19 @@ static void who_may_speak_to_this_machine(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(commands),    cmocka_unit_test(words_stay_words),
-        cmocka_unit_test(urls),        cmocka_unit_test(urls_that_look_like_others),
-        cmocka_unit_test(random_urls), cmocka_unit_test(odd_addresses_in_urls),
-        cmocka_unit_test(files),       cmocka_unit_test(bases),
-        cmocka_unit_test(databases),   cmocka_unit_test(the_header_and_the_site),
-        cmocka_unit_test(classes),     cmocka_unit_test(who_may_speak_to_this_machine),
+        cmocka_unit_test(commands),
+        cmocka_unit_test(words_stay_words),
+        cmocka_unit_test(urls),
+        cmocka_unit_test(urls_that_look_like_others),
+        cmocka_unit_test(random_urls),
+        cmocka_unit_test(odd_addresses_in_urls),
+        cmocka_unit_test(files),
+        cmocka_unit_test(whole_folders),
+        cmocka_unit_test(bases),
+        cmocka_unit_test(databases),
+        cmocka_unit_test(the_header_and_the_site),
+        cmocka_unit_test(classes),
+        cmocka_unit_test(who_may_speak_to_this_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
