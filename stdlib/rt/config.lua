@@ -80,7 +80,12 @@ function M.read(text, file)
     end
     local line, list = lines_of(text), {}
     for i, p in ipairs(problems) do
-        p.line = line(p.path)
+        p.line, p.order = line(p.path), i
+    end
+    table.sort(problems, function(a, b)
+        return a.line < b.line or a.line == b.line and a.order < b.order
+    end)
+    for i, p in ipairs(problems) do
         local path = plain.path_text(p.path)
         list[i] = ("%s:%d: %s%s"):format(file, p.line, path == "" and "" or path .. ": ", p.text)
     end

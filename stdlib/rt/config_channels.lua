@@ -41,7 +41,8 @@ local function command(c, v)
 end
 
 local function address(c, v)
-    if type(v) ~= "string" or not v:find("^[^%s@<>]+@[^%s@<>]+$") and not v:find("^[^<>@]* ?<[^%s@<>]+@[^%s@<>]+>$") then
+    local mail = type(v) == "string" and (v:match("^[^<>@]* ?<(.*)>$") or v) or "" -- of "Ops <ops@example.com>"
+    if not mail:find("^[^%s@<>]+@[^%s@<>]+$") then
         c:wrong("got %s, expected an address such as ops@example.com", phrase.show(v))
     end
 end

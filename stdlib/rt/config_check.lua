@@ -7,17 +7,6 @@ local words = require "rt.words"
 
 local M = {}
 
-local function set(text)
-    local s = {}
-    for w in text:gmatch("%S+") do
-        s[w] = true
-    end
-    return s
-end
-
-M.keys =
-    set "roots journal env limits people environment dsns http secrets policy channels"
-
 -- What the checks are given: `c.path` is where they are, `c.add` says what is wrong there.
 local C = {}
 C.__index = C

@@ -30,7 +30,7 @@ function TestConfig.test_everything_at_once()
             max_tasks = 100, park_grace = "1s", cancel_grace = "1m30s" },
         people = { ada = { user = "al", slack = "U1" } },
         dsns = { app = "sqlite:/srv/app.db", mem = "sqlite::memory:", svc = "postgres:service=x",
-            pg = { dsn = "postgres://app@db/app?sslmode=verify-full", password = { secret = "pw" }, read_only = true } },
+            pg = { dsn = "postgres://app@db/app?sslmode=require", password = { secret = "pw" }, read_only = true } },
         http = { proxy = "http://proxy:3128", no_proxy = { "localhost", "*.corp" }, proxy_env = true, ca_file = "/ca",
             timeout = "30s", connect_timeout = "10s", max_connections = 64 },
         secrets = { pw = { env = "TOKEN" }, b = { file = "/path" }, c = { credential = "name" },
@@ -49,9 +49,9 @@ function TestConfig.test_every_problem_has_its_line()
     local _, why = config.read("return {\n rots = {},\n limits = {\n  max_exec = 0,\n  max_tasks = 'x' } }", "c.lua")
     lu.assertEquals(why, table.concat({
         "3 things are wrong:",
+        "  c.lua:2: rots: unknown key; did you mean roots?",
         "  c.lua:4: limits.max_exec: got 0, expected a whole number from 1 to 1000000",
         '  c.lua:5: limits.max_tasks: got "x", expected a whole number from 1 to 1000000',
-        "  c.lua:2: rots: unknown key; did you mean roots?",
     }, "\n"))
     lu.assertEquals(select(2, config.read("local t = { 1 }\nreturn { roots = t }", "c.lua")),
         "c.lua:2: roots: got 1, expected a list of folders") -- where the table is not written out: what encloses it

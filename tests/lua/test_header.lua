@@ -180,9 +180,9 @@ function TestHeader.test_allow()
 end
 
 function TestHeader.test_patterns_that_the_policy_could_not_understand()
-    local function wrong(kind, pattern, text)
-        lu.assertEquals(problems { allow = { [kind] = { pattern } } },
-            lines(("allow.%s[1]: %q: %s"):format(kind, pattern, text)))
+    local function wrong(kind, allowed, text)
+        lu.assertEquals(problems { allow = { [kind] = { allowed } } },
+            lines(("allow.%s[1]: %q: %s"):format(kind, allowed, text)))
     end
     wrong("exec", " ", "it names no program")
     wrong("exec", "git ** x", "** stands for all the words that follow, so it is the last one")
@@ -197,7 +197,7 @@ function TestHeader.test_patterns_that_the_policy_could_not_understand()
     wrong("http", "G-T http://a/", "before the URL stand methods: GET,HEAD")
     wrong("file", "~/x", "~ is not expanded: write the whole path")
     wrong("sql", "postgres://me:pw@db/app", "a pattern holds no password: DSNs are compared without theirs")
-    for _, good in ipairs { "http://*", "*://a", "GET,HEAD https://a.b:*/v1/**", "http://[::1]:80", "http://127.0.0.1:*" } do
+    for _, good in ipairs { "http://*", "*://a", "GET,HEAD https://a.b:*/v1/**", "http://[::1]:80" } do
         lu.assertEquals(problems { allow = { http = { good } } }, "wrong header:")
     end
 end
