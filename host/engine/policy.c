@@ -272,10 +272,16 @@ static int check(const struct question *q, size_t bases[2], struct rb_err *err)
 int rb_policy_check(const struct rb_run *run, const char *kind, const char *name, struct rb_err *err)
 {
     size_t bases[2];
+    char joined[8192];
     struct question q = {run, policy_of(run), rb_reach_of(kind), name};
     if (q.kind == RB_REACH_COUNT)
         return rb_err_set(err, RB_EDENIED, "%.40s: the policy knows no reach of this kind", kind);
-    return q.policy->open ? RB_OK : check(&q, bases, err);
+    if (q.policy->open)
+        return RB_OK;
+    if (q.kind == RB_REACH_SQL && run->folder && strncmp(name, "sqlite:", 7) == 0 && name[7] != '/' && name[7] != ':' &&
+        (size_t)snprintf(joined, sizeof(joined), "sqlite:%s/%s", run->folder, name + 7) < sizeof(joined))
+        q.name = joined; /* where the driver will look for it */
+    return check(&q, bases, err);
 }
 
 int rb_policy_check_path(const struct rb_run *run, const char *path, size_t bases[2], struct rb_err *err)

@@ -487,6 +487,11 @@ static void the_header_and_the_site(void **state)
     ask(s, "http", "GET http://a/", "can not be judged");
     end(s);
 
+    s = site("{\"allow\":{\"sql\":[\"sqlite:data/*.db\"]}}", NULL); /* both relative to the runbook's folder */
+    ask(s, "sql", "sqlite:data/x.db", NULL);
+    ask(s, "sql", "sqlite:data/../x.db", "not in the runbook's reach");
+    end(s);
+
     s = site("{\"allow\":{\"http\":[\"http://a/\"]}}", NULL);
     ask(s, "http", "GET http://me:hunter2hunter2@b/x?token=abc", "`GET http://b/x`");
     end(s);
