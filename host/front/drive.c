@@ -358,7 +358,8 @@ static bool ask_after_failure(struct drive *d)
     d->again_skip = 0;
     rb_buf_init(&block, 8192);
     rb_buf_init(&question, 256);
-    rb_buf_addf(&block, "The run failed: %s%s%s\n",
+    rb_buf_addf(&block, "The run failed%s%s: %s%s%s\n", d->view.environment ? " in " : "",
+                d->view.environment ? d->view.environment : "",
                 d->view.error ? d->view.error
                 : d->error    ? d->error
                               : "no reason given",

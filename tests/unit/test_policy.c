@@ -497,6 +497,50 @@ static void the_header_and_the_site(void **state)
     end(s);
 }
 
+/* Each kind, with a name that the pattern covers and one that it does not: refused by the header, by the site's allow,
+ * by its deny. */
+static void each_kind_is_refused_by_each(void **state)
+{
+    static const struct {
+        const char *kind, *pattern, *inside, *outside;
+    } rows[] = {
+        {"exec", "git log **", "git log -1", "git push"},
+        {"http", "https://api.example.com/v1/", "GET https://api.example.com/v1/x", "GET https://api.example.com/v2"},
+        {"ssh", "web*", "web1", "db1"},
+        {"sql", "app", "app", "billing"},
+        {"file", "/srv/app/*.txt", "/srv/app/a.txt", "/srv/app/a.key"},
+        {"notify", "ops", "ops", "everybody"},
+    };
+    (void)state;
+    for (size_t i = 0; i < RB_COUNT(rows); i++) {
+        char list[200], header[400], allow[400], deny[400], said[200];
+        snprintf(list, sizeof(list), "{\"%s\":[\"%s\"]}", rows[i].kind, rows[i].pattern);
+        snprintf(header, sizeof(header), "{\"allow\":%s}", list);
+        snprintf(allow, sizeof(allow), "{\"policy\":{\"allow\":%s}}", list);
+        snprintf(deny, sizeof(deny), "{\"policy\":{\"deny\":%s}}", list);
+        struct site *s = site(header, NULL);
+        ask(s, rows[i].kind, rows[i].inside, NULL);
+        snprintf(said, sizeof(said), "the header's allow.%s (book.lua) names \"%s\"", rows[i].kind, rows[i].pattern);
+        ask(s, rows[i].kind, rows[i].outside, said);
+        end(s);
+        s = site("{}", allow);
+        ask(s, rows[i].kind, rows[i].inside, NULL);
+        snprintf(said, sizeof(said), "policy.allow.%s of the configuration (/etc/rbhost/config.lua) names",
+                 rows[i].kind);
+        ask(s, rows[i].kind, rows[i].outside, said);
+        end(s);
+        s = site("{}", deny);
+        ask(s, rows[i].kind, rows[i].outside, NULL);
+        snprintf(said, sizeof(said), "policy.deny.%s of the configuration (/etc/rbhost/config.lua) has \"%s\"",
+                 rows[i].kind, rows[i].pattern);
+        ask(s, rows[i].kind, rows[i].inside, said);
+        end(s);
+        s = site("{\"allow\":{}}", NULL);
+        ask(s, rows[i].kind, rows[i].inside, "names nothing of that kind");
+        end(s);
+    }
+}
+
 /* -- addresses ----------------------------------------------------------------------------------------------------- */
 
 static const struct sockaddr *address(const char *text)
@@ -616,6 +660,7 @@ int main(void)
         cmocka_unit_test(bases),
         cmocka_unit_test(databases),
         cmocka_unit_test(the_header_and_the_site),
+        cmocka_unit_test(each_kind_is_refused_by_each),
         cmocka_unit_test(classes),
         cmocka_unit_test(who_may_speak_to_this_machine),
     };
