@@ -549,7 +549,8 @@ enum rb_within rb_rules_within(const struct rb_rules *site, enum rb_reach kind, 
     if (r->bad || !site->n)
         return RB_WITHIN_NO;
     for (size_t k = 0; k < site->n; k++)
-        if (strcmp(site->list[k].text, r->text) == 0)
+        if (strcmp(site->list[k].text, r->text) == 0 ||
+            (r->is_path && site->list[k].is_path && strcmp(site->list[k].glob, r->glob) == 0))
             return RB_WITHIN_YES;
     if (kind == RB_REACH_EXEC || kind == RB_REACH_HTTP) {
         bool open = kind == RB_REACH_EXEC ? strchr(r->words[0], '*') != NULL : r->http.host_glob;

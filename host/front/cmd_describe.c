@@ -56,6 +56,15 @@ static void add_param(struct rb_buf *out, const json_t *p)
     rb_buf_addc(out, '\n');
 }
 
+static char *folder_of(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    char *dir = slash ? rb_strndup(file, slash == file ? 1 : (size_t)(slash - file)) : rb_strdup(".");
+    char *real = realpath(dir, NULL);
+    free(dir);
+    return real;
+}
+
 /* Frozen now? "until 2027-01-04 06:00:00: holidays". */
 static bool frozen(const json_t *policy, const json_t *header, struct rb_buf *out, struct rb_freeze *f)
 {
@@ -101,7 +110,9 @@ static void print(struct rb_buf *out, const json_t *header, const char *file, co
     const json_t *allow = json_object_get(header, "allow");
     if (allow || json_object_get(policy, "allow") || json_object_get(policy, "deny")) {
         rb_buf_adds(out, "may reach\n");
-        rb_reach_lines(allow, policy, out);
+        char *folder = folder_of(file);
+        rb_reach_lines(allow, policy, folder, out);
+        free(folder);
     } else {
         rb_buf_addf(out, "%-11s everything: its header has no `allow`\n", "may reach");
     }
@@ -110,12 +121,14 @@ static void print(struct rb_buf *out, const json_t *header, const char *file, co
 }
 
 /* The header, and what this site makes of it. */
-static void print_json(struct rb_buf *out, json_t *header, const json_t *config)
+static void print_json(struct rb_buf *out, json_t *header, const char *file, const json_t *config)
 {
     const json_t *policy = json_object_get(config, "policy"), *environment = json_object_get(config, "environment");
     struct rb_buf ignored;
     struct rb_freeze f;
-    json_object_set_new(header, "reach", rb_reach_json(json_object_get(header, "allow"), policy));
+    char *folder = folder_of(file);
+    json_object_set_new(header, "reach", rb_reach_json(json_object_get(header, "allow"), policy, folder));
+    free(folder);
     if (environment)
         json_object_set(header, "environment", (json_t *)(uintptr_t)environment);
     rb_buf_init(&ignored, 4096);
@@ -150,7 +163,7 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
     } else {
         json_t *header = json_loadb(rb_buf_text(&text), text.len, JSON_ALLOW_NUL, NULL);
         if (cli->json > 0)
-            print_json(&out, header, cli->config);
+            print_json(&out, header, path, cli->config);
         else
             print(&out, header, path, cli->config);
         json_decref(header);

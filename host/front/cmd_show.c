@@ -67,7 +67,7 @@ static void header(struct show *s)
     field(s, "freeze", v->override);
     if (v->allow) {
         rb_buf_reset(&b);
-        rb_reach_short(v->allow, NULL, &b);
+        rb_reach_short(v->allow, NULL, v->folder, &b);
         field(s, "reach", rb_buf_text(&b));
     }
     field(s, "key", s->row.key);

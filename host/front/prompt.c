@@ -116,11 +116,11 @@ static void describe_site(const struct rb_prompt *p, bool with_details, struct r
                     v->environment && v->destructive ? ", " : "", v->destructive ? "destructive" : "");
     if (with_details) {
         rb_buf_adds(out, "  may reach\n");
-        rb_reach_lines(v->allow, policy, out);
+        rb_reach_lines(v->allow, policy, v->folder, out);
     } else if (v->allow || json_object_get(policy, "allow")) {
         struct rb_buf reach;
         rb_buf_init(&reach, 64 << 10);
-        rb_reach_short(v->allow, policy, &reach);
+        rb_reach_short(v->allow, policy, v->folder, &reach);
         rb_buf_adds(out, "  may reach: ");
         rb_text_fit(out, rb_buf_text(&reach), reach.len, 200);
         rb_buf_addc(out, '\n');

@@ -41,10 +41,10 @@ static void compare(struct reach *r, enum rb_reach k, const json_t *mine)
     kind->by = kind->nothing ? "site" : NULL;
 }
 
-static void look(struct reach *r, const json_t *allow, const json_t *policy)
+static void look(struct reach *r, const json_t *allow, const json_t *policy, const char *folder)
 {
     const json_t *site = json_object_get(policy, "allow"), *deny = json_object_get(policy, "deny");
-    rb_rules_compile(&r->header, allow, "/", false);
+    rb_rules_compile(&r->header, allow, folder ? folder : "/", false);
     rb_rules_compile(&r->site, site, NULL, false);
     for (unsigned k = 0; k < RB_REACH_COUNT; k++) {
         struct kind *kind = &r->kinds[k];
@@ -97,11 +97,11 @@ static void add_names(struct rb_buf *out, const json_t *list)
     }
 }
 
-void rb_reach_short(const json_t *allow, const json_t *policy, struct rb_buf *out)
+void rb_reach_short(const json_t *allow, const json_t *policy, const char *folder, struct rb_buf *out)
 {
     struct reach r;
     bool first = true, all = true;
-    look(&r, allow, policy);
+    look(&r, allow, policy, folder);
     for (size_t i = 0; i < RB_REACH_COUNT; i++) {
         const struct kind *k = &r.kinds[i];
         all = all && k->everything;
@@ -121,10 +121,10 @@ void rb_reach_short(const json_t *allow, const json_t *policy, struct rb_buf *ou
     release(&r);
 }
 
-void rb_reach_lines(const json_t *allow, const json_t *policy, struct rb_buf *out)
+void rb_reach_lines(const json_t *allow, const json_t *policy, const char *folder, struct rb_buf *out)
 {
     struct reach r;
-    look(&r, allow, policy);
+    look(&r, allow, policy, folder);
     for (size_t i = 0; i < RB_REACH_COUNT; i++) {
         const struct kind *k = &r.kinds[i];
         rb_buf_addf(out, "  %-9s ", k->name);
@@ -156,11 +156,11 @@ void rb_reach_lines(const json_t *allow, const json_t *policy, struct rb_buf *ou
     release(&r);
 }
 
-json_t *rb_reach_json(const json_t *allow, const json_t *policy)
+json_t *rb_reach_json(const json_t *allow, const json_t *policy, const char *folder)
 {
     struct reach r;
     json_t *all = json_object();
-    look(&r, allow, policy);
+    look(&r, allow, policy, folder);
     for (size_t i = 0; i < RB_REACH_COUNT; i++) {
         const struct kind *k = &r.kinds[i];
         json_t *one = json_object();

@@ -60,6 +60,7 @@ struct rb_view {
     char *waiting;     /* one line; NULL */
     char *error;       /* one line; NULL */
     char *where;       /* of the error; NULL */
+    char *folder;      /* of the file, absolute; NULL */
     char *park;        /* why it was parked; NULL */
     char *environment; /* label of the site; NULL */
     char *override;    /* why a freeze window was overridden; NULL */

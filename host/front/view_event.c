@@ -324,6 +324,7 @@ static void on_run(struct rb_view *v, const struct rb_event *ev, const json_t *d
         rb_view_set_clean(&v->runbook, get(data, "runbook"));
         rb_view_set_clean(&v->title, get(data, "title"));
         rb_view_set_clean(&v->file, get(data, "file"));
+        rb_view_set(&v->folder, get(data, "folder"));
         rb_view_set_clean(&v->reason, get(data, "reason"));
         rb_view_set_clean(&v->actor, json_is_string(actor) ? json_string_value(actor)
                                      : claimed && *claimed ? claimed

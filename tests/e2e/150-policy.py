@@ -69,6 +69,9 @@ contains("a dry run says so, too", r.stderr, "not in the runbook's reach")
 r = rbhost("run", write("path.lua", """runbook { allow = { exec = { "ls" } } }
 local ok, err = pcall(exec, { "ls" }, { env = { PATH = "/tmp/evil" } })
 print(err.message)"""))
+r2 = rbhost("run", write("preload.lua", """runbook { allow = { exec = { "/bin/ls" } } }
+print(select(2, pcall(exec, { "/bin/ls" }, { env = { LD_PRELOAD = "/tmp/evil.so" } })).message)"""))
+contains("so do other libraries", r2.stdout, "`LD_PRELOAD=/tmp/evil.so` is not in the runbook's reach")
 contains("another PATH makes the name another program", r.stdout, "`PATH=/tmp/evil` is not in the runbook's reach")
 
 r = rbhost("run", write("words.lua", """runbook { allow = { exec = { "echo a *" } } }
@@ -153,6 +156,11 @@ sub = write("sub.lua", 'return { policy = { allow = { exec = { "git log **" } } 
 os.chmod(sub, 0o644)
 contains("describe: a part of what the header names", rbhost("--config", sub, "describe", part).stdout,
          "and of these only what the site allows: git log **")
+conf2 = write("files.lua", f'return {{ policy = {{ allow = {{ file = {{ "{TMP}/data/*.csv" }} }} }} }}')
+os.chmod(conf2, 0o644)
+files = write("filesbook.lua", 'runbook { allow = { file = { "data/*.csv", "data/x.csv", "/etc/hosts" } } }')
+j = json.loads(rbhost("--config", conf2, "describe", "--json", files).stdout)["reach"]["file"]
+eq("describe: relative paths begin at the runbook's folder", j["allow"][:2], ["data/*.csv", "data/x.csv"])
 contains("without allow: everything", rbhost("describe", write("plain.lua", "print(1)")).stdout, "may reach   everything")
 
 # -- patterns that are none ---------------------------------------------------------------------------------------------
