@@ -23,8 +23,8 @@ local SECRETS = 'secrets = { pw = { file = "/pw" }, hook = { env = "HOOK" } }, '
 
 TestConfig = {}
 
-function TestConfig.test_everything_at_once()
-    good [[
+-- Every key that there is.
+local EVERYTHING = [[
         roots = { "/srv/runbooks" }, journal = "/var/lib/j.db", env = { "HTTPS_PROXY" }, environment = "prod",
         limits = { lua_memory = "64MiB", slice_warn = "50ms", slice_max = 2, max_output = 65536, max_exec = 16,
             max_tasks = 100, park_grace = "1s", cancel_grace = "1m30s" },
@@ -43,6 +43,43 @@ function TestConfig.test_everything_at_once()
         channels = { ops = { type = "slack", url = { secret = "pw" }, min_severity = "warning", fallback = "mail",
                 rate = "10/1m" }, mail = { type = "email", server = "mail:587", from = "a@b.c", to = { "d@e.f" } } },
     ]]
+
+function TestConfig.test_everything_at_once()
+    good(EVERYTHING)
+end
+
+-- Whatever stands in place of whatever: it is said, with its line, and nothing of ours breaks.
+function TestConfig.test_anything_in_place_of_anything()
+    local check = require "rt.config_check"
+    local odd = { 5, -1.5, "", "x", "\0\n", true, false, {}, { 1 }, { "a", "b" }, { a = 1 }, { secret = 5 }, { [2] = "x" },
+        { { {} } }, math.huge }
+    local tried = 0
+    local function each(config, t)
+        local keys = {}
+        for k in pairs(t) do
+            keys[#keys + 1] = k
+        end
+        for _, k in ipairs(keys) do
+            local was = t[k]
+            for i = 1, #odd do
+                t[k] = odd[i]
+                local ok, list = pcall(check.problems, config)
+                lu.assertTrue(ok, tostring(list))
+                for _, p in ipairs(list) do
+                    lu.assertIsString(p.text)
+                end
+                tried = tried + 1
+            end
+            t[k] = was
+            if type(was) == "table" then
+                each(config, was)
+            end
+        end
+    end
+    local config = load("return {" .. EVERYTHING .. "}")()
+    each(config, config)
+    lu.assertTrue(tried > 1000, tried)
+    lu.assertEquals(check.problems(load("return {" .. EVERYTHING .. "}")()), {})
 end
 
 function TestConfig.test_every_problem_has_its_line()
