@@ -342,9 +342,10 @@ static void write_args(lua_State *L, struct exec_op *op)
             rb_secret_shown(L, -1, shown, "exec: env");
             lua_pop(L, 1);
             rb_json_string(&j, rb_buf_text(shown), shown->len);
-            /* another PATH makes a name mean another program: the policy is asked about it */
-            if (strncmp(rb_buf_text(shown), "PATH=", 5) == 0 && !strchr(op->argv[0], '/'))
-                reach_word(e, rb_buf_text(shown));
+            /* another PATH, other libraries: the name means another program, so the policy is asked about them */
+            const char *text = rb_buf_text(shown);
+            if ((strncmp(text, "PATH=", 5) == 0 && !strchr(op->argv[0], '/')) || strncmp(text, "LD_", 3) == 0)
+                reach_word(e, text);
         }
         rb_json_end_array(&j);
     }

@@ -34,7 +34,6 @@ struct rb_host {
     struct rb_slots exec;
     struct rb_policy_site *policy; /* policy.c's; NULL until its first question */
     const char *config_file;       /* borrowed; NULL */
-    json_t *config_places;         /* "a.b" → line */
     bool watching;                 /* signals */
 };
 
@@ -76,6 +75,7 @@ struct rb_run {
     char *header_json, *params_json;
     int64_t created, epoch;
     bool dry, confirm_steps;
+    char *environment, *freeze_override; /* as in rb_run_options; NULL */
     int64_t wait_ms;
     uint64_t seed;
     struct rb_git git; /* of a new run */
@@ -216,6 +216,8 @@ struct rb_run *rb_run_make(struct rb_host *h, const struct rb_run_options *opt);
 int rb_run_open_vm(struct rb_run *run, struct rb_err *err);
 int rb_run_compile(struct rb_run *run, const char *text, size_t len, struct rb_err *err);
 int rb_run_begin(struct rb_run *run, struct rb_err *err);
+/* ,"environment":"…","freeze_override":{…} of where and how it goes on here */
+void rb_run_write_site(const struct rb_run *run, struct rb_buf *json);
 char *rb_run_header_text(const char *header, const char *key); /* allocated; NULL */
 void rb_run_append_start(struct rb_run *run, const struct rb_actor *actor, const char *reason, const char *secret_from,
                          const char *previous, const struct rb_buf *sources);

@@ -5,6 +5,17 @@
 #include "engine/core.h"
 #include "engine/policy.h"
 
+const struct rb_limits rb_limits_standard = {
+    .lua_memory = (size_t)256 << 20,
+    .slice_warn_us = 100000,
+    .slice_max_us = 1000000,
+    .max_output = (size_t)1 << 20,
+    .max_exec = 64,
+    .max_tasks = 10000,
+    .park_grace_ms = 10000,
+    .cancel_grace_ms = 10000,
+};
+
 static void on_signalled(void *arg)
 {
     struct rb_host *h = arg;
@@ -21,9 +32,8 @@ struct rb_host *rb_host_new(const struct rb_host_options *opt)
     h->env_pass = opt->env_pass;
     h->config_json = rb_strdup(opt->config_json);
     h->config_file = opt->config_file;
-    h->config_places = json_incref((json_t *)(uintptr_t)opt->config_places);
     struct rb_limits *l = &h->limits;
-    const struct rb_limits standard = {(size_t)256 << 20, 100000, 1000000, (size_t)1 << 20, 64, 10000, 10000, 10000};
+    const struct rb_limits standard = rb_limits_standard;
     l->lua_memory = l->lua_memory ? l->lua_memory : standard.lua_memory;
     l->slice_warn_us = l->slice_warn_us ? l->slice_warn_us : standard.slice_warn_us;
     l->slice_max_us = l->slice_max_us ? l->slice_max_us : standard.slice_max_us;
@@ -48,7 +58,6 @@ void rb_host_free(struct rb_host *h)
     rb_loop_turn_remove(h->loop, &h->turn);
     rb_policy_site_free(h);
     json_decref(h->config);
-    json_decref(h->config_places);
     free(h->config_json);
     free(h);
 }
@@ -63,9 +72,9 @@ const json_t *rb_host_config(struct rb_host *h, const char *key)
 void rb_host_config_place(const struct rb_host *h, const char *path, char *out, size_t n)
 {
     const char *file = h->config_file ? h->config_file : "the configuration";
-    const json_t *line = json_object_get(h->config_places, path);
+    int line = h->config_file ? rb_config_line(file, path) : 0; /* read again: only a refusal wants to know */
     if (line)
-        snprintf(out, n, "%s:%lld", file, (long long)json_integer_value(line));
+        snprintf(out, n, "%s:%d", file, line);
     else
         snprintf(out, n, "%s", file);
 }

@@ -51,8 +51,9 @@ static void push_error(lua_State *L, struct rb_effect *e)
         lua_pushstring(L, e->where);
         lua_setfield(L, -2, "where");
     }
-    lua_pushboolean(L,
-                    e->retryable || e->outcome == RB_OUTCOME_NOT_STARTED || e->idempotent || e->cls == RB_CLASS_READ);
+    bool hopeless = strcmp(e->error_kind, "policy") == 0; /* the answer will be the same */
+    lua_pushboolean(L, !hopeless && (e->retryable || e->outcome == RB_OUTCOME_NOT_STARTED || e->idempotent ||
+                                     e->cls == RB_CLASS_READ));
     lua_setfield(L, -2, "retryable");
     if (outcome_word(e->outcome)) {
         lua_pushstring(L, outcome_word(e->outcome));

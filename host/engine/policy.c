@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "engine/core.h"
 #include "engine/policy_address.h"
 #include "engine/policy_rules.h"
@@ -124,8 +125,8 @@ static void site_place(const struct question *q, const char *key, char *out, siz
     rb_host_config_place(q->run->host, path, out, n);
 }
 
-/* What was refused, without what may not be shown. */
-static void shown(const struct question *q, struct rb_buf *out)
+/* Appends the beginning of what was refused, without what may not be shown, as text. */
+static void add_name(const struct question *q, struct rb_buf *out)
 {
     const char *name = q->name;
     size_t n = strlen(name);
@@ -140,8 +141,17 @@ static void shown(const struct question *q, struct rb_buf *out)
     }
     struct rb_buf clean;
     rb_buf_init(&clean, RB_ERR_MAX * 4);
-    rb_secret_redact(q->run, name, n < RB_ERR_MAX ? n : RB_ERR_MAX, &clean);
-    rb_buf_addf(out, "%.*s%s", SHOWN_MAX, rb_buf_text(&clean), clean.len > SHOWN_MAX ? "…" : "");
+    if (n > RB_ERR_MAX) /* cut, perhaps in the middle of a secret */
+        n = RB_ERR_MAX - rb_secret_tail(q->run, name, RB_ERR_MAX);
+    rb_secret_redact(q->run, name, n, &clean);
+    const char *text = rb_buf_text(&clean);
+    bool valid = rb_utf8_valid(text, clean.len);
+    size_t len = clean.len < SHOWN_MAX ? clean.len : SHOWN_MAX;
+    while (valid && len < clean.len && len && ((unsigned char)text[len] & 0xC0) == 0x80)
+        len--;
+    for (size_t i = 0; i < len; i++)
+        rb_buf_addc(out, !valid && (unsigned char)text[i] >= 0x80 ? '?' : text[i]);
+    rb_buf_adds(out, len < clean.len ? "…" : "");
     rb_buf_release(&clean);
 }
 
@@ -175,71 +185,59 @@ static void add_patterns(const struct question *q, const struct rb_rules *rules,
     }
 }
 
-static int refuse_header(const struct question *q, const char *bad, struct rb_err *err)
+/* list: "the header's allow.exec"; place: its file and line; outside: what the name is not in; advice: what to do. */
+static int refuse(const struct question *q, const struct rb_rules *rules, const char *list, const char *place,
+                  const char *outside, const char *advice, const char *bad, struct rb_err *err)
 {
-    struct rb_buf what, why;
-    char place[300];
-    const char *kind = rb_reach_name(q->kind);
-    rb_buf_init(&what, RB_ERR_MAX);
-    rb_buf_init(&why, RB_ERR_MAX);
-    shown(q, &what);
-    header_place(q, place, sizeof(place));
-    if (bad)
-        rb_buf_addf(&why, "can not be judged: %s", bad);
-    else
-        add_patterns(q, &q->policy->header.kinds[q->kind], &why);
-    rb_err_set(err, RB_EDENIED,
-               bad ? "%s: `%s` is refused, because the header's allow.%s (%s) stands and it %s"
-                   : "%s: `%s` is not in the runbook's reach: the header's allow.%s (%s) %s; name it there if the "
-                     "runbook needs it",
-               kind, rb_buf_text(&what), kind, place, rb_buf_text(&why));
-    rb_buf_release(&what);
-    rb_buf_release(&why);
+    struct rb_buf b;
+    rb_buf_init(&b, RB_ERR_MAX);
+    rb_buf_addf(&b, "%s: `", rb_reach_name(q->kind));
+    add_name(q, &b);
+    if (bad) {
+        rb_buf_addf(&b, "` is refused: it can not be judged by %s (%s), because %s", list, place, bad);
+    } else {
+        rb_buf_addf(&b, "` is not in %s: %s (%s) ", outside, list, place);
+        add_patterns(q, rules, &b);
+        rb_buf_addf(&b, "; %s", advice);
+    }
+    rb_err_set(err, RB_EDENIED, "%s", rb_buf_text(&b));
+    rb_buf_release(&b);
     return RB_EDENIED;
 }
 
+static int refuse_header(const struct question *q, const char *bad, struct rb_err *err)
+{
+    char list[64], place[300];
+    snprintf(list, sizeof(list), "the header's allow.%s", rb_reach_name(q->kind));
+    header_place(q, place, sizeof(place));
+    return refuse(q, &q->policy->header.kinds[q->kind], list, place, "the runbook's reach",
+                  "name it there if the runbook needs it", bad, err);
+}
+
+#define ASK "ask whoever looks after the configuration"
+
 static int refuse_site(const struct question *q, const char *bad, struct rb_err *err)
 {
-    struct rb_buf what, why;
-    char place[300];
-    const char *kind = rb_reach_name(q->kind);
-    rb_buf_init(&what, RB_ERR_MAX);
-    rb_buf_init(&why, RB_ERR_MAX);
-    shown(q, &what);
+    char list[64], place[300];
+    snprintf(list, sizeof(list), "policy.allow.%s of the configuration", rb_reach_name(q->kind));
     site_place(q, "allow", place, sizeof(place));
-    if (bad)
-        rb_buf_addf(&why, "can not be judged: %s", bad);
-    else
-        add_patterns(q, &q->policy->site->allow.kinds[q->kind], &why);
-    rb_err_set(err, RB_EDENIED,
-               bad ? "%s: `%s` is refused, because policy.allow.%s of the configuration (%s) stands and it %s"
-                   : "%s: `%s` is not in this site's reach: policy.allow.%s of the configuration (%s) %s; ask whoever "
-                     "looks after the configuration",
-               kind, rb_buf_text(&what), kind, place, rb_buf_text(&why));
-    rb_buf_release(&what);
-    rb_buf_release(&why);
-    return RB_EDENIED;
+    return refuse(q, &q->policy->site->allow.kinds[q->kind], list, place, "this site's reach", ASK, bad, err);
 }
 
 static int refuse_denied(const struct question *q, const char *pattern, const char *bad, struct rb_err *err)
 {
-    struct rb_buf what;
-    char place[300];
-    const char *kind = rb_reach_name(q->kind);
-    rb_buf_init(&what, RB_ERR_MAX);
-    shown(q, &what);
+    char list[64], place[300];
+    struct rb_buf b;
+    snprintf(list, sizeof(list), "policy.deny.%s of the configuration", rb_reach_name(q->kind));
     site_place(q, "deny", place, sizeof(place));
     if (bad)
-        rb_err_set(err, RB_EDENIED,
-                   "%s: `%s` is refused, because policy.deny.%s of the configuration (%s) stands and it can not be "
-                   "judged: %s",
-                   kind, rb_buf_text(&what), kind, place, bad);
-    else
-        rb_err_set(err, RB_EDENIED,
-                   "%s: `%s` is forbidden at this site: policy.deny.%s of the configuration (%s) has \"%.200s\"; ask "
-                   "whoever looks after the configuration",
-                   kind, rb_buf_text(&what), kind, place, pattern);
-    rb_buf_release(&what);
+        return refuse(q, NULL, list, place, NULL, NULL, bad, err);
+    rb_buf_init(&b, RB_ERR_MAX);
+    rb_buf_addf(&b, "%s: `", rb_reach_name(q->kind));
+    add_name(q, &b);
+    rb_err_set(err, RB_EDENIED, "%s` is forbidden at this site: %s (%s) has \"%.200s\"; " ASK, rb_buf_text(&b), list,
+               place, pattern);
+    rb_buf_release(&b);
     return RB_EDENIED;
 }
 
@@ -249,7 +247,7 @@ static int check(const struct question *q, size_t bases[2], struct rb_err *err)
 {
     const struct rb_policy *p = q->policy;
     const char *bad, *pattern;
-    size_t base;
+    size_t base = 1;
     if (p->site->deny.stated) {
         pattern = rb_rules_match(&p->site->deny.kinds[q->kind], q->kind, q->name, &bad, NULL);
         if (pattern || bad)
@@ -271,11 +269,17 @@ static int check(const struct question *q, size_t bases[2], struct rb_err *err)
 
 int rb_policy_check(const struct rb_run *run, const char *kind, const char *name, struct rb_err *err)
 {
-    size_t bases[2];
+    size_t bases[2] = {1, 1};
+    char joined[8192];
     struct question q = {run, policy_of(run), rb_reach_of(kind), name};
     if (q.kind == RB_REACH_COUNT)
         return rb_err_set(err, RB_EDENIED, "%.40s: the policy knows no reach of this kind", kind);
-    return q.policy->open ? RB_OK : check(&q, bases, err);
+    if (q.policy->open)
+        return RB_OK;
+    if (q.kind == RB_REACH_SQL && run->folder && strncmp(name, "sqlite:", 7) == 0 && name[7] != '/' && name[7] != ':' &&
+        (size_t)snprintf(joined, sizeof(joined), "sqlite:%s/%s", run->folder, name + 7) < sizeof(joined))
+        q.name = joined; /* where the driver will look for it */
+    return check(&q, bases, err);
 }
 
 int rb_policy_check_path(const struct rb_run *run, const char *path, size_t bases[2], struct rb_err *err)

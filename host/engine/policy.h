@@ -7,8 +7,9 @@
  *   exec    the command and its arguments as rb_policy_word() puts them together: "git verify-tag v1"
  *   http    "METHOD URL", the URL as it will be asked for; each hop of a redirect is asked about again
  *   ssh     the host
- *   sql     the name of a DSN of the configuration, else the DSN without its password; the path of "sqlite:" absolute
- *   file    the absolute path
+ *   sql     the name of a DSN of the configuration, else the DSN without its password; the path of "sqlite:" absolute,
+ *           or relative to the runbook's folder
+ *   file    the absolute path; PATH and two asterisks behind a slash: all that is below it (to list, to remove it)
  *   notify  the channel */
 #ifndef RB_POLICY_H
 #define RB_POLICY_H

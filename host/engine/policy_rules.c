@@ -430,6 +430,32 @@ static bool file_matches(const struct rb_rule *r, const char *path, size_t *base
     return true;
 }
 
+/* Does the pattern cover all that is below the path ("PATH/\*\*" was asked)? As one that forbids: anything of it? */
+static bool tree_matches(const struct rb_rule *r, const char *path, bool wide, size_t *base)
+{
+    char inside[PATH_CAP];
+    size_t n = strlen(r->glob);
+    const char *g = r->glob, *p = path;
+    if (!wide) { /* a name that no pattern has; patterns without a last "/\*\*" end somewhere */
+        bool deep = r->literal || (n > 2 && strcmp(g + n - 3, "/**") == 0);
+        return deep &&
+               (size_t)snprintf(inside, sizeof(inside), "%s/\001", n > 1 && !path[1] ? "" : path) < sizeof(inside) &&
+               file_matches(r, inside, base);
+    }
+    if (file_matches(r, path, base))
+        return true;
+    for (p++, g++; *p; p += *p == '/', g += *g == '/') { /* do both go the same way as far as the path leads? */
+        size_t pn = strcspn(p, "/"), gn = strcspn(g, "/");
+        if (memmem(g, gn, "**", 2))
+            return true;
+        if (gn == 0 || !rb_policy_glob(g, gn, p, pn, "/"))
+            return false;
+        p += pn;
+        g += gn;
+    }
+    return true;
+}
+
 static bool text_matches(const struct rb_rule *r, const char *name)
 {
     return rb_policy_glob(r->glob, strlen(r->glob), name, strlen(name), r->stops);
@@ -440,6 +466,7 @@ const char *rb_rules_match(const struct rb_rules *rules, enum rb_reach kind, con
 {
     struct rb_policy_url url;
     char path[PATH_CAP];
+    bool tree = false;
     *bad = NULL;
     if (!rules->n)
         return NULL;
@@ -454,6 +481,10 @@ const char *rb_rules_match(const struct rb_rules *rules, enum rb_reach kind, con
             *bad = "it is no absolute path of less than 4 KiB";
             return NULL;
         }
+        n = (int)strlen(path);
+        tree = kind == RB_REACH_FILE && n > 2 && strcmp(path + n - 3, "/**") == 0;
+        if (tree)
+            path[n > 3 ? n - 3 : 1] = '\0';
     }
     for (size_t i = 0; i < rules->n; i++) {
         const struct rb_rule *r = &rules->list[i];
@@ -466,6 +497,8 @@ const char *rb_rules_match(const struct rb_rules *rules, enum rb_reach kind, con
             yes = exec_matches(r, name, rules->wide);
         else if (kind == RB_REACH_HTTP)
             yes = http_matches(&r->http, &url);
+        else if (r->is_path && tree)
+            yes = tree_matches(r, path, rules->wide, base);
         else if (r->is_path)
             yes = (kind == RB_REACH_FILE || sqlite) && file_matches(r, path, base);
         else
@@ -482,4 +515,50 @@ bool rb_rules_names_host(const struct rb_rules *rules, const char *host)
         if (!rules->list[i].bad && !rules->list[i].http.host_glob && strcmp(rules->list[i].http.host, host) == 0)
             return true;
     return false;
+}
+
+/* Does the site have a pattern for the place that the header's pattern names literally? Others may be inside. */
+static enum rb_within place_within(const struct rb_rules *site, enum rb_reach kind, const struct rb_rule *r)
+{
+    enum rb_within best = RB_WITHIN_NO;
+    for (size_t i = 0; i < site->n; i++) {
+        const struct rb_rule *s = &site->list[i];
+        bool meets, all = false;
+        if (s->bad)
+            continue;
+        if (kind == RB_REACH_EXEC) {
+            meets = program_matches(s->words[0], r->words[0], strlen(r->words[0]), false);
+            all = meets && !s->words[1];
+        } else {
+            meets = host_matches(&s->http, r->http.host, r->http.address);
+            all = meets && !s->http.methods && !s->http.path && !s->http.query && s->http.port == PORT_ANY &&
+                  (s->http.plain || !r->http.plain) && (s->http.secure || !r->http.secure);
+        }
+        if (meets && best == RB_WITHIN_NO)
+            best = RB_WITHIN_MAYBE;
+        if (all)
+            best = RB_WITHIN_YES;
+    }
+    return best;
+}
+
+enum rb_within rb_rules_within(const struct rb_rules *site, enum rb_reach kind, const struct rb_rules *header, size_t i)
+{
+    const struct rb_rule *r = &header->list[i];
+    const char *bad;
+    if (r->bad || !site->n)
+        return RB_WITHIN_NO;
+    for (size_t k = 0; k < site->n; k++)
+        if (strcmp(site->list[k].text, r->text) == 0 ||
+            (r->is_path && site->list[k].is_path && strcmp(site->list[k].glob, r->glob) == 0))
+            return RB_WITHIN_YES;
+    if (kind == RB_REACH_EXEC || kind == RB_REACH_HTTP) {
+        bool open = kind == RB_REACH_EXEC ? strchr(r->words[0], '*') != NULL : r->http.host_glob;
+        return open ? RB_WITHIN_MAYBE : place_within(site, kind, r);
+    }
+    if (strchr(r->text, '*'))
+        return RB_WITHIN_MAYBE;
+    if (rb_rules_match(site, kind, r->is_path && kind == RB_REACH_FILE ? r->glob : r->text, &bad, NULL))
+        return RB_WITHIN_YES;
+    return r->is_path ? RB_WITHIN_MAYBE : RB_WITHIN_NO; /* what is below a folder may be named */
 }

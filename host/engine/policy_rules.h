@@ -51,6 +51,11 @@ const char *rb_rules_match(const struct rb_rules *rules, enum rb_reach kind, con
 /* Is this host named literally by a pattern that the URL's host matches? For addresses (policy.h). */
 bool rb_rules_names_host(const struct rb_rules *rules, const char *host);
 
+/* Is what this pattern of the header names within the site's patterns? MAYBE: a part of it, or that can not be said. */
+enum rb_within { RB_WITHIN_NO, RB_WITHIN_MAYBE, RB_WITHIN_YES };
+enum rb_within rb_rules_within(const struct rb_rules *site, enum rb_reach kind, const struct rb_rules *header,
+                               size_t i);
+
 const char *rb_rule_text(const struct rb_rules *rules, size_t i);
 
 /* The absolute path without ".", ".." and double slashes; false: it does not fit, or is not absolute. */

@@ -72,6 +72,8 @@ struct rb_run *rb_run_make(struct rb_host *h, const struct rb_run_options *opt)
     run->actor = *opt->actor;
     run->wait_ms = opt->wait_ms;
     run->dry = opt->dry;
+    run->environment = rb_strdup(opt->environment);
+    run->freeze_override = rb_strdup(opt->freeze_override);
     run->confirm_steps = opt->step;
     rb_list_init(&run->link);
     rb_list_init(&run->turn_link);
@@ -119,9 +121,10 @@ void rb_run_free(struct rb_run *run)
         rb_journal_close(run->journal);
     rb_replay_release(&run->replay);
     rb_strmap_release(&run->sources, rb_source_free);
-    char *const owned[] = {run->runbook,     run->title,       run->file,         run->folder,      run->header_json,
-                           run->params_json, run->stop_status, run->stop_error,   run->fatal_kind,  run->fatal_text,
-                           run->park_why,    run->secret_from, run->cancel_event, run->cancel_text, run->retry_reason};
+    char *const owned[] = {
+        run->runbook,      run->title,       run->file,         run->folder,      run->header_json,    run->params_json,
+        run->stop_status,  run->stop_error,  run->fatal_kind,   run->fatal_text,  run->park_why,       run->secret_from,
+        run->cancel_event, run->cancel_text, run->retry_reason, run->environment, run->freeze_override};
     for (size_t i = 0; i < RB_COUNT(owned); i++)
         free(owned[i]);
     free(run);
@@ -244,6 +247,16 @@ int rb_run_begin(struct rb_run *run, struct rb_err *err)
     return RB_OK;
 }
 
+void rb_run_write_site(const struct rb_run *run, struct rb_buf *json)
+{
+    if (run->environment) {
+        rb_buf_adds(json, ",\"environment\":");
+        rb_json_quote(json, run->environment, strlen(run->environment));
+    }
+    if (run->freeze_override)
+        rb_buf_addf(json, ",\"freeze_override\":%s", run->freeze_override);
+}
+
 /* -- start --------------------------------------------------------------------------------------------------------- */
 
 void rb_run_append_start(struct rb_run *run, const struct rb_actor *actor, const char *reason, const char *secret_from,
@@ -288,6 +301,12 @@ void rb_run_append_start(struct rb_run *run, const struct rb_actor *actor, const
     }
     rb_json_ktext(&j, "host", host);
     rb_json_ktext(&j, "seed", seed);
+    struct rb_slice allow = rb_json_member(run->header_json, strlen(run->header_json), "allow");
+    if (allow.p)
+        rb_json_kraw(&j, "allow", allow.p, allow.n);
+    if (rb_json_member_true(run->header_json, strlen(run->header_json), "destructive"))
+        rb_json_kbool(&j, "destructive", true);
+    rb_run_write_site(run, &b);
     rb_json_kbool(&j, "dry", run->dry);
     rb_json_kbool(&j, "step", run->confirm_steps);
     rb_json_end_object(&j);

@@ -37,6 +37,8 @@ struct rb_limits {
     int64_t cancel_grace_ms; /* a cancelled task's clean-up: 10 s */
 };
 
+extern const struct rb_limits rb_limits_standard; /* what is not set otherwise */
+
 /* One in a process: what all of its runs share. */
 struct rb_host_options {
     struct rb_loop *loop;
@@ -44,9 +46,8 @@ struct rb_host_options {
     struct rb_limits limits; /* zero members get the defaults */
     /* names that the configuration lets through to children and env(); NULL-terminated or NULL */
     const char *const *env_pass;
-    const char *config_json;     /* the whole configuration as JSON; NULL */
-    const char *config_file;     /* where it was read, for messages; borrowed for the host's life; NULL */
-    const json_t *config_places; /* object "policy.allow.exec" → line; NULL. Its reference is shared. */
+    const char *config_json; /* the whole configuration as JSON; NULL */
+    const char *config_file; /* where it was read, for messages; borrowed for the host's life; NULL */
 };
 struct rb_host *rb_host_new(const struct rb_host_options *opt);
 void rb_host_free(struct rb_host *h); /* all runs must have stopped */
@@ -78,6 +79,11 @@ struct rb_run_options {
     const char *key;    /* idempotency key or NULL */
     /* the run need not be durable when rb_run_start() returns: it becomes so with others */
     bool later;
+    const char *reason;      /* or NULL */
+    const char *environment; /* label of the site, recorded; or NULL */
+    /* JSON {"reason","window"} of a freeze window that somebody overrode, recorded with the actor; or NULL */
+    const char *freeze_override;
+    const char *key;             /* idempotency key or NULL */
     bool dry;                    /* reads happen; effects are listed as what would be done */
     bool step;                   /* confirm each step (as a gate that the observer answers) */
     int64_t wait_ms;             /* how long to stay when only a person can go on: 0 leave at once, -1 for ever */
@@ -139,8 +145,12 @@ int rb_runbook_describe(const char *file, struct rb_buf *json, struct rb_err *er
  * finding, "file:line:column: error|warning: text"; returns the number of errors, or a negative status when the file
  * can not be read. */
 int rb_runbook_check(const char *file, struct rb_buf *findings, int *warnings, struct rb_err *err);
-/* Evaluates a configuration file (a Lua table of plain data, empty environment, budget) to JSON. Errors have file and
- * line. */
+/* Evaluates a configuration file (a Lua table of plain data, empty environment, budget) to JSON and checks all of it:
+ * every problem is in err, each with file and line. RB_EDENIED: somebody else could have written it. */
 int rb_config_load(const char *file, struct rb_buf *json, struct rb_err *err);
+/* Its settings, in order: [{"path":"limits.max_exec","line":4,"value":16} …]. */
+int rb_config_settings(const char *file, struct rb_buf *json, struct rb_err *err);
+/* The line of one ("policy.allow.exec"), or of what encloses it; 0: the file can not be read any more. */
+int rb_config_line(const char *file, const char *member);
 
 #endif

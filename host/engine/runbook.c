@@ -111,14 +111,40 @@ static int check_text(const char *file, const struct rb_buf *text, struct rb_err
     return RB_OK;
 }
 
-int rb_runbook_read(const char *file, struct rb_buf *text, struct rb_err *err)
+/* A configuration says what runbooks may reach: nobody else may be able to change it. */
+static int check_owner(int fd, const char *file, struct rb_err *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return rb_err_sys(err, RB_EIO, errno, "%s: can not be read", file);
+    if (!S_ISREG(st.st_mode)) /* read_all() says what it is */
+        return RB_OK;
+    if (st.st_uid != 0 && st.st_uid != geteuid())
+        return rb_err_set(err, RB_EDENIED,
+                          "%s: belongs to another user (uid %u), who could change it; it must be yours or root's", file,
+                          (unsigned)st.st_uid);
+    if (st.st_mode & (S_IWGRP | S_IWOTH))
+        return rb_err_set(err, RB_EDENIED,
+                          "%s: %s can write it (mode %04o), and it says what runbooks may reach: chmod go-w %s", file,
+                          st.st_mode & S_IWOTH ? "everybody" : "its group", (unsigned)st.st_mode & 07777, file);
+    return RB_OK;
+}
+
+static int read_text(const char *file, bool own, struct rb_buf *text, struct rb_err *err)
 {
     int fd = open_file(file, err);
     if (fd < 0)
         return fd;
-    int rc = read_all(fd, file, text, err);
+    int rc = own ? check_owner(fd, file, err) : RB_OK;
+    if (!rc)
+        rc = read_all(fd, file, text, err);
     close(fd);
     return rc ? rc : check_text(file, text, err);
+}
+
+int rb_runbook_read(const char *file, struct rb_buf *text, struct rb_err *err)
+{
+    return read_text(file, false, text, err);
 }
 
 /* -- a scratch state ----------------------------------------------------------------------------------------------- */
@@ -130,6 +156,7 @@ struct job {
     size_t len;
     const char *file;
     const char *member;                   /* and what is asked about it */
+    bool own;                             /* the file must be ours or root's, and nobody else's to write */
     const char *header_json, *given_json; /* or: the params of a header, given values, and the decoder of JSON text */
     void (*take)(lua_State *L, struct job *job); /* called with the function's results, from index 1 on */
     struct rb_buf *out;
@@ -356,7 +383,7 @@ static int with_file(const char *file, struct job *job)
 {
     struct rb_buf text;
     rb_buf_init(&text, RB_RUNBOOK_MAX + 1);
-    job->rc = rb_runbook_read(file, &text, job->err);
+    job->rc = read_text(file, job->own, &text, job->err);
     if (job->rc == RB_OK) {
         job->file = file;
         job->text = rb_buf_text(&text);
@@ -416,8 +443,23 @@ void rb_runbook_release(struct rb_runbook *book)
 
 int rb_config_load(const char *file, struct rb_buf *json, struct rb_err *err)
 {
-    struct job job = {.module = "config", .function = "read", .take = take_value, .out = json, .err = err};
+    struct job job = {.module = "config", .function = "read", .own = true, .take = take_value, .out = json, .err = err};
     return with_file(file, &job);
+}
+
+int rb_config_settings(const char *file, struct rb_buf *json, struct rb_err *err)
+{
+    struct job job = {
+        .module = "config", .function = "settings", .own = true, .take = take_value, .out = json, .err = err};
+    return with_file(file, &job);
+}
+
+int rb_config_line(const char *file, const char *member)
+{
+    struct rb_err ignored;
+    struct job job = {
+        .module = "config", .function = "line", .member = member, .own = true, .take = take_line, .err = &ignored};
+    return with_file(file, &job) ? 0 : job.errors;
 }
 
 /* -- the static check ---------------------------------------------------------------------------------------------- */

@@ -58,6 +58,8 @@ int rb_run_create_successor(struct rb_run *run, const char *params_json, struct 
                               .title = run->title,
                               .file = run->file,
                               .folder = run->folder,
+                              .header_json = run->header_json,
+                              .environment = run->environment,
                               .dry = run->dry,
                               .confirm_steps = run->confirm_steps};
         rb_strmap_init(&next.sources);

@@ -270,6 +270,7 @@ static void append_retry(struct rb_run *run)
     }
     rb_buf_addc(&data, ']');
     rb_run_write_signals(run, &data);
+    rb_run_write_site(run, &data);
     if (run->retry_skip) {
         rb_buf_addf(&data, ",\"skip\":%lld,\"reason\":", (long long)run->retry_skip);
         rb_json_quote(&data, run->retry_reason, strlen(run->retry_reason));
@@ -295,6 +296,7 @@ static void append_resume(struct rb_run *run)
     int64_t back = rb_replay_at(&run->replay, (int64_t)run->replay.count)->at - rb_clock_wall();
     if (back > 0) /* deadlines are wall-clock times: somebody should know */
         rb_buf_addf(&data, ",\"clock_back_us\":%lld", (long long)back);
+    rb_run_write_site(run, &data);
     rb_buf_addc(&data, '}');
     rb_journal_row(run->journal, status, "", NULL, 0, 0);
     rb_journal_append(run->journal, "", "run.resume", data.data, data.len);
@@ -309,6 +311,7 @@ static void append_undo_start(struct rb_run *run)
     rb_buf_adds(&data, "{\"status\":\"undoing\",\"actor\":");
     rb_actor_json(&run->actor, &data);
     rb_run_write_signals(run, &data);
+    rb_run_write_site(run, &data);
     if (run->undo_skip) {
         rb_buf_addf(&data, ",\"skip\":%lld,\"reason\":", (long long)run->undo_skip);
         rb_json_quote(&data, run->retry_reason ? run->retry_reason : "",

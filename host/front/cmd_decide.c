@@ -207,7 +207,11 @@ static int deliver(struct decision *d)
                     *d->target ? " " : "", d->target, d->row.id, rb_cli_self(cli), d->row.id);
         return RB_EXIT_OK;
     }
-    struct rb_drive_options o = {.how = RB_DRIVE_RESUME, .id = d->row.id, .actor = d->v->actor};
+    struct rb_drive_options o = {.how = RB_DRIVE_RESUME,
+                                 .id = d->row.id,
+                                 .name = d->row.runbook,
+                                 .actor = d->v->actor,
+                                 .ends = strcmp(d->kind, "cancel") == 0};
     return rb_drive(cli, &o);
 }
 

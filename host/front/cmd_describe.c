@@ -2,8 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "engine/run.h"
 #include "front/cmds.h"
+#include "front/freeze.h"
+#include "front/reach.h"
 #include "front/text.h"
 
 static void add_names(struct rb_buf *out, const json_t *v)
@@ -53,10 +56,34 @@ static void add_param(struct rb_buf *out, const json_t *p)
     rb_buf_addc(out, '\n');
 }
 
-static void print(struct rb_buf *out, const json_t *header, const char *file)
+static char *folder_of(const char *file)
 {
-    static const char *const handled[] = {"name", "title", "params", "allow"};
+    const char *slash = strrchr(file, '/');
+    char *dir = slash ? rb_strndup(file, slash == file ? 1 : (size_t)(slash - file)) : rb_strdup(".");
+    char *real = realpath(dir, NULL);
+    free(dir);
+    return real;
+}
+
+/* Frozen now? "until 2027-01-04 06:00:00: holidays". */
+static bool frozen(const json_t *policy, const json_t *header, struct rb_buf *out, struct rb_freeze *f)
+{
+    const char *name = json_string_value(json_object_get(header, "name"));
+    char at[24];
+    if (!name || !rb_freeze_at(policy, name, rb_clock_wall(), f))
+        return false;
+    rb_text_time(f->until, at);
+    rb_buf_addf(out, "until %s: ", at);
+    rb_text_line(out, f->reason ? f->reason : "", f->reason ? strlen(f->reason) : 0);
+    return true;
+}
+
+static void print(struct rb_buf *out, const json_t *header, const char *file, const json_t *config)
+{
+    static const char *const handled[] = {"name", "title", "params", "allow", "destructive"};
+    const json_t *policy = json_object_get(config, "policy"), *params = json_object_get(header, "params");
     const char *name;
+    struct rb_freeze f;
     size_t i;
     json_t *v;
     field(out, "runbook", json_object_get(header, "name"));
@@ -64,6 +91,14 @@ static void print(struct rb_buf *out, const json_t *header, const char *file)
     rb_buf_addf(out, "%-11s ", "file");
     rb_text_line(out, file, strlen(file));
     rb_buf_addc(out, '\n');
+    field(out, "environment", json_object_get(config, "environment"));
+    if (json_is_true(json_object_get(header, "destructive")))
+        rb_buf_addf(out, "%-11s yes: it starts only with its name, typed or by --confirm\n", "destructive");
+    struct rb_buf freeze;
+    rb_buf_init(&freeze, 4096);
+    if (frozen(policy, header, &freeze, &f))
+        rb_buf_addf(out, "%-11s %s\n", "frozen", rb_buf_text(&freeze));
+    rb_buf_release(&freeze);
     json_object_foreach((json_t *)header, name, v)
     {
         size_t k = 0;
@@ -72,18 +107,41 @@ static void print(struct rb_buf *out, const json_t *header, const char *file)
         if (k == RB_COUNT(handled) && !json_is_false(v) && !(json_is_array(v) && !json_array_size(v)))
             field(out, name, v);
     }
-    const json_t *allow = json_object_get(header, "allow"), *params = json_object_get(header, "params");
-    if (json_is_object(allow)) {
+    const json_t *allow = json_object_get(header, "allow");
+    if (allow || json_object_get(policy, "allow") || json_object_get(policy, "deny")) {
         rb_buf_adds(out, "may reach\n");
-        json_object_foreach((json_t *)allow, name, v)
-        {
-            rb_buf_addf(out, "  %-9s ", name);
-            add_names(out, v);
-            rb_buf_addc(out, '\n');
-        }
+        char *folder = folder_of(file);
+        rb_reach_lines(allow, policy, folder, out);
+        free(folder);
+    } else {
+        rb_buf_addf(out, "%-11s everything: its header has no `allow`\n", "may reach");
     }
     rb_buf_adds(out, json_array_size(params) ? "parameters\n" : "no parameters\n");
     json_array_foreach((json_t *)params, i, v) add_param(out, v);
+}
+
+/* The header, and what this site makes of it. */
+static void print_json(struct rb_buf *out, json_t *header, const char *file, const json_t *config)
+{
+    const json_t *policy = json_object_get(config, "policy"), *environment = json_object_get(config, "environment");
+    struct rb_buf ignored;
+    struct rb_freeze f;
+    char *folder = folder_of(file);
+    json_object_set_new(header, "reach", rb_reach_json(json_object_get(header, "allow"), policy, folder));
+    free(folder);
+    if (environment)
+        json_object_set(header, "environment", (json_t *)(uintptr_t)environment);
+    rb_buf_init(&ignored, 4096);
+    if (frozen(policy, header, &ignored, &f)) {
+        char at[32];
+        rb_clock_format(f.until, at);
+        json_object_set_new(header, "frozen", json_pack("{s:s,s:s?}", "until", at, "reason", f.reason));
+    }
+    rb_buf_release(&ignored);
+    char *text = json_dumps(header, JSON_COMPACT);
+    rb_buf_adds(out, text ? text : "{}");
+    rb_buf_addc(out, '\n');
+    free(text);
 }
 
 static int run(struct rb_cli *cli, void *values, int argc, char **argv)
@@ -94,18 +152,20 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
     (void)values;
     (void)argc;
     int code = rb_cmd_runbook_file(cli, argv[0], path, sizeof(path));
+    if (!code)
+        code = rb_cli_config(cli);
     if (code)
         return code;
     rb_buf_init(&text, 16 << 20);
     rb_buf_init(&out, 64u << 20);
-    if (rb_runbook_describe(path, &text, &err) < 0)
+    if (rb_runbook_describe(path, &text, &err) < 0) {
         code = rb_cli_fail(cli, RB_EXIT_USAGE, "%s", err.msg);
-    else if (cli->json > 0) {
-        rb_buf_add(&out, rb_buf_text(&text), text.len);
-        rb_buf_addc(&out, '\n');
     } else {
         json_t *header = json_loadb(rb_buf_text(&text), text.len, JSON_ALLOW_NUL, NULL);
-        print(&out, header, path);
+        if (cli->json > 0)
+            print_json(&out, header, path, cli->config);
+        else
+            print(&out, header, path, cli->config);
         json_decref(header);
     }
     code = rb_cli_put(&out, code);

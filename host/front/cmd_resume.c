@@ -60,6 +60,7 @@ static int go_on(struct rb_cli *cli, const struct values *v, int n, char **words
     if (!code) {
         rb_drive_take(o, &v->go);
         o->id = row.id;
+        o->name = row.runbook;
         o->params_json = secrets.len ? rb_buf_text(&secrets) : NULL;
         code = rb_drive(cli, o);
     }

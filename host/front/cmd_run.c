@@ -9,6 +9,7 @@
 #include "front/cmds.h"
 #include "front/config.h"
 #include "front/drive.h"
+#include "front/freeze.h"
 #include "front/params.h"
 #include "front/prompt.h"
 
@@ -49,7 +50,7 @@ int rb_cmd_runbook_file(struct rb_cli *cli, const char *what, char *path, size_t
     return RB_EXIT_OK;
 }
 
-/* A destructive runbook starts only with its name, typed or by --confirm. */
+/* A destructive runbook starts only with its name, typed or by --confirm. A dry run destroys nothing. */
 static int confirm(struct rb_cli *cli, const json_t *header, const char *given)
 {
     const char *name = json_string_value(json_object_get(header, "name"));
@@ -64,7 +65,9 @@ static int confirm(struct rb_cli *cli, const json_t *header, const char *given)
     if (!rb_cli_may_ask(cli))
         return rb_cli_fail(cli, RB_EXIT_DENIED, "'%s' is destructive: it starts only with --confirm %s", name, name);
     rb_buf_init(&answer, 4096);
-    snprintf(question, sizeof(question), "This runbook is destructive. Type its name (%.200s) to start it: ", name);
+    const char *environment = json_string_value(json_object_get(cli->config, "environment"));
+    snprintf(question, sizeof(question), "This runbook is destructive%s%.40s. Type its name (%.200s) to start it: ",
+             environment ? ", and this is " : "", environment ? environment : "", name);
     int rc = rb_prompt_read(question, false, &answer);
     bool same = rc == 0 && strcmp(rb_buf_text(&answer), name) == 0;
     rb_buf_release(&answer);
@@ -89,9 +92,14 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
         code = rb_cli_fail(cli, RB_EXIT_USAGE, "%s", err.msg);
     else {
         header = json_loadb(rb_buf_text(&book.header), book.header.len, JSON_ALLOW_NUL, NULL);
-        code = rb_params_read(cli, header, v->params, argv + 1, argc - 1, &params, &secret_from);
+        o.name = json_string_value(json_object_get(header, "name"));
+        code = rb_cli_config(cli);
+        if (!code && !o.dry && !v->go.override_freeze) /* before anything is asked */
+            code = rb_freeze_thaw(cli, o.name, NULL, NULL);
+        if (!code)
+            code = rb_params_read(cli, header, v->params, argv + 1, argc - 1, &params, &secret_from);
     }
-    if (!code)
+    if (!code && !o.dry)
         code = confirm(cli, header, v->go.confirm);
     if (!code) {
         rb_drive_take(&o, &v->go);

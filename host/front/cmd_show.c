@@ -9,6 +9,7 @@
 #include "front/cmds.h"
 #include "front/display.h"
 #include "front/next.h"
+#include "front/reach.h"
 #include "front/text.h"
 
 struct show {
@@ -44,10 +45,10 @@ static void header(struct show *s)
     struct rb_view *v = &s->view;
     rb_buf_init(&b, 64 << 10);
     field(s, "run", v->id);
-    rb_buf_addf(&b, "%s%s%s%s", v->runbook ? v->runbook : "",
+    rb_buf_addf(&b, "%s%s%s%s%s", v->runbook ? v->runbook : "",
                 v->title && *v->title && v->runbook && strcmp(v->title, v->runbook) != 0 ? ": " : "",
                 v->title && *v->title && v->runbook && strcmp(v->title, v->runbook) != 0 ? v->title : "",
-                v->dry ? " (dry)" : "");
+                v->dry ? " (dry)" : "", v->destructive ? " (destructive)" : "");
     field(s, "runbook", rb_buf_text(&b));
     field(s, "file", v->file);
     field(s, "status", rb_cmd_status_word(&s->row, s->owned));
@@ -62,6 +63,13 @@ static void header(struct show *s)
     field(s, "parked", strcmp(v->status, "parked") == 0 ? v->park : NULL);
     field(s, "actor", v->actor);
     field(s, "reason", v->reason);
+    field(s, "site", v->environment);
+    field(s, "freeze", v->override);
+    if (v->allow) {
+        rb_buf_reset(&b);
+        rb_reach_short(v->allow, NULL, v->folder, &b);
+        field(s, "reach", rb_buf_text(&b));
+    }
     field(s, "key", s->row.key);
     rb_text_time(s->row.created, at);
     rb_clock_span((s->row.ended ? s->row.ended : s->owned ? rb_clock_wall() : s->row.updated) - s->row.created, span);
@@ -226,6 +234,10 @@ static void print_json(struct show *s)
     rb_json_ktext(&j, "actor", v->actor);
     rb_json_ktext(&j, "reason", v->reason);
     rb_json_kbool(&j, "dry", v->dry);
+    rb_json_ktext(&j, "environment", v->environment);
+    rb_json_ktext(&j, "freeze_override", v->override);
+    if (v->destructive)
+        rb_json_kbool(&j, "destructive", true);
     rb_json_kint(&j, "seq", s->row.seq);
     rb_jsonout_time(&j, "created", s->row.created);
     rb_jsonout_time(&j, "ended", s->row.ended);

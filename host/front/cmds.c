@@ -28,6 +28,8 @@ const struct rb_cmd *const rb_cmds[] = {
     &rb_cmd_journal_stats,
     &rb_cmd_journal_backup,
     &rb_cmd_journal_prune,
+    &rb_cmd_config_show,
+    &rb_cmd_config_check,
     &rb_cmd_doctor,
     &rb_cmd_completion,
     &rb_cmd_version,

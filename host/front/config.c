@@ -1,4 +1,4 @@
-/* Owns where things are: the configuration file with its known keys, the state folder, the runbook roots. Knows no
+/* Owns where things are: the configuration file, the state folder, the runbook roots. Knows no
  * command and opens no journal. */
 #include "front/config.h"
 
@@ -13,21 +13,9 @@
 
 #include "base/buf.h"
 #include "base/nearest.h"
-#include "front/opt.h"
 
 #define MAX_DEPTH 8 /* folders below a root */
 #define MAX_RUNBOOKS 4096
-
-enum key_type { KEY_TEXT, KEY_NAMES, KEY_TABLE, KEY_LIMITS };
-
-static const struct {
-    const char *name;
-    enum key_type type;
-} keys[] = {
-    {"roots", KEY_NAMES},  {"journal", KEY_TEXT},   {"env", KEY_NAMES},        {"limits", KEY_LIMITS},
-    {"people", KEY_TABLE}, {"dsns", KEY_TABLE},     {"http", KEY_TABLE},       {"secrets", KEY_TABLE},
-    {"policy", KEY_TABLE}, {"channels", KEY_TABLE}, {"environment", KEY_TEXT},
-};
 
 enum limit_unit { UNIT_COUNT, UNIT_BYTES, UNIT_US, UNIT_MS };
 
@@ -92,96 +80,11 @@ int rb_config_state(char *path, size_t n, struct rb_err *err)
     return RB_OK;
 }
 
-static bool is_names(const json_t *v)
-{
-    size_t i;
-    json_t *e;
-    if (!json_is_array(v))
-        return false;
-    json_array_foreach((json_t *)v, i, e)
-    {
-        if (!json_is_string(e) || !*json_string_value(e))
-            return false;
-    }
-    return true;
-}
-
-static int unknown_key(const char *path, const char *what, const char *name, const char *const *known, size_t n,
-                       struct rb_err *err)
-{
-    const char *near = rb_nearest(name, known, n);
-    if (near)
-        return rb_err_set(err, RB_EINVAL, "%s: unknown %s '%s'; did you mean '%s'?", path, what, name, near);
-    struct rb_buf all;
-    rb_buf_init(&all, 512);
-    for (size_t i = 0; i < n; i++)
-        rb_buf_addf(&all, "%s%s", i ? ", " : "", known[i]);
-    rb_err_set(err, RB_EINVAL, "%s: unknown %s '%s'; known are %s", path, what, name, rb_buf_text(&all));
-    rb_buf_release(&all);
-    return RB_EINVAL;
-}
-
-/* The value of one limit in its unit; negative when it is not one. */
+/* The value of one limit in its unit; rt/config_check.lua has made seconds and bytes of it. */
 static int64_t limit_value(const json_t *v, enum limit_unit unit)
 {
-    int64_t ms;
-    if (json_is_integer(v)) {
-        int64_t n = json_integer_value(v);
-        if (n <= 0)
-            return -1;
-        if (unit == UNIT_US || unit == UNIT_MS) /* a plain number is seconds, as everywhere */
-            return n > INT32_MAX ? -1 : n * (unit == UNIT_US ? 1000000 : 1000);
-        return unit == UNIT_COUNT && n > 1000000 ? -1 : n;
-    }
-    if (json_is_string(v) && (unit == UNIT_US || unit == UNIT_MS) && rb_opt_span(json_string_value(v), &ms) == 0 &&
-        ms > 0)
-        return unit == UNIT_US ? ms * 1000 : ms;
-    return -1;
-}
-
-static int check_limits(const char *path, const json_t *table, struct rb_err *err)
-{
-    const char *known[RB_COUNT(limits)], *name;
-    json_t *v;
-    for (size_t i = 0; i < RB_COUNT(limits); i++)
-        known[i] = limits[i].name;
-    json_object_foreach((json_t *)table, name, v)
-    {
-        size_t i = 0;
-        while (i < RB_COUNT(limits) && strcmp(limits[i].name, name) != 0)
-            i++;
-        if (i == RB_COUNT(limits))
-            return unknown_key(path, "limit", name, known, RB_COUNT(limits), err);
-        if (limit_value(v, limits[i].unit) < 0)
-            return rb_err_set(err, RB_EINVAL, "%s: limits.%s must be %s", path, name,
-                              limits[i].unit == UNIT_COUNT   ? "a whole number from 1 to 1000000"
-                              : limits[i].unit == UNIT_BYTES ? "a number of bytes"
-                                                             : "a duration such as \"10s\"");
-    }
-    return RB_OK;
-}
-
-static int check_key(const char *path, const char *name, const json_t *v, enum key_type type, struct rb_err *err)
-{
-    /* An empty Lua table says neither list nor object: JSON shows it as a list. */
-    bool table = json_is_object(v) || (json_is_array(v) && json_array_size(v) == 0);
-    switch (type) {
-    case KEY_TEXT:
-        if (!json_is_string(v) || !*json_string_value(v))
-            return rb_err_set(err, RB_EINVAL, "%s: '%s' must be a string", path, name);
-        return RB_OK;
-    case KEY_NAMES:
-        if (!is_names(v))
-            return rb_err_set(err, RB_EINVAL, "%s: '%s' must be a list of strings, such as { \"a\", \"b\" }", path,
-                              name);
-        return RB_OK;
-    case KEY_TABLE:
-    case KEY_LIMITS:
-        if (!table)
-            return rb_err_set(err, RB_EINVAL, "%s: '%s' must be a table with names", path, name);
-        return type == KEY_LIMITS && json_is_object(v) ? check_limits(path, v, err) : RB_OK;
-    }
-    return RB_OK;
+    double n = json_number_value(v);
+    return (int64_t)(unit == UNIT_US ? n * 1e6 : unit == UNIT_MS ? n * 1e3 : n);
 }
 
 json_t *rb_config_read(const char *path, struct rb_err *err)
@@ -191,40 +94,17 @@ json_t *rb_config_read(const char *path, struct rb_err *err)
     json_error_t je;
     json_t *config = NULL;
     if (rb_config_load(path, &text, err) < 0)
-        goto fail;
+        goto end;
     config = json_loadb(rb_buf_text(&text), text.len, JSON_ALLOW_NUL, &je);
-    if (!config) {
+    if (!config)
         rb_err_set(err, RB_EINVAL, "%s: %s", path, je.text);
-        goto fail;
-    }
     if (json_is_array(config) && json_array_size(config) == 0) {
         json_decref(config);
         config = json_object();
     }
-    if (!json_is_object(config)) {
-        rb_err_set(err, RB_EINVAL, "%s: the configuration must be a table with names: return { roots = { … } }", path);
-        goto fail;
-    }
-    const char *known[RB_COUNT(keys)], *name;
-    json_t *v;
-    for (size_t i = 0; i < RB_COUNT(keys); i++)
-        known[i] = keys[i].name;
-    json_object_foreach(config, name, v)
-    {
-        size_t i = 0;
-        while (i < RB_COUNT(keys) && strcmp(keys[i].name, name) != 0)
-            i++;
-        int rc = i < RB_COUNT(keys) ? check_key(path, name, v, keys[i].type, err)
-                                    : unknown_key(path, "key", name, known, RB_COUNT(keys), err);
-        if (rc < 0)
-            goto fail;
-    }
+end:
     rb_buf_release(&text);
     return config;
-fail:
-    json_decref(config);
-    rb_buf_release(&text);
-    return NULL;
 }
 
 void rb_config_limits(const json_t *config, struct rb_limits *out)
@@ -240,6 +120,24 @@ void rb_config_limits(const json_t *config, struct rb_limits *out)
         else if (n > 0)
             *(int64_t *)slot = n;
     }
+}
+
+static int64_t member(const struct rb_limits *l, size_t i)
+{
+    const char *slot = (const char *)l + limits[i].offset;
+    return limits[i].size == sizeof(int) ? *(const int *)(const void *)slot : *(const int64_t *)(const void *)slot;
+}
+
+const char *rb_config_limit(const struct rb_limits *l, size_t i, char *text, size_t n)
+{
+    if (i >= RB_COUNT(limits))
+        return NULL;
+    int64_t v = member(l, i) ? member(l, i) : member(&rb_limits_standard, i);
+    if (limits[i].unit == UNIT_US || limits[i].unit == UNIT_MS)
+        snprintf(text, n, "%.9gs", (double)v / (limits[i].unit == UNIT_US ? 1e6 : 1e3));
+    else
+        snprintf(text, n, "%lld", (long long)v);
+    return limits[i].name;
 }
 
 /* -- runbooks below the roots -------------------------------------------------------------------------------------- */

@@ -20,6 +20,10 @@ int rb_config_state(char *path, size_t n, struct rb_err *err);
 /* The limits in it; members that it does not name stay 0 (the engine's defaults). */
 void rb_config_limits(const json_t *config, struct rb_limits *out);
 
+/* The i-th limit as text in its unit ("2s", "67108864"), where limits has none the default; NULL: there are no more.
+ * Returns its name. */
+const char *rb_config_limit(const struct rb_limits *limits, size_t i, char *text, size_t n);
+
 /* Finds a runbook by name below the roots: the first ROOT/NAME.lua that is a file. RB_ENOENT with a sentence (near
  * names, or that no roots are configured), RB_EINVAL for a name that is not one ("..", absolute, odd characters). */
 int rb_config_runbook(const json_t *config, const char *name, char *path, size_t n, struct rb_err *err);

@@ -17,6 +17,7 @@
 #include "front/config.h"
 #include "front/detach.h"
 #include "front/display.h"
+#include "front/freeze.h"
 #include "front/next.h"
 #include "front/prompt.h"
 #include "front/text.h"
@@ -38,6 +39,7 @@ struct drive {
     struct rb_prompt *prompt;
     const char **env_pass;
     char *config_json;
+    char *freeze_override; /* JSON of the window that was overridden; NULL */
     struct rb_signal signals[SIG_COUNT];
     uv_poll_t pipe; /* standard output when it is a pipe: its reader going away */
     int pipe_fd;    /* -1 none */
@@ -75,6 +77,7 @@ void rb_drive_take(struct rb_drive_options *out, const struct rb_go_options *go)
     out->actor = go->actor;
     out->reason = go->reason;
     out->confirm = go->confirm;
+    out->override_freeze = go->override_freeze;
     out->yes = go->yes > 0;
     out->step = go->step > 0;
     out->detach = go->detach > 0;
@@ -88,7 +91,7 @@ static void answer_confirmation(struct drive *d, const struct rb_node *p)
 {
     const char *what = p ? rb_node_decision(p) : NULL,
                *by = json_string_value(json_object_get(p ? p->args : NULL, "by"));
-    bool destructive = json_is_true(json_object_get(p ? p->args : NULL, "destructive"));
+    bool destructive = d->view.destructive;
     bool confirmed = d->opt->confirm && d->view.runbook && strcmp(d->opt->confirm, d->view.runbook) == 0;
     struct rb_err err;
     char target[24];
@@ -355,7 +358,8 @@ static bool ask_after_failure(struct drive *d)
     d->again_skip = 0;
     rb_buf_init(&block, 8192);
     rb_buf_init(&question, 256);
-    rb_buf_addf(&block, "The run failed: %s%s%s\n",
+    rb_buf_addf(&block, "The run failed%s%s: %s%s%s\n", d->view.environment ? " in " : "",
+                d->view.environment ? d->view.environment : "",
                 d->view.error ? d->view.error
                 : d->error    ? d->error
                               : "no reason given",
@@ -385,6 +389,7 @@ static int host_open(struct drive *d)
     }
     if (d->cli->config_found)
         ho.config_json = d->config_json = json_dumps(d->cli->config, JSON_COMPACT);
+    ho.config_file = d->cli->config_found;
     rb_config_limits(d->cli->config, &ho.limits);
     d->host = rb_host_new(&ho);
     return RB_OK;
@@ -400,6 +405,8 @@ static int begin(struct drive *d, enum rb_drive_how how, int64_t skip, const cha
         .secret_from = o->secret_from,
         .actor = &d->actor,
         .reason = reason,
+        .environment = json_string_value(json_object_get(d->cli->config, "environment")),
+        .freeze_override = d->freeze_override,
         .key = o->key,
         .dry = o->dry,
         .step = o->step,
@@ -519,6 +526,13 @@ static void release(struct drive *d)
     free(d->config_json);
     free(d->error);
     free(d->again_reason);
+    free(d->freeze_override);
+}
+
+static int thaw(struct drive *d, const char *name)
+{
+    const struct rb_drive_options *o = d->opt;
+    return o->ends || o->dry ? RB_EXIT_OK : rb_freeze_thaw(d->cli, name, o->override_freeze, &d->freeze_override);
 }
 
 /* restart_with(): the same screen, the run that goes on. */
@@ -597,6 +611,11 @@ static int go(struct drive *d)
         }
         if (!ask_after_failure(d))
             return finish(d);
+        int code = thaw(d, d->view.runbook);
+        if (code) {
+            finish(d);
+            return code;
+        }
         rb_run_free(d->run);
         d->run = NULL;
         how = d->again;
@@ -611,8 +630,12 @@ int rb_drive(struct rb_cli *cli, const struct rb_drive_options *opt)
     struct drive d = {.cli = cli, .opt = opt, .ready_fd = -1, .pipe_fd = -1};
     struct rb_err err;
     int code = rb_cli_config(cli);
-    if (code)
+    if (!code)
+        code = thaw(&d, opt->name);
+    if (code) {
+        free(d.freeze_override);
         return code;
+    }
     if (cli->store) {
         rb_store_close(cli->store);
         cli->store = NULL;

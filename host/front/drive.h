@@ -17,6 +17,9 @@ struct rb_drive_options {
     const char *secret_from;          /* START: where secrets were read from, for a resume; NULL */
     const char *actor;                /* --actor; NULL */
     const char *reason, *key, *confirm;
+    const char *name;            /* of the runbook: what freeze windows are about */
+    const char *override_freeze; /* why it goes on in one all the same; NULL */
+    bool ends;                   /* RESUME only to end it (a cancel): in a freeze, too */
     bool dry, step, yes, take_back;
     /* 0 leave when only a person can go on, -1 stay; a terminal that may be asked always stays */
     int64_t wait_ms;
@@ -26,7 +29,7 @@ struct rb_drive_options {
 
 /* The options that run, resume, retry, undo and the deciding commands have in common, as members of their structs. */
 struct rb_go_options {
-    const char *actor, *reason, *confirm;
+    const char *actor, *reason, *confirm, *override_freeze;
     int yes, step, detach;
     int64_t wait;
 };
@@ -42,6 +45,8 @@ struct rb_go_options {
      "answer confirmations; not approvals that name somebody", 0}, \
     {"confirm", 0, RB_OPT_TEXT, offsetof(type, member.confirm), "NAME", \
      "the runbook's name: agrees to a destructive one", 0}, \
+    {"override-freeze", 0, RB_OPT_TEXT, offsetof(type, member.override_freeze), "REASON", \
+     "go on in a freeze window of the configuration; recorded", RB_OPT_NOENV}, \
     {"detach", 'd', RB_OPT_BOOL, offsetof(type, member.detach), NULL, \
      "go on in the background; prints the run's id", 0}
 /* clang-format on */

@@ -67,6 +67,8 @@ static void run_line(struct rb_buf *out, const char *run, const struct rb_event 
     if (strcmp(kind, "start") == 0 && get(data, "runbook")) {
         add_text(out, "", get(data, "runbook"));
         rb_buf_adds(out, json_is_true(json_object_get(data, "dry")) ? " started as a dry run" : " started");
+        add_text(out, " in ", get(data, "environment"));
+        rb_buf_adds(out, json_is_true(json_object_get(data, "destructive")) ? ", destructive" : "");
     } else if (strcmp(kind, "state") == 0 || strcmp(kind, "end") == 0) {
         rb_buf_adds(out, status ? status : kind);
         add_text(out, ": ", get(data, "waiting"));
@@ -79,6 +81,7 @@ static void run_line(struct rb_buf *out, const char *run, const struct rb_event 
     }
     add_text(out, " by ", actor_of(data));
     add_text(out, ": ", get(data, "reason"));
+    add_text(out, "; the freeze was overridden: ", get(json_object_get(data, "freeze_override"), "reason"));
 }
 
 static void step_line(struct rb_buf *out, const struct rb_event *ev, const struct rb_node *p, const json_t *data)

@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "front/answer.h"
+#include "front/reach.h"
 #include "front/text.h"
 
 enum stage {
@@ -105,6 +106,28 @@ static const char *question_of(const struct rb_node *node, char *out, size_t n)
     return out;
 }
 
+/* Where it is, and what the run may reach: whoever says yes agrees to that. */
+static void describe_site(const struct rb_prompt *p, bool with_details, struct rb_buf *out)
+{
+    const struct rb_view *v = p->opt.view;
+    const json_t *policy = json_object_get(p->opt.cli->config, "policy");
+    if (v->environment || v->destructive)
+        rb_buf_addf(out, "  %s%s%s\n", v->environment ? v->environment : "",
+                    v->environment && v->destructive ? ", " : "", v->destructive ? "destructive" : "");
+    if (with_details) {
+        rb_buf_adds(out, "  may reach\n");
+        rb_reach_lines(v->allow, policy, v->folder, out);
+    } else if (v->allow || json_object_get(policy, "allow")) {
+        struct rb_buf reach;
+        rb_buf_init(&reach, 64 << 10);
+        rb_reach_short(v->allow, policy, v->folder, &reach);
+        rb_buf_adds(out, "  may reach: ");
+        rb_text_fit(out, rb_buf_text(&reach), reach.len, 200);
+        rb_buf_addc(out, '\n');
+        rb_buf_release(&reach);
+    }
+}
+
 static void describe(const struct rb_node *node, struct rb_buf *out)
 {
     const char *by = json_string_value(json_object_get(node->args, "by"));
@@ -152,6 +175,8 @@ static void ask_open(struct rb_prompt *p, const struct rb_node *node, bool with_
     describe(node, &block);
     if (with_details)
         details(node, &block);
+    if (strcmp(rb_node_decision(node), "approve") == 0)
+        describe_site(p, with_details, &block);
     p->stage = STAGE_VERDICT;
     p->n = node->n;
     drop_typed_ahead(p);

@@ -451,6 +451,13 @@ static void on_event(struct rb_display *d, const struct rb_event *ev, struct rb_
         colour(t, &t->above, DIM);
         rb_buf_addf(&t->above, "  run %s%s", d->view->id, d->view->dry ? ", dry: effects are only listed" : "");
         colour(t, &t->above, PLAIN);
+        if (d->view->environment || d->view->destructive) {
+            colour(t, &t->above, BOLD);
+            rb_buf_addf(&t->above, "  %s%s%s", d->view->environment ? d->view->environment : "",
+                        d->view->environment && d->view->destructive ? ", " : "",
+                        d->view->destructive ? "destructive" : "");
+            colour(t, &t->above, PLAIN);
+        }
         rb_buf_addc(&t->above, '\n');
     }
     touch(t);

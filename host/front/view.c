@@ -185,6 +185,10 @@ void rb_view_release(struct rb_view *v)
     free(v->error);
     free(v->where);
     free(v->park);
+    free(v->folder);
+    free(v->environment);
+    free(v->override);
+    json_decref(v->allow);
     json_decref(v->running);
     memset(v, 0, sizeof(*v));
 }

@@ -56,11 +56,16 @@ struct rb_view_undo {
 struct rb_view {
     char id[RB_RUN_ID_MAX];
     char *runbook, *title, *actor, *reason, *file;
-    char *status;  /* as in runs.status */
-    char *waiting; /* one line; NULL */
-    char *error;   /* one line; NULL */
-    char *where;   /* of the error; NULL */
-    char *park;    /* why it was parked; NULL */
+    char *status;      /* as in runs.status */
+    char *waiting;     /* one line; NULL */
+    char *error;       /* one line; NULL */
+    char *where;       /* of the error; NULL */
+    char *folder;      /* of the file, absolute; NULL */
+    char *park;        /* why it was parked; NULL */
+    char *environment; /* label of the site; NULL */
+    char *override;    /* why a freeze window was overridden; NULL */
+    json_t *allow;     /* the runbook's reach; NULL: not limited by it */
+    bool destructive;
     bool dry;
     int64_t started, ended;
     int64_t seq;     /* last event seen; earlier ones are ignored */

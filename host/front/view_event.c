@@ -314,17 +314,25 @@ static void set_running(struct rb_view *v)
 
 static void on_run(struct rb_view *v, const struct rb_event *ev, const json_t *data)
 {
+    if (get(data, "environment"))
+        rb_view_set_clean(&v->environment, get(data, "environment"));
+    if (get(json_object_get(data, "freeze_override"), "reason"))
+        rb_view_set_clean(&v->override, get(json_object_get(data, "freeze_override"), "reason"));
     if (strcmp(ev->kind, "run.start") == 0) {
         const json_t *actor = json_object_get(data, "actor");
         const char *claimed = get(actor, "claimed");
         rb_view_set_clean(&v->runbook, get(data, "runbook"));
         rb_view_set_clean(&v->title, get(data, "title"));
         rb_view_set_clean(&v->file, get(data, "file"));
+        rb_view_set(&v->folder, get(data, "folder"));
         rb_view_set_clean(&v->reason, get(data, "reason"));
         rb_view_set_clean(&v->actor, json_is_string(actor) ? json_string_value(actor)
                                      : claimed && *claimed ? claimed
                                                            : get(actor, "name"));
         v->dry = json_is_true(json_object_get(data, "dry"));
+        v->destructive = json_is_true(json_object_get(data, "destructive"));
+        json_decref(v->allow);
+        v->allow = json_incref(json_object_get(data, "allow"));
         v->started = ev->at;
     } else if (strcmp(ev->kind, "run.resume") == 0 || strcmp(ev->kind, "undo.start") == 0) {
         set_running(v);

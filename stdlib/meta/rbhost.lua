@@ -20,18 +20,19 @@
 ---@field help? string One line for the person who is asked.
 
 ---@class rbhost.Allow What the runbook may reach. Absent in the header: everything, for a file run by its owner on the command line.
----@field exec? string[] Programs, by name or path.
----@field http? string[] URLs; `*` stands for anything. For a later version.
+---@field exec? string[] Programs by name or path, "git", or commands word by word, "git verify-tag *"; `**` is all the words that follow. exec.sh is `sh`.
+---@field http? string[] URLs, "https://*.corp:8443/v1/*", perhaps with methods before them, "GET,HEAD https://…". Without a port: the scheme's; without a path, or when it ends in `/` or `/*`: all of them.
 ---@field ssh? string[] Hosts. For a later version.
----@field sql? string[] Databases. For a later version.
----@field file? string[] Paths. For a later version.
----@field notify? string[] Channels. For a later version.
+---@field sql? string[] Names of DSNs of the configuration, or DSNs, "sqlite:/srv/*.db".
+---@field file? string[] Paths, also relative to the runbook's folder: "data/*.csv"; `**` crosses folders; without a wildcard all that is below, too.
+---@field notify? string[] Channels of the configuration.
 
 ---@class rbhost.Header
 ---@field name? string Default: the file's name without .lua.
 ---@field title? string
 ---@field params? table<string, rbhost.Param>
 ---@field allow? rbhost.Allow
+---@field destructive? boolean It starts only when its name is typed, or given by --confirm.
 ---@field lock? string One run at a time for each key; {param} stands for a parameter's value. For a later version.
 ---@field timeout? rbhost.Duration Of the whole run.
 ---@field on_failure? "ask"|"undo"|"leave" What happens with the armed compensations when the run fails; default "ask".

@@ -34,28 +34,15 @@ function key.params(v, path, add)
     return paramspec.list(v, path, add)
 end
 
-local function is_exec(s)
-    return not s:find("%s") or s:find("/", 1, true) ~= nil
+function key.allow(v, path, add)
+    return require("rt.reach").table(v, path, add) -- loaded where there is one
 end
 
-function key.allow(v, path, add)
-    if type(v) ~= "table" then
-        add(path, 'got %s, expected a table such as { exec = { "git" } }', phrase.show(v))
-        return nil
+function key.destructive(v, path, add)
+    if type(v) == "boolean" then
+        return v or nil
     end
-    local out = {}
-    for _, k in ipairs(plain.sorted(v)) do
-        path[#path + 1] = k
-        if not words.allow[k] then
-            add(path, "unknown key%s", words.hint(k, words.allow, true))
-        elseif k == "exec" then
-            out[k] = plain.strings(v[k], path, add, "programs", is_exec)
-        else
-            out[k] = plain.strings(v[k], path, add, "texts")
-        end
-        path[#path] = nil
-    end
-    return out
+    add(path, "got %s, expected true or false", phrase.show(v))
 end
 
 function key.lock(v, path, add, data)
@@ -125,7 +112,8 @@ function key.env(v, path, add)
 end
 
 -- lock names parameters, so params come first.
-local ORDER = { "name", "title", "params", "allow", "lock", "timeout", "on_failure", "notify", "env" }
+local ORDER =
+    { "name", "title", "params", "allow", "destructive", "lock", "timeout", "on_failure", "notify", "env" }
 
 --- The normalised header, and the problems {path, text}: the header may be used only when there are none.
 ---@param spec any what runbook was called with

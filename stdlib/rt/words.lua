@@ -43,7 +43,7 @@ M.waits = set [[exec exec.sh step check checklist manual approve signal sleep sl
 M.checklist = set "serial" -- keys of the table of rows
 M.row = set "acts timeout retry" -- keys of one row
 
-M.header = set "name title params allow lock timeout on_failure notify env"
+M.header = set "name title params allow destructive lock timeout on_failure notify env"
 M.param = set "required default match min max choices of help"
 M.types = set "string integer number boolean choice list map duration url host secret file"
 M.allow = set "exec http ssh sql file notify"

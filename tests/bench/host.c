@@ -78,7 +78,7 @@ static int many(const char *file, const char *journal, long n)
     rb_actor_self(&actor);
     struct rb_host *host = rb_host_new(&(struct rb_host_options){.loop = &loop, .store = store});
     struct rb_run_options opt = {
-        .params_json = "{}", .actor = &actor, .observer = {.on_stopped = on_stopped, .arg = &loop}};
+        .params_json = "{}", .actor = &actor, .later = true, .observer = {.on_stopped = on_stopped, .arg = &loop}};
     for (long i = 0; i < n; i++) {
         if (rb_run_start(host, file, &opt, &runs[i], id, &err)) {
             fprintf(stderr, "%s\n", err.msg);

@@ -253,10 +253,10 @@ contains 'a path is a file, never a name' "$err" 'no such file'
 echo "return { rots = { 'x' } }" >config.lua
 run "$RBHOST" --config config.lua list
 eq 'an unknown key: exit code' "$status" 2
-contains 'an unknown key: the nearest' "$err" "unknown key 'rots'; did you mean 'roots'?"
+contains 'an unknown key: the nearest' "$err" 'config.lua:1: rots: unknown key; did you mean roots?'
 echo "return { limits = { max_exec = 'many' } }" >config.lua
 run "$RBHOST" --config config.lua list
-contains 'a bad limit' "$err" 'limits.max_exec must be'
+contains 'a bad limit' "$err" 'limits.max_exec: got "many", expected a whole number'
 echo "return {" >config.lua
 run "$RBHOST" --config config.lua list
 contains 'a syntax error has its line' "$err" 'config.lua:'

@@ -76,7 +76,7 @@ function TestHeader.test_what_is_no_table()
     lu.assertEquals(problems(nil), lines('got nothing, expected a table: runbook { name = "…", params = { … } }'))
     lu.assertEquals(problems "x", lines('got "x", expected a table: runbook { name = "…", params = { … } }'))
     lu.assertEquals(problems { "x" }, lines(
-        "[1]: a value without a key; known: allow env lock name notify on_failure params timeout title"))
+        "[1]: a value without a key; known: allow destructive env lock name notify on_failure params timeout title"))
     lu.assertEquals(problems { params = 3 }, lines('params: got 3, expected a table: { name = { "type", … } }'))
     lu.assertEquals(problems { params = { { "string" } } }, lines(
         'params[1]: a parameter needs a name: params = { name = { "type", … } }'))
@@ -173,10 +173,39 @@ end
 function TestHeader.test_allow()
     lu.assertEquals((header.capture { allow = {} }).allow, {})
     lu.assertEquals(problems { allow = { exec = "git" } },
-        lines 'allow.exec: got "git", expected a list of programs: { "…" }')
-    lu.assertEquals(problems { allow = { exec = { "git status" } } },
-        lines 'allow.exec: got "git status", expected a list of programs')
+        lines 'allow.exec: got "git", expected a list of commands: { "…" }')
+    lu.assertEquals((header.capture { allow = { exec = { "git", "git status *", "/bin/*" } } }).allow,
+        { exec = { "git", "git status *", "/bin/*" } })
     lu.assertEquals(problems { allow = { exce = {} } }, lines "allow.exce: unknown key; did you mean exec?")
+end
+
+function TestHeader.test_patterns_that_the_policy_could_not_understand()
+    local function wrong(kind, allowed, text)
+        lu.assertEquals(problems { allow = { [kind] = { allowed } } },
+            lines(("allow.%s[1]: %q: %s"):format(kind, allowed, text)))
+    end
+    wrong("exec", " ", "it names no program")
+    wrong("exec", "git ** x", "** stands for all the words that follow, so it is the last one")
+    wrong("http", "example.com", 'expected a URL such as "https://host/path", perhaps with methods before it')
+    wrong("http", "ftp://example.com", "its scheme is none of http, https and *")
+    wrong("http", "http://me@example.com", "nothing stands before the host")
+    wrong("http", "http://", "it has no host")
+    wrong("http", "http://a b/", "before the URL stand methods: GET,HEAD")
+    wrong("http", "http://a:x/", "its port is none: a number up to 65535, or *")
+    wrong("http", "http://a%2fb/", "its host is none (letters, digits, - . and *)")
+    wrong("http", "http://a/#x", "a # and what follows it is never sent")
+    wrong("http", "G-T http://a/", "before the URL stand methods: GET,HEAD")
+    wrong("file", "~/x", "~ is not expanded: write the whole path")
+    wrong("sql", "postgres://me:pw@db/app", "a pattern holds no password: DSNs are compared without theirs")
+    for _, good in ipairs { "http://*", "*://a", "GET,HEAD https://a.b:*/v1/**", "http://[::1]:80" } do
+        lu.assertEquals(problems { allow = { http = { good } } }, "wrong header:")
+    end
+end
+
+function TestHeader.test_destructive()
+    lu.assertTrue((header.capture { destructive = true }).destructive)
+    lu.assertNil((header.capture { destructive = false }).destructive)
+    lu.assertEquals(problems { destructive = "yes" }, lines 'destructive: got "yes", expected true or false')
 end
 
 TestPattern = {}

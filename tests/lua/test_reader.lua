@@ -132,13 +132,13 @@ end
 
 function TestConfig.test_plain_data()
     lu.assertEquals(
-        config.read("return { roots = { 'a', 'b' }, limits = { x = 1.5, y = true } }", "c.lua"),
-        { roots = { "a", "b" }, limits = { x = 1.5, y = true } }
+        config.read("return { roots = { 'a', 'b' }, limits = { max_exec = 2, slice_max = '2s' } }", "c.lua"),
+        { roots = { "a", "b" }, limits = { max_exec = 2, slice_max = 2 } }
     )
     lu.assertEquals(config.read("-- alone\n{ roots = {} }", "c.lua"), { roots = {} })
     lu.assertEquals(
-        config.read("local ops = { 'x' } return { channels = { a = ops, b = ops } }", "c.lua"),
-        { channels = { a = { "x" }, b = { "x" } } }
+        config.read("local t = { type = 'terminal' } return { channels = { a = t, b = t } }", "c.lua"),
+        { channels = { a = { type = "terminal" }, b = { type = "terminal" } } }
     )
 end
 

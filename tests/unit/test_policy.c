@@ -344,6 +344,36 @@ static void files(void **state)
     expect("file", rows, RB_COUNT(rows), false);
 }
 
+static void whole_folders(void **state)
+{
+    static const struct row rows[] = {
+        {"/srv", "/srv/x/**", true},
+        {"/srv/x", "/srv/x/**", true},
+        {"/srv/**", "/srv/x/**", true},
+        {"/srv/x/**", "/srv/x/**", true},
+        {"/srv/x/*", "/srv/x/**", false},
+        {"/srv/x/*/*", "/srv/x/**", false},
+        {"/srv/*/**", "/srv/x/**", true},
+        {"/srv/x/*/**", "/srv/x/**", true},
+        {"/srv/x/a*/**", "/srv/x/**", false},
+        {"/srv/x/y/**", "/srv/x/**", false},
+        {"/srv/xy", "/srv/x/**", false},
+        {"/srv/x/a*", "/srv/x/**", false},
+        {"/", "/**", true},
+        {"/srv", "/**", false},
+    };
+    static const struct row wide[] = {
+        {"/srv/x/y", "/srv/x/**", true},     {"/srv/x/y/*.key", "/srv/x/**", true},
+        {"/srv/x", "/srv/x/**", true},       {"/srv/*/key", "/srv/x/**", true},
+        {"/**/key", "/srv/x/**", true},      {"/srv/y", "/srv/x/**", false},
+        {"/srv/xy/key", "/srv/x/**", false}, {"/srv", "/srv/x/**", true},
+        {"/srv/a*/key", "/srv/x/**", false}, {"/etc", "/**", true},
+    };
+    (void)state;
+    expect("file", rows, RB_COUNT(rows), false);
+    expect("file", wide, RB_COUNT(wide), true);
+}
+
 static void bases(void **state)
 {
     static const struct {
@@ -457,9 +487,58 @@ static void the_header_and_the_site(void **state)
     ask(s, "http", "GET http://a/", "can not be judged");
     end(s);
 
+    s = site("{\"allow\":{\"sql\":[\"sqlite:data/*.db\"]}}", NULL); /* both relative to the runbook's folder */
+    ask(s, "sql", "sqlite:data/x.db", NULL);
+    ask(s, "sql", "sqlite:data/../x.db", "not in the runbook's reach");
+    end(s);
+
     s = site("{\"allow\":{\"http\":[\"http://a/\"]}}", NULL);
     ask(s, "http", "GET http://me:hunter2hunter2@b/x?token=abc", "`GET http://b/x`");
     end(s);
+}
+
+/* Each kind, with a name that the pattern covers and one that it does not: refused by the header, by the site's allow,
+ * by its deny. */
+static void each_kind_is_refused_by_each(void **state)
+{
+    static const struct {
+        const char *kind, *pattern, *inside, *outside;
+    } rows[] = {
+        {"exec", "git log **", "git log -1", "git push"},
+        {"http", "https://api.example.com/v1/", "GET https://api.example.com/v1/x", "GET https://api.example.com/v2"},
+        {"ssh", "web*", "web1", "db1"},
+        {"sql", "app", "app", "billing"},
+        {"file", "/srv/app/*.txt", "/srv/app/a.txt", "/srv/app/a.key"},
+        {"notify", "ops", "ops", "everybody"},
+    };
+    (void)state;
+    for (size_t i = 0; i < RB_COUNT(rows); i++) {
+        char list[200], header[400], allow[400], deny[400], said[200];
+        snprintf(list, sizeof(list), "{\"%s\":[\"%s\"]}", rows[i].kind, rows[i].pattern);
+        snprintf(header, sizeof(header), "{\"allow\":%s}", list);
+        snprintf(allow, sizeof(allow), "{\"policy\":{\"allow\":%s}}", list);
+        snprintf(deny, sizeof(deny), "{\"policy\":{\"deny\":%s}}", list);
+        struct site *s = site(header, NULL);
+        ask(s, rows[i].kind, rows[i].inside, NULL);
+        snprintf(said, sizeof(said), "the header's allow.%s (book.lua) names \"%s\"", rows[i].kind, rows[i].pattern);
+        ask(s, rows[i].kind, rows[i].outside, said);
+        end(s);
+        s = site("{}", allow);
+        ask(s, rows[i].kind, rows[i].inside, NULL);
+        snprintf(said, sizeof(said), "policy.allow.%s of the configuration (/etc/rbhost/config.lua) names",
+                 rows[i].kind);
+        ask(s, rows[i].kind, rows[i].outside, said);
+        end(s);
+        s = site("{}", deny);
+        ask(s, rows[i].kind, rows[i].outside, NULL);
+        snprintf(said, sizeof(said), "policy.deny.%s of the configuration (/etc/rbhost/config.lua) has \"%s\"",
+                 rows[i].kind, rows[i].pattern);
+        ask(s, rows[i].kind, rows[i].inside, said);
+        end(s);
+        s = site("{\"allow\":{}}", NULL);
+        ask(s, rows[i].kind, rows[i].inside, "names nothing of that kind");
+        end(s);
+    }
 }
 
 /* -- addresses ----------------------------------------------------------------------------------------------------- */
@@ -570,12 +649,20 @@ static void who_may_speak_to_this_machine(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(commands),    cmocka_unit_test(words_stay_words),
-        cmocka_unit_test(urls),        cmocka_unit_test(urls_that_look_like_others),
-        cmocka_unit_test(random_urls), cmocka_unit_test(odd_addresses_in_urls),
-        cmocka_unit_test(files),       cmocka_unit_test(bases),
-        cmocka_unit_test(databases),   cmocka_unit_test(the_header_and_the_site),
-        cmocka_unit_test(classes),     cmocka_unit_test(who_may_speak_to_this_machine),
+        cmocka_unit_test(commands),
+        cmocka_unit_test(words_stay_words),
+        cmocka_unit_test(urls),
+        cmocka_unit_test(urls_that_look_like_others),
+        cmocka_unit_test(random_urls),
+        cmocka_unit_test(odd_addresses_in_urls),
+        cmocka_unit_test(files),
+        cmocka_unit_test(whole_folders),
+        cmocka_unit_test(bases),
+        cmocka_unit_test(databases),
+        cmocka_unit_test(the_header_and_the_site),
+        cmocka_unit_test(each_kind_is_refused_by_each),
+        cmocka_unit_test(classes),
+        cmocka_unit_test(who_may_speak_to_this_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -328,9 +328,10 @@ static void a_large_file_can_be_checked(void **state)
 static void configuration(void **state)
 {
     (void)state;
-    write_text("return { roots = { 'a' }, limits = { max_exec = 4, grace = 1.5 } }");
+    write_text("return { roots = { 'a' }, limits = { max_exec = 4, park_grace = '1500ms', max_output = '2KiB' } }");
     assert_int_equal(rb_config_load(f.path, &f.out, &f.err), 0);
-    assert_string_equal(rb_buf_text(&f.out), "{\"limits\":{\"grace\":1.5,\"max_exec\":4},\"roots\":[\"a\"]}");
+    assert_string_equal(rb_buf_text(&f.out),
+                        "{\"limits\":{\"max_exec\":4,\"max_output\":2048,\"park_grace\":1.5},\"roots\":[\"a\"]}");
     rb_buf_reset(&f.out);
     write_text("return {\n  a = os.getenv 'HOME' }");
     assert_int_equal(rb_config_load(f.path, &f.out, &f.err), RB_EINVAL);
