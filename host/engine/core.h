@@ -8,6 +8,7 @@
 #include "engine/run.h"
 #include "engine/scope.h"
 #include "engine/secret.h"
+#include "engine/secret_source.h"
 #include "engine/task.h"
 #include "engine/value.h"
 #include "engine/vm.h"
@@ -32,7 +33,8 @@ struct rb_host {
     struct rb_list runs;     /* struct rb_run.link */
     struct rb_list runnable; /* struct rb_run.turn_link */
     struct rb_slots exec;
-    bool watching; /* signals */
+    struct rb_vault vault; /* secret_source.c's */
+    bool watching;         /* signals */
 };
 
 enum rb_run_mode {
@@ -107,6 +109,7 @@ struct rb_run {
     char successor[RB_RUN_ID_MAX];
     struct rb_secret *secrets; /* secret.c's */
     char *secret_from;         /* JSON: where they were read from; NULL */
+    char *secret_kinds;        /* JSON: those that the runbook names, and the kinds of their sources; NULL */
     struct rb_strmap sources;  /* module name → struct rb_source */
     struct rb_list mailbox;    /* struct rb_letter: signals by name that came before their wait */
     int64_t signals_seen;      /* highest id looked at */
@@ -187,6 +190,8 @@ void rb_undo_json(struct rb_run *run, struct rb_buf *out); /* [{"n":…,"title":
 int rb_source_pin_all(struct rb_run *run, const char *text, size_t len, struct rb_buf *json, struct rb_err *err);
 /* the sources of a run for another */
 void rb_source_pin_again(const struct rb_run *from, struct rb_run *to, struct rb_buf *json);
+/* The names of secrets in the texts of all that is pinned: a JSON list. */
+int rb_source_secrets(const struct rb_run *run, struct rb_buf *names_json, struct rb_err *err);
 int rb_source_load_pinned(struct rb_run *run, struct rb_err *err);
 int rb_source_find(void *arg, const char *name, struct rb_buf *text, char chunkname[256], struct rb_err *err);
 void rb_source_free(void *source);
@@ -223,6 +228,8 @@ int rb_lib_register(struct rb_run *run, struct rb_err *err);
 int rb_lib_pin(lua_State *L); /* host.pin */
 /* lib_outside.c: clocks, chance, environment */
 extern const struct rb_binding rb_lib_outside[];
+/* The small environment that every child gets: a NULL-terminated list to free(); the strings are borrowed. */
+char **rb_small_environ(const struct rb_host *h);
 int rb_lib_os_time(lua_State *L);
 int rb_lib_os_date(lua_State *L);
 int rb_lib_os_clock(lua_State *L);

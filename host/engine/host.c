@@ -30,6 +30,7 @@ struct rb_host *rb_host_new(const struct rb_host_options *opt)
     l->cancel_grace_ms = l->cancel_grace_ms ? l->cancel_grace_ms : standard.cancel_grace_ms;
     h->exec.max = l->max_exec;
     rb_list_init(&h->exec.queue);
+    rb_vault_init(&h->vault);
     rb_list_init(&h->runs);
     rb_list_init(&h->runnable);
     h->turn.run = rb_run_turns;
@@ -42,6 +43,7 @@ void rb_host_free(struct rb_host *h)
     if (!h)
         return;
     rb_loop_turn_remove(h->loop, &h->turn);
+    rb_vault_release(&h->vault);
     json_decref(h->config);
     free(h->config_json);
     free(h);

@@ -54,6 +54,8 @@ static int read_start(struct rb_run *run, const char *given_json, struct rb_err 
         struct rb_slice from = rb_json_member(ev->data, ev->data_len, "secret_from");
         run->secret_from = from.p ? rb_strndup(from.p, from.n) : NULL;
         rc = rb_secret_load(run, given_json, run->secret_from, err);
+        if (!rc)
+            rc = rb_secret_declare_again(run, err);
     }
     rb_buf_release(&header);
     return rc;

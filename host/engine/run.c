@@ -229,6 +229,7 @@ int rb_run_begin(struct rb_run *run, struct rb_err *err)
         rc = rb_run_spawn_root(run, NULL, err);
     if (rc)
         return rc;
+    rb_vault_forget(h);
     rb_list_push(&h->runs, &run->link);
     double seconds = 0;
     struct rb_slice timeout = rb_json_member(run->header_json, strlen(run->header_json), "timeout");
@@ -273,6 +274,8 @@ void rb_run_append_start(struct rb_run *run, const struct rb_actor *actor, const
     rb_json_kraw(&j, "params", run->params_json, strlen(run->params_json));
     if (secret_from)
         rb_json_kraw(&j, "secret_from", secret_from, strlen(secret_from));
+    if (run->secret_kinds)
+        rb_json_kraw(&j, "secrets", run->secret_kinds, strlen(run->secret_kinds));
     rb_json_kraw(&j, "actor", who.data, who.len);
     rb_json_ktext(&j, "reason", reason);
     rb_json_ktext(&j, "previous", previous);
@@ -327,7 +330,14 @@ static int create(struct rb_run *run, const struct rb_run_options *opt, const st
     run->created = rb_clock_wall();
     run->journal = rb_journal_new(run->host->store, run->id);
     rb_buf_init(&sources, JSON_MAX);
+    struct rb_buf names;
+    rb_buf_init(&names, 1 << 20);
     int rc = rb_source_pin_all(run, rb_buf_text(text), text->len, &sources, err);
+    if (!rc)
+        rc = rb_source_secrets(run, &names, err);
+    if (!rc)
+        rc = rb_secret_declare(run, rb_buf_text(&names), err);
+    rb_buf_release(&names);
     if (!rc) {
         struct rb_run_row row = {.runbook = run->runbook,
                                  .title = run->title,

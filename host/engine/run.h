@@ -88,6 +88,10 @@ int rb_run_start(struct rb_host *h, const char *file, const struct rb_run_option
 int rb_run_resume(struct rb_host *h, const char *id, const struct rb_run_options *opt, bool take_back,
                   struct rb_run **out, struct rb_err *err);
 
+/* After RB_EAGAIN of rb_run_start(), _resume(), _retry() or _undo(): fetches the secrets that the run needs before its
+ * first op. fn once, perhaps from within; err NULL: they are there, call again; else all that failed, a line each. */
+void rb_host_gather(struct rb_host *h, void (*fn)(void *arg, const struct rb_err *err), void *arg);
+
 /* Goes on with a failed run: voids the failing outcomes and what they cancelled. op: void this op instead (0: what
  * failed). skip: the op counts as done, with this reason (NULL: none). */
 int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options *opt, int64_t op, int64_t skip,

@@ -10,37 +10,47 @@
 #include <jansson.h>
 
 #include "base/json.h"
+#include "base/jsonscan.h"
 #include "engine/core.h"
 #include "engine/error.h"
+#include "engine/secret_source.h"
+#include "engine/secretmem.h"
 
 #define OPEN "\xE2\x80\xB9secret:" /* ‹secret: */
 #define CLOSE "\xE2\x80\xBA"       /* › */
-#define SECRET_MAX ((size_t)1 << 20)
+#define EXPANDED_MAX ((size_t)256 << 20)
 
 struct rb_secret {
     struct rb_secret *next;
-    char *name, *text;
+    char *name, *text; /* text: secretmem */
     size_t len;
 };
 
 /* -- where they come from ------------------------------------------------------------------------------------------ */
 
-static void add(struct rb_run *run, const char *name, const char *text, size_t len)
+static struct rb_secret *find(const struct rb_run *run, const char *name, size_t len)
 {
-    struct rb_secret *s = rb_alloc(sizeof(*s));
-    s->name = rb_strdup(name);
-    s->text = rb_strndup(text, len);
-    s->len = len;
-    s->next = run->secrets;
-    run->secrets = s;
-}
-
-static const struct rb_secret *find(const struct rb_run *run, const char *name, size_t len)
-{
-    for (const struct rb_secret *s = run->secrets; s; s = s->next)
+    for (struct rb_secret *s = run->secrets; s; s = s->next)
         if (strlen(s->name) == len && memcmp(s->name, name, len) == 0)
             return s;
     return NULL;
+}
+
+void rb_secret_learn(struct rb_run *run, const char *name, const char *text, size_t len)
+{
+    struct rb_secret *s = find(run, name, strlen(name));
+    if (s && s->len == len && memcmp(s->text, text, len) == 0)
+        return;
+    if (!s) {
+        s = rb_alloc(sizeof(*s));
+        s->name = rb_strdup(name);
+        s->next = run->secrets;
+        run->secrets = s;
+    } else {
+        rb_secretmem_free(s->text, s->len + 1);
+    }
+    s->text = rb_secretmem_copy(text, len);
+    s->len = len;
 }
 
 void rb_secret_free(struct rb_run *run)
@@ -48,16 +58,22 @@ void rb_secret_free(struct rb_run *run)
     while (run->secrets) {
         struct rb_secret *s = run->secrets;
         run->secrets = s->next;
-        explicit_bzero(s->text, s->len);
-        free(s->text);
+        rb_secretmem_free(s->text, s->len + 1);
         free(s->name);
         free(s);
     }
+    free(run->secret_kinds);
 }
 
 bool rb_secret_any(const struct rb_run *run)
 {
     return run->secrets != NULL;
+}
+
+bool rb_secret_name_good(const char *name, size_t len)
+{
+    return len > 0 && len <= 64 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == len;
 }
 
 /* The content of a file without its last line end. */
@@ -66,8 +82,8 @@ static int read_file(struct rb_run *run, const char *name, const char *path, str
     struct rb_buf text;
     char chunk[4096];
     ssize_t n = 0;
-    rb_buf_init(&text, SECRET_MAX);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    rb_buf_init(&text, RB_SECRET_MAX + 1);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a FIFO must not hold us up */
     while (fd >= 0 && (n = read(fd, chunk, sizeof(chunk))) > 0)
         rb_buf_add(&text, chunk, (size_t)n);
     int saved = errno;
@@ -82,7 +98,7 @@ static int read_file(struct rb_run *run, const char *name, const char *path, str
     } else {
         while (text.len && (text.data[text.len - 1] == '\n' || text.data[text.len - 1] == '\r'))
             text.len--;
-        add(run, name, rb_buf_text(&text), text.len);
+        rb_secret_learn(run, name, rb_buf_text(&text), text.len);
     }
     explicit_bzero(chunk, sizeof(chunk));
     if (text.data)
@@ -115,13 +131,16 @@ int rb_secret_load(struct rb_run *run, const char *given_json, const char *from_
         if (!name || rc)
             continue;
         if (json_is_string(text))
-            add(run, name, json_string_value(text), json_string_length(text));
+            rb_secret_learn(run, name, json_string_value(text), json_string_length(text));
         else
             rc = fetch(run, name, from, err);
-        if (!rc && run->secrets->len < RB_SECRET_MIN)
+        const struct rb_secret *s = rc ? NULL : find(run, name, strlen(name));
+        if (s && s->len < RB_SECRET_MIN)
             rc = rb_err_set(err, RB_EINVAL,
                             "the secret %s is shorter than %d bytes: it could not be kept out of the journal", name,
                             RB_SECRET_MIN);
+        else if (s && s->len > RB_SECRET_MAX)
+            rc = rb_err_set(err, RB_EINVAL, "the secret %s is larger than %d KiB", name, RB_SECRET_MAX >> 10);
     }
     json_decref(given);
     json_decref(from);
@@ -129,19 +148,92 @@ int rb_secret_load(struct rb_run *run, const char *given_json, const char *from_
     return rc;
 }
 
-void rb_secret_fetch(struct rb_run *run, const char *name, struct rb_secret_wait *w)
+/* Of the names that the runbook has in its text: those that are parameters are there already. */
+static int declare(struct rb_run *run, const json_t *kinds, struct rb_err *err)
 {
-    struct rb_err err;
-    const struct rb_secret *s = find(run, name, strlen(name));
-    rb_list_init(&w->link);
-    if (!s)
-        rb_err_set(&err, RB_ENOENT, "there is no secret %s (secrets = { … } in the configuration)", name);
-    w->fn(w, s ? s->text : NULL, s ? s->len : 0, s ? NULL : &err);
+    const char *name, *text;
+    size_t len;
+    json_t *v;
+    int rc = RB_OK;
+    json_object_foreach((json_t *)(uintptr_t)kinds, name, v)
+    {
+        if (find(run, name, strlen(name)))
+            continue;
+        if (rb_vault_take(run->host, name, &text, &len))
+            rb_secret_learn(run, name, text, len);
+        else
+            rc = rb_err_set(err, RB_EAGAIN, "the secret %s is still to be fetched", name);
+    }
+    return rc;
 }
 
-void rb_secret_forget(struct rb_secret_wait *w)
+int rb_secret_declare(struct rb_run *run, const char *names_json, struct rb_err *err)
 {
-    rb_list_remove(&w->link);
+    json_t *names = json_loads(names_json, 0, NULL), *kinds = json_object(), *v;
+    int rc = RB_OK;
+    size_t i;
+    json_array_foreach(names, i, v)
+    {
+        const char *name = json_string_value(v), *kind = "parameter";
+        if (!rc && !rb_secret_name_good(name, json_string_length(v)))
+            rc = rb_err_set(err, RB_EINVAL, "secret \"%.80s\" is no " RB_SECRET_NAME, name);
+        if (!rc && !find(run, name, strlen(name)) && !(kind = rb_secret_source_kind(run->host, name, err)))
+            rc = RB_EINVAL;
+        if (!rc)
+            json_object_set_new(kinds, name, json_string(kind));
+    }
+    if (!rc)
+        rc = declare(run, kinds, err);
+    if (!rc && json_object_size(kinds))
+        run->secret_kinds = json_dumps(kinds, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(names);
+    json_decref(kinds);
+    return rc;
+}
+
+/* The names that earlier parts of the run have fetched by operations of their own. */
+static void add_fetched(struct rb_run *run, json_t *kinds)
+{
+    char name[80];
+    for (size_t i = 1; i <= run->replay.count; i++) {
+        const struct rb_recorded *ev = rb_replay_at(&run->replay, (int64_t)i);
+        struct rb_slice value = {0};
+        if (strcmp(ev->kind, "result") == 0 && rb_json_member_is(ev->data, ev->data_len, "op", "secret"))
+            value = rb_json_member(ev->data, ev->data_len, "value");
+        if (value.p && rb_json_member_text(value.p, value.n, "$secret", name, sizeof(name)))
+            json_object_set_new(kinds, name, json_string(""));
+    }
+}
+
+int rb_secret_declare_again(struct rb_run *run, struct rb_err *err)
+{
+    const struct rb_recorded *ev = rb_replay_at(&run->replay, 1);
+    struct rb_slice s = rb_json_member(ev->data, ev->data_len, "secrets");
+    json_t *kinds = s.p ? json_loadb(s.p, s.n, 0, NULL) : json_object();
+    run->secret_kinds = s.p ? rb_strndup(s.p, s.n) : NULL;
+    add_fetched(run, kinds);
+    int rc = declare(run, kinds, err);
+    json_decref(kinds);
+    return rc;
+}
+
+bool rb_secret_declared(const struct rb_run *run, const char *name)
+{
+    const char *p = run->params_json, *k = run->secret_kinds;
+    struct rb_slice given = p ? rb_json_member(p, strlen(p), name) : (struct rb_slice){0};
+    return (k && rb_json_member(k, strlen(k), name).p) ||
+           (given.p && rb_json_member_is(given.p, given.n, "$secret", name));
+}
+
+void rb_secret_fetch(struct rb_run *run, const char *name, struct rb_secret_wait *w)
+{
+    const struct rb_secret *s = find(run, name, strlen(name));
+    w->run = run;
+    rb_list_init(&w->link);
+    if (s)
+        w->fn(w, s->text, s->len, NULL);
+    else
+        rb_secret_source_get(run->host, name, w);
 }
 
 /* -- in Lua -------------------------------------------------------------------------------------------------------- */
@@ -196,6 +288,13 @@ void rb_secret_push(lua_State *L, const char *template_text)
     lua_setmetatable(L, -2);
 }
 
+void rb_secret_push_name(lua_State *L, const char *name)
+{
+    lua_pushfstring(L, OPEN "%s" CLOSE, name);
+    rb_secret_push(L, lua_tostring(L, -1));
+    lua_remove(L, -2);
+}
+
 void rb_secret_shown(lua_State *L, int index, struct rb_buf *out, const char *what)
 {
     const char *t = template_of(L, index);
@@ -240,8 +339,8 @@ void rb_secret_expand(lua_State *L, int index, struct rb_buf *out, const char *w
 int rb_secret_l_equal(lua_State *L)
 {
     struct rb_buf a, b;
-    rb_buf_init(&a, SECRET_MAX);
-    rb_buf_init(&b, SECRET_MAX);
+    rb_buf_init(&a, EXPANDED_MAX);
+    rb_buf_init(&b, EXPANDED_MAX);
     luaL_argcheck(L, rb_secret_is(L, 1) || lua_type(L, 1) == LUA_TSTRING, 1, "a secret or a string");
     luaL_argcheck(L, rb_secret_is(L, 2) || lua_type(L, 2) == LUA_TSTRING, 2, "a secret or a string");
     rb_secret_expand(L, 1, &a, "secret.equal");

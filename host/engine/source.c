@@ -127,6 +127,44 @@ int rb_source_pin_all(struct rb_run *run, const char *text, size_t len, struct r
     return rc;
 }
 
+/* Most sources that have the word have it as a parameter's type: those are not parsed. */
+static bool may_name_secret(const char *text, size_t len)
+{
+    const char *p = text, *end = text + len;
+    while ((p = memmem(p, (size_t)(end - p), "secret", 6))) {
+        p += 6;
+        while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r' || *p == '('))
+            p++;
+        if (p < end && (*p == '"' || *p == '\'' || *p == '[' || *p == '-'))
+            return true;
+    }
+    return false;
+}
+
+int rb_source_secrets(const struct rb_run *run, struct rb_buf *names_json, struct rb_err *err)
+{
+    json_t *all = json_array();
+    int rc = RB_OK;
+    for (size_t i = 0; !rc && i < run->sources.cap; i++) {
+        const struct rb_strmap_slot *slot = &run->sources.slots[i];
+        const struct rb_source *s = slot->value;
+        struct rb_buf names;
+        if (!slot->key || !may_name_secret(s->text, s->len))
+            continue;
+        rb_buf_init(&names, 1 << 20);
+        rc = rb_secrets_scan(strcmp(slot->key, "@main") == 0 ? run->file : slot->key, s->text, s->len, &names, err);
+        json_t *list = rc ? NULL : json_loadb(rb_buf_text(&names), names.len, 0, NULL);
+        json_array_extend(all, list);
+        json_decref(list);
+        rb_buf_release(&names);
+    }
+    char *text = json_dumps(all, JSON_COMPACT);
+    rb_buf_adds(names_json, text);
+    free(text);
+    json_decref(all);
+    return rc;
+}
+
 void rb_source_pin_again(const struct rb_run *from, struct rb_run *to, struct rb_buf *json)
 {
     struct rb_json rows;

@@ -57,6 +57,7 @@ int rb_run_create_successor(struct rb_run *run, const char *params_json, struct 
                               .runbook = run->runbook,
                               .title = run->title,
                               .file = run->file,
+                              .secret_kinds = run->secret_kinds,
                               .dry = run->dry,
                               .confirm_steps = run->confirm_steps};
         rb_strmap_init(&next.sources);

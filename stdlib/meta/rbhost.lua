@@ -332,6 +332,11 @@ function shield(fn, opts) end
 
 ---@class rbhost.Secret An opaque value: it expands only inside effects, and prints as ‹secret:name›.
 
+--- he secret of this name, from its source in the configuration. One with a literal name is there before the run
+--- begins;
+---for a computed name the source is asked now.
+---@class rbhost.SecretVerb
+---@overload fun(name: string): rbhost.Secret
 secret = {}
 
 ---Are two secrets, or a secret and a text, equal?

@@ -71,9 +71,6 @@ local function line(level, ...)
     host.event("log", { level = level, text = table.concat(parts, "\t", 1, parts.n) })
 end
 
---- Are two secrets (or a secret and a text) equal? Takes as long for a near miss as for a far one.
-M.secret = { equal = host.secret_equal }
-
 function M.print(...)
     line("print", ...)
 end

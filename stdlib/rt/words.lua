@@ -38,7 +38,7 @@ M.options = {
     wait_until = { arg = 1, keys = set "title every timeout" },
 }
 -- Globals that wait: a function that Lua's C code calls back can not use them.
-M.waits = set [[exec exec.sh step check checklist manual approve signal sleep sleep_until
+M.waits = set [[exec exec.sh secret step check checklist manual approve signal sleep sleep_until
     all settle each race timeout retry wait_until]]
 M.checklist = set "serial" -- keys of the table of rows
 M.row = set "acts timeout retry" -- keys of one row
