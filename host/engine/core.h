@@ -107,16 +107,17 @@ struct rb_run {
     bool undo_wanted; /* the undo phase begins when the replay is through */
     int64_t undo_skip;
     char successor[RB_RUN_ID_MAX];
-    struct rb_secret *secrets; /* secret.c's */
-    char *secret_from;         /* JSON: where they were read from; NULL */
-    char *secret_kinds;        /* JSON: those that the runbook names, and the kinds of their sources; NULL */
-    struct rb_strmap sources;  /* module name → struct rb_source */
-    struct rb_list mailbox;    /* struct rb_letter: signals by name that came before their wait */
-    int64_t signals_seen;      /* highest id looked at */
-    int64_t signals_old;       /* up to this id: asked of the run before its end (run.retry, undo.start) */
-    int64_t signals_parked;    /* up to this id, it was parked for those that wished it */
-    int64_t computed;          /* CPU µs since it called an operation or all of its tasks waited */
-    bool deadline_passed;      /* during the replay */
+    struct rb_secret *secrets;    /* secret.c's */
+    struct rb_redactor *redactor; /* of their texts; NULL none */
+    char *secret_from;            /* JSON: where they were read from; NULL */
+    char *secret_kinds;           /* JSON: those that the runbook names, and the kinds of their sources; NULL */
+    struct rb_strmap sources;     /* module name → struct rb_source */
+    struct rb_list mailbox;       /* struct rb_letter: signals by name that came before their wait */
+    int64_t signals_seen;         /* highest id looked at */
+    int64_t signals_old;          /* up to this id: asked of the run before its end (run.retry, undo.start) */
+    int64_t signals_parked;       /* up to this id, it was parked for those that wished it */
+    int64_t computed;             /* CPU µs since it called an operation or all of its tasks waited */
+    bool deadline_passed;         /* during the replay */
     int64_t replay_started;
     bool again; /* has something to do at the next turn */
     bool resumed;

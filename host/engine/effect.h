@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/sha.h"
+#include "engine/redact.h"
 #include "engine/task.h"
 #include "io/timer.h"
 #include "store/journal.h"
@@ -94,7 +95,8 @@ struct rb_effect {
     bool twice;                 /* may have run twice: on_doubt = retry */
     struct rb_durable durable;
     struct rb_timer grace;
-    int64_t started; /* rb_clock_boot() */
+    int64_t started;                 /* rb_clock_boot() */
+    struct rb_redact_stream live[2]; /* output that is held back: perhaps the beginning of a secret */
 
     /* The outcome. */
     bool ok;
@@ -143,7 +145,7 @@ const struct rb_limits *rb_effect_limits(const struct rb_effect *e);
 const json_t *rb_effect_config(const struct rb_effect *e, const char *key);
 /* Gives it the oldest signal of this name that has come already. */
 bool rb_effect_take_letter(struct rb_effect *e, const char *name);
-/* Live output, to whoever watches. */
+/* Live output, to whoever watches; secrets are taken out here. stream is 1 or 2. */
 void rb_effect_output(struct rb_effect *e, int stream, const char *data, size_t len);
 
 /* -- for run.c ----------------------------------------------------------------------------------------------------- */

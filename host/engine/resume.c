@@ -75,6 +75,7 @@ static int go_on(struct rb_run *run, const char *id, const char *given_json, str
     snprintf(run->status, sizeof(run->status), "%s", row.status);
     run->epoch = row.epoch;
     run->journal = rb_journal_open(run->host->store, &row);
+    rb_journal_filter(run->journal, rb_secret_filter, run);
     rb_run_row_release(&row);
     rb_replay_release(&run->replay);
     run->replay_started = rb_clock_boot();

@@ -88,7 +88,7 @@ struct rb_run *rb_run_make(struct rb_host *h, const struct rb_run_options *opt)
     rb_run_state_init(run);
     rb_timer_init(&run->deadline_timer, h->loop, on_deadline);
     run->main_ref = LUA_NOREF;
-    run->codec = (struct rb_codec){blob_out, blob_in, run};
+    run->codec = (struct rb_codec){blob_out, blob_in, run, rb_secret_filter};
     return run;
 }
 
@@ -329,6 +329,7 @@ static int create(struct rb_run *run, const struct rb_run_options *opt, const st
     rb_run_id_new(run->id);
     run->created = rb_clock_wall();
     run->journal = rb_journal_new(run->host->store, run->id);
+    rb_journal_filter(run->journal, rb_secret_filter, run);
     rb_buf_init(&sources, JSON_MAX);
     struct rb_buf names;
     rb_buf_init(&names, 1 << 20);

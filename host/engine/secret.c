@@ -13,6 +13,7 @@
 #include "base/jsonscan.h"
 #include "engine/core.h"
 #include "engine/error.h"
+#include "engine/redact.h"
 #include "engine/secret_source.h"
 #include "engine/secretmem.h"
 
@@ -51,6 +52,9 @@ void rb_secret_learn(struct rb_run *run, const char *name, const char *text, siz
     }
     s->text = rb_secretmem_copy(text, len);
     s->len = len;
+    if (!run->redactor)
+        run->redactor = rb_redactor_new();
+    rb_redactor_add(run->redactor, name, text, len);
 }
 
 void rb_secret_free(struct rb_run *run)
@@ -62,6 +66,7 @@ void rb_secret_free(struct rb_run *run)
         free(s->name);
         free(s);
     }
+    rb_redactor_free(run->redactor);
     free(run->secret_kinds);
 }
 
@@ -358,32 +363,62 @@ int rb_secret_l_equal(lua_State *L)
 
 void rb_secret_redact(const struct rb_run *run, const char *text, size_t n, struct rb_buf *out)
 {
-    const char *end = text + n;
-    while (text < end) {
-        const struct rb_secret *which = NULL;
-        const char *first = end;
-        for (const struct rb_secret *s = run->secrets; s; s = s->next) {
-            const char *hit =
-                s->len <= (size_t)(end - text) ? memmem(text, (size_t)(end - text), s->text, s->len) : NULL;
-            if (hit && (hit < first || (hit == first && which && s->len > which->len))) {
-                first = hit;
-                which = s;
-            }
-        }
-        rb_buf_add(out, text, (size_t)(first - text));
-        if (!which)
-            break;
-        rb_buf_addf(out, OPEN "%s" CLOSE, which->name);
-        text = first + which->len;
-    }
+    rb_redact(run->redactor, text, n, out);
 }
 
 size_t rb_secret_tail(const struct rb_run *run, const char *text, size_t n)
 {
-    size_t longest = 0;
-    for (const struct rb_secret *s = run->secrets; s; s = s->next)
-        for (size_t k = s->len - 1 < n ? s->len - 1 : n; k > longest; k--)
-            if (memcmp(text + n - k, s->text, k) == 0)
-                longest = k;
-    return longest;
+    return rb_redact_tail(run->redactor, text, n);
+}
+
+/* [new reference] the value with its texts, and the keys of its objects, redacted. */
+static json_t *clean(const struct rb_run *run, json_t *v)
+{
+    const char *key;
+    json_t *item, *copy;
+    size_t i;
+    if (json_is_string(v)) {
+        struct rb_buf out;
+        rb_buf_init(&out, SIZE_MAX / 2);
+        rb_redact(run->redactor, json_string_value(v), json_string_length(v), &out);
+        copy = json_stringn_nocheck(rb_buf_text(&out), out.len);
+        rb_buf_release(&out);
+        return copy;
+    }
+    if (json_is_array(v)) {
+        copy = json_array();
+        json_array_foreach(v, i, item) json_array_append_new(copy, clean(run, item));
+        return copy;
+    }
+    if (!json_is_object(v))
+        return json_incref(v);
+    copy = json_object();
+    json_object_foreach(v, key, item)
+    {
+        struct rb_buf name;
+        rb_buf_init(&name, SIZE_MAX / 2);
+        rb_redact(run->redactor, key, strlen(key), &name);
+        json_object_set_new_nocheck(copy, rb_buf_text(&name), clean(run, item));
+        rb_buf_release(&name);
+    }
+    return copy;
+}
+
+bool rb_secret_filter(void *arg, bool is_json, const char *text, size_t n, struct rb_buf *out)
+{
+    const struct rb_run *run = arg;
+    if (!rb_redact_finds(run->redactor, text, n))
+        return false;
+    if (!is_json) {
+        rb_redact(run->redactor, text, n, out);
+        return true;
+    }
+    json_t *v = json_loadb(text, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    json_t *cleaned = v ? clean(run, v) : NULL;
+    char *dump = cleaned ? json_dumps(cleaned, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    rb_buf_adds(out, dump ? dump : "{}");
+    free(dump);
+    json_decref(cleaned);
+    json_decref(v);
+    return true;
 }

@@ -51,6 +51,9 @@ void rb_secret_expand(lua_State *L, int index, struct rb_buf *out, const char *w
 void rb_secret_redact(const struct rb_run *run, const char *text, size_t n, struct rb_buf *out);
 /* How many of the last bytes of a text that was cut are the beginning of a secret: the rest of it can not be found. */
 size_t rb_secret_tail(const struct rb_run *run, const char *text, size_t n);
+/* The same for the journal, the values in it and what people say: false, and nothing written, when there is nothing to
+ * replace. Of JSON the texts are redacted, so that it stays JSON. arg: the run. */
+bool rb_secret_filter(void *arg, bool is_json, const char *text, size_t n, struct rb_buf *out);
 bool rb_secret_any(const struct rb_run *run); /* is there anything to replace? */
 
 /* A secret that the configuration names, {secret = "name"} in place of a text: fetched from its source once in each
