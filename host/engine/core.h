@@ -7,6 +7,7 @@
 #include "engine/replay.h"
 #include "engine/run.h"
 #include "engine/scope.h"
+#include "engine/sealed.h"
 #include "engine/secret.h"
 #include "engine/secret_source.h"
 #include "engine/task.h"
@@ -34,6 +35,8 @@ struct rb_host {
     struct rb_list runnable; /* struct rb_run.turn_link */
     struct rb_slots exec;
     struct rb_vault vault; /* secret_source.c's */
+    char *secret_key;      /* path of the key of sealed.c; NULL */
+    uint8_t *seal_key;     /* secretmem; NULL until it is needed */
     bool watching;         /* signals */
 };
 

@@ -155,6 +155,8 @@ void rb_effect_options(lua_State *L, int index, struct rb_effect *e)
         e->idempotent = true;
         e->on_doubt = RB_DOUBT_RETRY;
     }
+    lua_getfield(L, index, "secret");
+    e->secret = lua_toboolean(L, -1);
     int type = lua_getfield(L, index, "on_doubt");
     if (type == LUA_TFUNCTION) {
         e->on_doubt = RB_DOUBT_FUNCTION;
@@ -174,7 +176,7 @@ void rb_effect_options(lua_State *L, int index, struct rb_effect *e)
             rb_error_raise(L, "usage", "not_started", "on_doubt is \"ask\", \"retry\", \"fail\" or a function, not %s",
                            type == LUA_TSTRING ? word : lua_typename(L, type));
     }
-    lua_pop(L, 4);
+    lua_pop(L, 5);
 }
 
 void rb_effect_reach(struct rb_effect *e, const char *kind, const char *name, size_t len)
@@ -395,6 +397,10 @@ void rb_effect_open(struct rb_effect *e)
         rb_effect_failed(e, "policy", RB_OUTCOME_NOT_STARTED, false, "%s", err.msg);
         return;
     }
+    if (e->secret && rb_sealed_ready(run->host, &err)) {
+        rb_effect_failed(e, "secret", RB_OUTCOME_NOT_STARTED, false, "%s", err.msg);
+        return;
+    }
     if (run->dry && e->cls != RB_CLASS_READ) {
         rb_effect_decide_done(e, "dry", NULL, 0, NULL, 0);
         return;
@@ -468,7 +474,7 @@ void rb_effect_decide_done(struct rb_effect *e, const char *as, const char *valu
 static void show(struct rb_effect *e, int stream, const char *data, size_t len)
 {
     struct rb_observer *o = &e->run->observer;
-    if (o->on_output && len)
+    if (o->on_output && len && !e->secret)
         o->on_output(o->arg, e->run, e->n, e->key, stream, data, len);
 }
 
@@ -499,7 +505,7 @@ static void flush_output(struct rb_effect *e)
 
 bool rb_effect_watched(const struct rb_effect *e)
 {
-    return e->run->observer.on_output != NULL;
+    return e->run->observer.on_output != NULL && !e->secret;
 }
 
 struct rb_loop *rb_effect_loop(const struct rb_effect *e)

@@ -70,6 +70,7 @@ struct rb_effect {
     enum rb_on_doubt on_doubt;
     int doubt_ref; /* registry reference of the function, LUA_NOREF */
     bool idempotent, doubt_stated;
+    bool secret;         /* the texts of its result are secrets: sealed.c */
     struct rb_buf args;  /* JSON object: what the journal, the prompt and the report show */
     struct rb_buf world; /* the bytes that reach the world: what the digest covers; empty: args */
     char *title;         /* or NULL; owned */
@@ -125,8 +126,8 @@ int rb_effect_call_at(lua_State *L, struct rb_effect *e, const char *key);
 /* [-0, +1, m] a buffer that Lua frees, whatever is raised meanwhile. */
 struct rb_buf *rb_effect_buf(lua_State *L, size_t max);
 
-/* Reads the options that every op takes (timeout is the primitive's): title, read, idempotent, on_doubt from the table
- * at index. */
+/* Reads the options that every op takes (timeout is the primitive's): title, read, idempotent, secret, on_doubt from
+ * the table at index. */
 void rb_effect_options(lua_State *L, int index, struct rb_effect *e);
 
 /* Says that the op reaches this: kind as in the header's `allow` ("exec", "http", "sql", "file", "notify"), name as

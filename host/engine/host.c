@@ -18,6 +18,7 @@ struct rb_host *rb_host_new(const struct rb_host_options *opt)
     h->limits = opt->limits;
     h->env_pass = opt->env_pass;
     h->config_json = rb_strdup(opt->config_json);
+    h->secret_key = rb_strdup(opt->secret_key);
     struct rb_limits *l = &h->limits;
     const struct rb_limits standard = {(size_t)256 << 20, 100000, 1000000, (size_t)1 << 20, 64, 10000, 10000, 10000};
     l->lua_memory = l->lua_memory ? l->lua_memory : standard.lua_memory;
@@ -44,6 +45,8 @@ void rb_host_free(struct rb_host *h)
         return;
     rb_loop_turn_remove(h->loop, &h->turn);
     rb_vault_release(&h->vault);
+    rb_sealed_forget_key(h);
+    free(h->secret_key);
     json_decref(h->config);
     free(h->config_json);
     free(h);

@@ -56,6 +56,8 @@ static int read_start(struct rb_run *run, const char *given_json, struct rb_err 
         rc = rb_secret_load(run, given_json, run->secret_from, err);
         if (!rc)
             rc = rb_secret_declare_again(run, err);
+        if (!rc)
+            rc = rb_sealed_load(run, err);
     }
     rb_buf_release(&header);
     return rc;

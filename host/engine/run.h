@@ -43,6 +43,7 @@ struct rb_host_options {
     /* names that the configuration lets through to children and env(); NULL-terminated or NULL */
     const char *const *env_pass;
     const char *config_json; /* the whole configuration as JSON, for later primitives; NULL */
+    const char *secret_key;  /* path of the key to secrets in the journal (made at first need); NULL none */
 };
 struct rb_host *rb_host_new(const struct rb_host_options *opt);
 void rb_host_free(struct rb_host *h); /* all runs must have stopped */

@@ -20,6 +20,7 @@
 #define OPEN "\xE2\x80\xB9secret:" /* ‹secret: */
 #define CLOSE "\xE2\x80\xBA"       /* › */
 #define EXPANDED_MAX ((size_t)256 << 20)
+#define LINE_MIN 12
 
 struct rb_secret {
     struct rb_secret *next;
@@ -35,6 +36,19 @@ static struct rb_secret *find(const struct rb_run *run, const char *name, size_t
         if (strlen(s->name) == len && memcmp(s->name, name, len) == 0)
             return s;
     return NULL;
+}
+
+/* Of a text of several lines a part may come back: its lines are looked for, too, but for those that frame a key. */
+static void add_lines(struct rb_run *run, const char *name, const char *text, size_t len)
+{
+    const char *end = text + len, *next;
+    for (const char *p = text; p < end; p = next + 1) {
+        next = memchr(p, '\n', (size_t)(end - p));
+        next = next ? next : end;
+        const char *to = next > p && next[-1] == '\r' ? next - 1 : next;
+        if (to - p >= LINE_MIN && (size_t)(to - p) < len && memcmp(p, "-----", 5) != 0)
+            rb_redactor_add(run->redactor, name, p, (size_t)(to - p));
+    }
 }
 
 void rb_secret_learn(struct rb_run *run, const char *name, const char *text, size_t len)
@@ -54,7 +68,10 @@ void rb_secret_learn(struct rb_run *run, const char *name, const char *text, siz
     s->len = len;
     if (!run->redactor)
         run->redactor = rb_redactor_new();
+    if (len > RB_SECRET_MAX) /* a result of secret = true: opaque, but not looked for */
+        return;
     rb_redactor_add(run->redactor, name, text, len);
+    add_lines(run, name, text, len);
 }
 
 void rb_secret_free(struct rb_run *run)

@@ -26,7 +26,7 @@ static const struct {
 } keys[] = {
     {"roots", KEY_NAMES},  {"journal", KEY_TEXT},   {"env", KEY_NAMES},        {"limits", KEY_LIMITS},
     {"people", KEY_TABLE}, {"dsns", KEY_TABLE},     {"http", KEY_TABLE},       {"secrets", KEY_TABLE},
-    {"policy", KEY_TABLE}, {"channels", KEY_TABLE}, {"environment", KEY_TEXT},
+    {"policy", KEY_TABLE}, {"channels", KEY_TABLE}, {"environment", KEY_TEXT}, {"secret_key", KEY_TEXT},
 };
 
 enum limit_unit { UNIT_COUNT, UNIT_BYTES, UNIT_US, UNIT_MS };
@@ -90,6 +90,21 @@ int rb_config_state(char *path, size_t n, struct rb_err *err)
                           "there is no place for the journal: neither XDG_STATE_HOME nor HOME is an absolute path; "
                           "set one of them, or give --journal FILE");
     return RB_OK;
+}
+
+bool rb_config_secret_key(const json_t *config, char *path, size_t n)
+{
+    static const char credential[] = "credential:";
+    const char *given = json_string_value(json_object_get(config, "secret_key")), *dir;
+    char folder[4000];
+    if (given && strncmp(given, credential, sizeof(credential) - 1) == 0) {
+        dir = getenv("CREDENTIALS_DIRECTORY");
+        return dir && (size_t)snprintf(path, n, "%s/%s", dir, given + sizeof(credential) - 1) < n;
+    }
+    if (given)
+        return (size_t)snprintf(path, n, "%s", given) < n;
+    return xdg("XDG_CONFIG_HOME", ".config", folder, sizeof(folder)) &&
+           (size_t)snprintf(path, n, "%s/secret.key", folder) < n;
 }
 
 static bool is_names(const json_t *v)

@@ -386,6 +386,9 @@ static int host_open(struct drive *d)
     }
     if (d->cli->config_found)
         ho.config_json = d->config_json = json_dumps(d->cli->config, JSON_COMPACT);
+    char key[4096];
+    if (rb_config_secret_key(d->cli->config, key, sizeof(key)))
+        ho.secret_key = key;
     rb_config_limits(d->cli->config, &ho.limits);
     d->host = rb_host_new(&ho);
     return RB_OK;
