@@ -306,18 +306,24 @@ static int prepare(struct rb_run *run, const char *file, const struct rb_run_opt
                    const struct rb_runbook *book, struct rb_err *err)
 {
     struct rb_buf params;
+    const char *header = rb_buf_text(&book->header), *given = opt->params_json ? opt->params_json : "{}";
+    char *completed;
     rb_buf_init(&params, JSON_MAX);
-    int rc = rb_params_resolve(rb_buf_text(&book->header), opt->params_json ? opt->params_json : "{}", &params, err);
+    int rc = rb_secret_complete(run, header, given, opt->secret_from, &completed, err);
+    if (!rc)
+        rc = rb_params_resolve(header, completed ? completed : given, &params, err);
     if (!rc) {
         run->file = rb_strdup(file);
         rb_git_look(file, &run->git);
-        run->secret_from = rb_strdup(opt->secret_from);
-        run->header_json = rb_strdup(rb_buf_text(&book->header));
+        run->header_json = rb_strdup(header);
         run->params_json = rb_buf_detach(&params);
         run->runbook = rb_run_header_text(run->header_json, "name");
         run->title = rb_run_header_text(run->header_json, "title");
-        rc = rb_secret_load(run, opt->params_json, NULL, err);
+        rc = rb_secret_load(run, completed ? completed : given, NULL, err);
     }
+    if (completed)
+        explicit_bzero(completed, strlen(completed));
+    free(completed);
     rb_buf_release(&params);
     return rc;
 }
@@ -348,7 +354,7 @@ static int create(struct rb_run *run, const struct rb_run_options *opt, const st
                                  .created = run->created,
                                  .updated = run->created};
         memcpy(row.id, run->id, sizeof(row.id));
-        rb_run_append_start(run, opt->actor, opt->reason, opt->secret_from, NULL, &sources);
+        rb_run_append_start(run, opt->actor, opt->reason, run->secret_from, NULL, &sources);
         rc = rb_journal_create(run->journal, &row, err);
         free(row.owner); /* all that it has of its own */
         memcpy(id, row.id, RB_RUN_ID_MAX);

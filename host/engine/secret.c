@@ -1,11 +1,8 @@
 /* Owns the texts of secrets while a run is in this process. They are in no event, no message and no Lua string. */
 #include "engine/secret.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
@@ -87,6 +84,13 @@ void rb_secret_free(struct rb_run *run)
     free(run->secret_kinds);
 }
 
+bool rb_secret_size(const struct rb_run *run, const char *name, size_t *len)
+{
+    const struct rb_secret *s = find(run, name, strlen(name));
+    *len = s ? s->len : 0;
+    return s != NULL;
+}
+
 bool rb_secret_any(const struct rb_run *run)
 {
     return run->secrets != NULL;
@@ -96,78 +100,6 @@ bool rb_secret_name_good(const char *name, size_t len)
 {
     return len > 0 && len <= 64 &&
            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == len;
-}
-
-/* The content of a file without its last line end. */
-static int read_file(struct rb_run *run, const char *name, const char *path, struct rb_err *err)
-{
-    struct rb_buf text;
-    char chunk[4096];
-    ssize_t n = 0;
-    rb_buf_init(&text, RB_SECRET_MAX + 1);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a FIFO must not hold us up */
-    while (fd >= 0 && (n = read(fd, chunk, sizeof(chunk))) > 0)
-        rb_buf_add(&text, chunk, (size_t)n);
-    int saved = errno;
-    if (fd >= 0)
-        close(fd);
-    int rc = RB_OK;
-    if (fd < 0 || n < 0) {
-        rc = rb_err_sys(
-            err, RB_EINVAL, saved,
-            "the secret %s was read from %s, and can not be read again; `rbhost resume %s %s=@FILE` gives it anew",
-            name, path, run->id, name);
-    } else {
-        while (text.len && (text.data[text.len - 1] == '\n' || text.data[text.len - 1] == '\r'))
-            text.len--;
-        rb_secret_learn(run, name, rb_buf_text(&text), text.len);
-    }
-    explicit_bzero(chunk, sizeof(chunk));
-    if (text.data)
-        explicit_bzero(text.data, text.len);
-    rb_buf_release(&text);
-    return rc;
-}
-
-static int fetch(struct rb_run *run, const char *name, const json_t *from, struct rb_err *err)
-{
-    const char *where = json_string_value(json_object_get(from, name));
-    if (where && strncmp(where, "file:", 5) == 0)
-        return read_file(run, name, where + 5, err);
-    return rb_err_set(err, RB_EINVAL,
-                      "run %s needs its secret %s again, which is kept nowhere: `rbhost resume %s %s=@FILE` (or %s=@-)",
-                      run->id, name, run->id, name, name);
-}
-
-int rb_secret_load(struct rb_run *run, const char *given_json, const char *from_json, struct rb_err *err)
-{
-    int rc = RB_OK;
-    json_t *given = given_json ? json_loads(given_json, JSON_ALLOW_NUL, NULL) : NULL;
-    json_t *from = from_json ? json_loads(from_json, 0, NULL) : NULL;
-    json_t *params = json_loads(run->params_json, JSON_ALLOW_NUL, NULL), *value;
-    const char *key;
-    json_object_foreach(params, key, value)
-    {
-        const char *name = json_string_value(json_object_get(value, "$secret"));
-        const json_t *text = name ? json_object_get(given, name) : NULL;
-        if (!name || rc)
-            continue;
-        if (json_is_string(text))
-            rb_secret_learn(run, name, json_string_value(text), json_string_length(text));
-        else
-            rc = fetch(run, name, from, err);
-        const struct rb_secret *s = rc ? NULL : find(run, name, strlen(name));
-        if (s && s->len < RB_SECRET_MIN)
-            rc = rb_err_set(err, RB_EINVAL,
-                            "the secret %s is shorter than %d bytes: it could not be kept out of the journal", name,
-                            RB_SECRET_MIN);
-        else if (s && s->len > RB_SECRET_MAX)
-            rc = rb_err_set(err, RB_EINVAL, "the secret %s is larger than %d KiB", name, RB_SECRET_MAX >> 10);
-    }
-    json_decref(given);
-    json_decref(from);
-    json_decref(params);
-    return rc;
 }
 
 /* Of the names that the runbook has in its text: those that are parameters are there already. */

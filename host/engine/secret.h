@@ -19,6 +19,7 @@ struct rb_secret;
 
 /* A secret of a run: its text lies in memory of its own (secretmem.h). */
 void rb_secret_learn(struct rb_run *run, const char *name, const char *text, size_t len);
+bool rb_secret_size(const struct rb_run *run, const char *name, size_t *len); /* false: it is not known */
 /* Is it one that the runbook names in its text or takes as a parameter? Those are there before the first op; any other
  * is fetched by an op of its own. */
 bool rb_secret_declared(const struct rb_run *run, const char *name);
@@ -33,6 +34,10 @@ int rb_secret_declare_again(struct rb_run *run, struct rb_err *err);
  * journal says they came from. from_json (may be NULL): {name: "file:/path"} of those that were read from a file.
  * RB_EINVAL names what is missing. */
 int rb_secret_load(struct rb_run *run, const char *given_json, const char *from_json, struct rb_err *err);
+/* Before that, of a new run: secret parameters that nobody gave come from the configuration, if it has a source of that
+ * name. *completed: the given ones with those (wipe and free it); NULL when there are none. Sets run->secret_from. */
+int rb_secret_complete(struct rb_run *run, const char *header_json, const char *given_json, const char *from_json,
+                       char **completed, struct rb_err *err);
 void rb_secret_free(struct rb_run *run);
 
 /* [-0, +0, m] a new template for a secret by name (for decoding), and the metatable with __concat and __tostring. */

@@ -174,6 +174,27 @@ exec({ "sh", "-c", "cat > @DIR@/world" }, { stdin = secret "token" })
 ends("a parameter by its name", run(c, "token=@held/f"), 0)
 eq("is that secret", c.lines("world"), [SECRETS["f"]])
 
+PARAM = """
+local p = runbook { params = { c = { "secret", required = true }, f = { "secret" }, x = { "secret" } } }
+print(p.c, p.f, p.x)
+signal "go"
+exec({ "sh", "-c", "cat > @DIR@/world" }, { stdin = p.c .. " " .. p.f })
+"""
+c = case(PARAM)
+r = run(c)
+ends("parameters that nobody gave", r, 3)
+eq("come from the sources of their names", c.prints(), ["‹secret:c›\t‹secret:f›\tnil"])
+eq("and the journal says so", c.events("run.start")[0]["secret_from"], {"c": "source:command", "f": "source:file"})
+ends("a resume asks those again", rb(c, "signal", c.id, "go", "--resume"), 0)
+eq("twice in all", (c.lines("asked"), c.lines("world")), (["asked"] * 2, [f"{SECRETS['c']} {SECRETS['f']}"]))
+nowhere("nothing is anywhere", c, r.stdout, r.stderr)
+c = case(PARAM)
+c.write("given", "given-in-its-place-1")
+ends("one that is given", run(c, "c=@given"), 3)
+eq("is not asked of its source", (c.lines("asked"), c.events("run.start")[0]["secret_from"]["c"]), ([], f"file:{c.dir}/given"))
+(c.dir / "held/f").unlink()
+check("one whose source fails: the run does not start", run(c).returncode == 2 and len(c.ids()) == 1)
+
 c = case("""
 local s = secret "e"
 for _, fn in ipairs { function() return #s end, function() return s.x end, function() return s < s end,
