@@ -134,6 +134,9 @@ const char *rb_run_successor(const struct rb_run *run);
  * {"name","title","params":[{name,type,required,default,help,choices,min,max,match,of}…],"allow":…,…}. A file without a
  * header gives {"name":…,"params":[]}. */
 int rb_runbook_describe(const char *file, struct rb_buf *json, struct rb_err *err);
+/* The secrets that a file and the modules it requires by literal names name by literal names: a JSON list, perhaps with
+ * a name twice. */
+int rb_runbook_secrets(const char *file, struct rb_buf *names_json, struct rb_err *err);
 /* Static check: syntax, header, unknown globals and options (with the nearest known one). Appends one line for each
  * finding, "file:line:column: error|warning: text"; returns the number of errors, or a negative status when the file
  * can not be read. */

@@ -110,6 +110,10 @@ static json_t *from_sources(struct rb_run *run, const json_t *header, const json
 int rb_secret_complete(struct rb_run *run, const char *header_json, const char *given_json, const char *from_json,
                        char **completed, struct rb_err *err)
 {
+    *completed = NULL;
+    run->secret_from = rb_strdup(from_json);
+    if (!strstr(header_json, "\"secret\"") || !rb_host_config(run->host, "secrets"))
+        return RB_OK;
     json_t *header = json_loads(header_json, JSON_ALLOW_NUL, NULL);
     json_t *given = json_loads(given_json, JSON_ALLOW_NUL, NULL), *v;
     json_t *from = from_json ? json_loads(from_json, 0, NULL) : json_object();
@@ -130,8 +134,11 @@ int rb_secret_complete(struct rb_run *run, const char *header_json, const char *
             json_object_set_new(from, name, json_sprintf("source:%s", kind));
         }
     }
-    *completed = !rc && json_object_size(sources) ? json_dumps(given, JSON_COMPACT) : NULL;
-    run->secret_from = json_object_size(from) ? json_dumps(from, JSON_COMPACT) : NULL;
+    if (!rc && json_object_size(sources)) {
+        *completed = json_dumps(given, JSON_COMPACT);
+        free(run->secret_from);
+        run->secret_from = json_dumps(from, JSON_COMPACT);
+    }
     json_decref(header);
     json_decref(given);
     json_decref(from);

@@ -92,7 +92,10 @@ static int pin(struct rb_run *run, const char *name, const char *file, const cha
         return RB_OK;
     if (run->sources.count > MODULES_MAX)
         return rb_err_set(err, RB_ETOOBIG, "the runbook requires more than %d modules", MODULES_MAX);
-    rb_journal_source(run->journal, name, text, len, digest);
+    if (run->journal)
+        rb_journal_source(run->journal, name, text, len, digest);
+    else
+        digest[0] = '\0'; /* it is only looked at */
     rb_json_object(rows);
     rb_json_ktext(rows, "name", name);
     rb_json_ktext(rows, "digest", digest);
@@ -162,6 +165,24 @@ int rb_source_secrets(const struct rb_run *run, struct rb_buf *names_json, struc
     rb_buf_adds(names_json, text);
     free(text);
     json_decref(all);
+    return rc;
+}
+
+int rb_runbook_secrets(const char *file, struct rb_buf *names_json, struct rb_err *err)
+{
+    struct rb_run run = {.file = (char *)(uintptr_t)file};
+    struct rb_buf text, rows;
+    rb_strmap_init(&run.sources);
+    rb_buf_init(&text, RB_RUNBOOK_MAX);
+    rb_buf_init(&rows, (size_t)64 << 20);
+    int rc = rb_runbook_read(file, &text, err);
+    if (!rc)
+        rc = rb_source_pin_all(&run, rb_buf_text(&text), text.len, &rows, err);
+    if (!rc)
+        rc = rb_source_secrets(&run, names_json, err);
+    rb_strmap_release(&run.sources, rb_source_free);
+    rb_buf_release(&text);
+    rb_buf_release(&rows);
     return rc;
 }
 

@@ -86,6 +86,65 @@ static void print(struct rb_buf *out, const json_t *header, const char *file)
     json_array_foreach((json_t *)params, i, v) add_param(out, v);
 }
 
+/* What kind of source the configuration has for a secret; NULL none. */
+static const char *source_of(const struct rb_cli *cli, const char *name)
+{
+    const json_t *source = json_object_get(json_object_get(cli->config, "secrets"), name);
+    void *first = json_object_iter((json_t *)(uintptr_t)source);
+    return first ? json_object_iter_key(first) : NULL;
+}
+
+/* [new reference] {name: kind of its source | null} of the secrets that the runbook names in its text and has as
+ * parameters. */
+static json_t *secrets_of(struct rb_cli *cli, const json_t *header, const char *file)
+{
+    json_t *found = json_object(), *names, *p;
+    struct rb_buf text;
+    struct rb_err err;
+    size_t i;
+    rb_buf_init(&text, 1 << 20);
+    names = rb_runbook_secrets(file, &text, &err) < 0 ? json_array() : json_loads(rb_buf_text(&text), 0, NULL);
+    json_array_foreach(json_object_get(header, "params"), i, p)
+    {
+        const char *type = json_string_value(json_object_get(p, "type"));
+        if (type && strcmp(type, "secret") == 0)
+            json_array_append(names, json_object_get(p, "name"));
+    }
+    if (json_array_size(names) && rb_cli_config(cli) != 0)
+        cli->config = json_object(); /* complained about */
+    json_array_foreach(names, i, p)
+    {
+        const char *kind = source_of(cli, json_string_value(p));
+        json_object_set_new(found, json_string_value(p), kind ? json_string(kind) : json_null());
+    }
+    rb_buf_release(&text);
+    json_decref(names);
+    return found;
+}
+
+static void print_secrets(struct rb_buf *out, const json_t *header, const json_t *secrets)
+{
+    const char *name;
+    json_t *kind, *p;
+    size_t i;
+    rb_buf_adds(out, "secrets\n");
+    json_object_foreach((json_t *)(uintptr_t)secrets, name, kind)
+    {
+        bool param = false;
+        json_array_foreach(json_object_get(header, "params"), i, p)
+        {
+            const char *of = json_string_value(json_object_get(p, "name"));
+            param = param || (of && strcmp(of, name) == 0);
+        }
+        rb_buf_adds(out, "  ");
+        rb_text_line(out, name, strlen(name));
+        if (json_is_string(kind))
+            rb_buf_addf(out, "  from its source in the configuration (%s)\n", json_string_value(kind));
+        else
+            rb_buf_adds(out, param ? "  given as a parameter\n" : "  has no source in the configuration\n");
+    }
+}
+
 static int run(struct rb_cli *cli, void *values, int argc, char **argv)
 {
     char path[4096];
@@ -98,14 +157,25 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
         return code;
     rb_buf_init(&text, 16 << 20);
     rb_buf_init(&out, 64u << 20);
-    if (rb_runbook_describe(path, &text, &err) < 0)
+    if (rb_runbook_describe(path, &text, &err) < 0) {
         code = rb_cli_fail(cli, RB_EXIT_USAGE, "%s", err.msg);
-    else if (cli->json > 0) {
-        rb_buf_add(&out, rb_buf_text(&text), text.len);
-        rb_buf_addc(&out, '\n');
     } else {
         json_t *header = json_loadb(rb_buf_text(&text), text.len, JSON_ALLOW_NUL, NULL);
-        print(&out, header, path);
+        json_t *secrets = secrets_of(cli, header, path);
+        bool any = json_object_size(secrets) > 0;
+        if (cli->json > 0) {
+            char *names = json_dumps(secrets, JSON_COMPACT | JSON_SORT_KEYS);
+            rb_buf_add(&out, rb_buf_text(&text), text.len - any);
+            if (any) /* before the last bracket */
+                rb_buf_addf(&out, ",\"secrets\":%s}", names);
+            rb_buf_addc(&out, '\n');
+            free(names);
+        } else {
+            print(&out, header, path);
+            if (any)
+                print_secrets(&out, header, secrets);
+        }
+        json_decref(secrets);
         json_decref(header);
     }
     code = rb_cli_put(&out, code);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Secrets by name: each source of the configuration, fetched before the first operation of a run and of a resume; what
 is said when one fails, and that nothing has started then."""
+import json
 import os
 import sys
 
@@ -194,6 +195,33 @@ ends("one that is given", run(c, "c=@given"), 3)
 eq("is not asked of its source", (c.lines("asked"), c.events("run.start")[0]["secret_from"]["c"]), ([], f"file:{c.dir}/given"))
 (c.dir / "held/f").unlink()
 check("one whose source fails: the run does not start", run(c).returncode == 2 and len(c.ids()) == 1)
+
+c = case("""
+local p = runbook { name = "d", params = { f = { "secret" }, own = { "secret" } } }
+local mod = require "mod"
+print(secret "e", mod, secret("c" .. ""), secret "nope")
+""")
+c.write("mod.lua", 'return secret "k"')
+said = rb(c, "describe", "t.lua").stdout
+for name, source in (("e", "(env)"), ("k", "(credential)"), ("f", "(file)"), ("own", "a parameter"), ("nope", "no source")):
+    check(f"describe names {name}", any(line.split()[:1] == [name] and source in line for line in said.splitlines()), said)
+eq(
+    "and in JSON",
+    json.loads(rb(c, "describe", "t.lua", "--json").stdout)["secrets"],
+    {"e": "env", "k": "credential", "f": "file", "own": None, "nope": None},
+)
+(c.dir / "held/f").chmod(0o644)
+(c.dir / "held/k").unlink()
+said = [line for line in rb(c, "doctor").stdout.splitlines() if " secret " in line]
+for verdict, text in (
+    ("ok", "e: the variable SECRET_E"),
+    ("warn", "held/f can be read by others"),
+    ("fail", "held/k: No such file"),
+    ("ok", "c: the command sh (not run)"),
+    ("ok", "s: standard input"),
+):
+    check(f"doctor: {text}", any(line.startswith(verdict) and text in line for line in said), said)
+eq("it asks no source", c.lines("asked"), [])
 
 c = case("""
 local s = secret "e"
