@@ -112,6 +112,7 @@ struct rb_run {
     char successor[RB_RUN_ID_MAX];
     struct rb_secret *secrets;    /* secret.c's */
     struct rb_redactor *redactor; /* of their texts; NULL none */
+    int64_t filtered;             /* how often it has found one in what was to be kept */
     char *secret_from;            /* JSON: where they were read from; NULL */
     char *secret_kinds;           /* JSON: those that the runbook names, and the kinds of their sources; NULL */
     struct rb_strmap sources;     /* module name → struct rb_source */

@@ -245,6 +245,10 @@ static void hide_text(lua_State *L, struct hiding *h, int index, const char *nam
     const char *s = lua_tolstring(L, index, &n);
     while (n && (s[n - 1] == '\n' || s[n - 1] == '\r'))
         n--;
+    struct rb_buf *whole = rb_effect_buf(L, 2 * SEALED_MAX); /* secrets that were taken out of it belong into it */
+    rb_secret_restore(h->run, s, n, whole);
+    s = rb_buf_text(whole);
+    n = whole->len;
     if (++h->texts > TEXTS_MAX)
         rb_error_raise(L, "result", NULL, "a secret result has more than %d texts", TEXTS_MAX);
     rb_buf_addf(h->sealed, "%s\"%s\":\"", h->texts > 1 ? "," : "{", name);
@@ -252,7 +256,9 @@ static void hide_text(lua_State *L, struct hiding *h, int index, const char *nam
         rb_error_raise(L, "result", NULL, "%s", err.msg);
     rb_buf_addc(h->sealed, '"');
     rb_secret_learn(h->run, name, s, n);
+    explicit_bzero(whole->data, whole->cap);
     rb_secret_push_name(L, name);
+    lua_replace(L, -2);
 }
 
 static void hide(lua_State *L, struct hiding *h, const char *name);

@@ -43,7 +43,8 @@ static void add_lines(struct rb_run *run, const char *name, const char *text, si
         next = memchr(p, '\n', (size_t)(end - p));
         next = next ? next : end;
         const char *to = next > p && next[-1] == '\r' ? next - 1 : next;
-        if (to - p >= LINE_MIN && (size_t)(to - p) < len && memcmp(p, "-----", 5) != 0)
+        if (to - p >= LINE_MIN && (size_t)(to - p) < len && memcmp(p, "-----", 5) != 0 &&
+            !memmem(p, (size_t)(to - p), OPEN, sizeof(OPEN) - 1))
             rb_redactor_add(run->redactor, name, p, (size_t)(to - p));
     }
 }
@@ -65,7 +66,8 @@ void rb_secret_learn(struct rb_run *run, const char *name, const char *text, siz
     s->len = len;
     if (!run->redactor)
         run->redactor = rb_redactor_new();
-    if (len > RB_SECRET_MAX) /* a result of secret = true: opaque, but not looked for */
+    /* A result of secret = true may be large: opaque, but not looked for. */
+    if (len > RB_SECRET_MAX || memmem(text, len, OPEN, sizeof(OPEN) - 1))
         return;
     rb_redactor_add(run->redactor, name, text, len);
     add_lines(run, name, text, len);
@@ -270,6 +272,32 @@ void rb_secret_shown(lua_State *L, int index, struct rb_buf *out, const char *wh
     lua_pop(L, 1);
 }
 
+/* The first placeholder of a known secret in the text; its end in *to. NULL: none. */
+static const struct rb_secret *placeholder(const struct rb_run *run, const char *p, const char *end, const char **from,
+                                           const char **to)
+{
+    for (; (*from = memmem(p, (size_t)(end - p), OPEN, sizeof(OPEN) - 1)); p = *from + 1) {
+        const char *name = *from + sizeof(OPEN) - 1;
+        const char *close = memmem(name, (size_t)(end - name), CLOSE, sizeof(CLOSE) - 1);
+        const struct rb_secret *s = close ? find(run, name, (size_t)(close - name)) : NULL;
+        *to = close ? close + sizeof(CLOSE) - 1 : end;
+        if (s)
+            return s;
+    }
+    return NULL;
+}
+
+void rb_secret_restore(const struct rb_run *run, const char *text, size_t n, struct rb_buf *out)
+{
+    const char *end = text + n, *from, *to;
+    const struct rb_secret *s;
+    for (; (s = placeholder(run, text, end, &from, &to)); text = to) {
+        rb_buf_add(out, text, (size_t)(from - text));
+        rb_buf_add(out, s->text, s->len);
+    }
+    rb_buf_add(out, text, (size_t)(end - text));
+}
+
 void rb_secret_expand(lua_State *L, int index, struct rb_buf *out, const char *what)
 {
     const char *p = template_of(L, index);
@@ -278,16 +306,12 @@ void rb_secret_expand(lua_State *L, int index, struct rb_buf *out, const char *w
         rb_secret_shown(L, index, out, what);
         return;
     }
-    for (const char *open; (open = strstr(p, OPEN));) {
+    for (const char *open = p; (open = strstr(open, OPEN)); open++) {
         const char *name = open + sizeof(OPEN) - 1, *close = strstr(name, CLOSE);
-        const struct rb_secret *s = close ? find(run, name, (size_t)(close - name)) : NULL;
-        if (!s)
+        if (!close || !find(run, name, (size_t)(close - name)))
             rb_error_raise(L, "usage", "not_started", "%s: there is no secret %s in this run", what, p);
-        rb_buf_add(out, p, (size_t)(open - p));
-        rb_buf_add(out, s->text, s->len);
-        p = close + sizeof(CLOSE) - 1;
     }
-    rb_buf_adds(out, p);
+    rb_secret_restore(run, p, strlen(p), out);
 }
 
 int rb_secret_l_equal(lua_State *L)
@@ -353,11 +377,26 @@ static json_t *clean(const struct rb_run *run, json_t *v)
     return copy;
 }
 
+bool rb_secret_same(const struct rb_run *run, const char *a, size_t an, const char *b, size_t bn)
+{
+    if (!rb_secret_any(run))
+        return false;
+    json_t *raw[] = {json_loadb(a, an, JSON_ALLOW_NUL, NULL), json_loadb(b, bn, JSON_ALLOW_NUL, NULL)};
+    json_t *cleaned[] = {raw[0] ? clean(run, raw[0]) : NULL, raw[1] ? clean(run, raw[1]) : NULL};
+    bool same = cleaned[0] && cleaned[1] && json_equal(cleaned[0], cleaned[1]);
+    for (size_t i = 0; i < 2; i++) {
+        json_decref(raw[i]);
+        json_decref(cleaned[i]);
+    }
+    return same;
+}
+
 bool rb_secret_filter(void *arg, bool is_json, const char *text, size_t n, struct rb_buf *out)
 {
-    const struct rb_run *run = arg;
+    struct rb_run *run = arg;
     if (!rb_redact_finds(run->redactor, text, n))
         return false;
+    run->filtered++;
     if (!is_json) {
         rb_redact(run->redactor, text, n, out);
         return true;

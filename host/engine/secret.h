@@ -59,6 +59,11 @@ size_t rb_secret_tail(const struct rb_run *run, const char *text, size_t n);
 /* The same for the journal, the values in it and what people say: false, and nothing written, when there is nothing to
  * replace. Of JSON the texts are redacted, so that it stays JSON. arg: the run. */
 bool rb_secret_filter(void *arg, bool is_json, const char *text, size_t n, struct rb_buf *out);
+/* Are two JSON values the same when the secrets are taken out of both? A replay knows secrets from its beginning that
+ * the run came to know later. */
+bool rb_secret_same(const struct rb_run *run, const char *a, size_t an, const char *b, size_t bn);
+/* Appends text with the texts of known secrets in place of their placeholders. */
+void rb_secret_restore(const struct rb_run *run, const char *text, size_t n, struct rb_buf *out);
 bool rb_secret_any(const struct rb_run *run); /* is there anything to replace? */
 
 /* A secret that the configuration names, {secret = "name"} in place of a text: fetched from its source once in each

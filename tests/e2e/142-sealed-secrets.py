@@ -152,6 +152,23 @@ check("a line of one, too", "‹secret:" in p[7] and "second" not in p[7], p[7])
 check("none is an argument of a command", p[8].startswith("false") and "arguments" in p[8], p[8])
 nowhere("nor is any in the live output or the journal", c, [f"hidden-output-{i}" for i in (1, 2, 3)], r.stdout, r.stderr)
 
+c = case("""
+local plain = exec({ "cat", "@DIR@/held/told" }).stdout
+print("before", plain)
+local s = exec({ "cat", "@DIR@/held/told" }, { secret = true }).stdout
+print("after", plain)
+print(memo("again", function() return plain end), step("again", function() return plain end) == plain)
+local both = exec({ "sh", "-c", 'echo "x $S y"' }, { env = { S = s }, secret = true }).stdout
+signal "go"
+exec({ "sh", "-c", 'echo "$B" > @DIR@/world' }, { env = { B = both } })
+print(plain)
+""")
+ends("a text that becomes a secret later", c.run(), 3)
+shown = c.prints()
+check("is redacted from then on", TOLD in shown[0] and TOLD not in shown[1] + shown[2], shown)
+ends("which a resume does not take for another way", c.rb("signal", c.id, "go", "--resume"), 0)
+eq("a result that has a secret in it is whole for those who may have it", c.lines("world"), [f"x {TOLD} y"])
+
 c = case('local s = random_secret(64)\nprint(exec({ "true" }, { secret = true }).stdout)\nprint(s)')
 ends("a dry run", c.run("--dry"), 0)
 for args in ("", "7", "63", "100", "8192", '"256"', "256.5", "256, { alphabet = 'z' }", "256, { alphabt = 'hex' }"):
