@@ -18,6 +18,7 @@
 #include <nettle/gcm.h>
 #include <nettle/memops.h>
 
+#include "base/fault.h"
 #include "base/json.h"
 #include "engine/core.h"
 #include "engine/error.h"
@@ -54,10 +55,14 @@ static int make_key(const char *path, struct rb_err *err)
     if (rc)
         return rc;
     rb_buf_init(&temp, 8192);
-    rb_buf_addf(&temp, "%s.%ld.new", path, (long)getpid());
+    uint32_t mark = 0;
+    if (getrandom(&mark, sizeof(mark), 0) != sizeof(mark))
+        mark = (uint32_t)getpid();
+    rb_buf_addf(&temp, "%s.%08x", path, (unsigned)mark);
     int fd = open(rb_buf_text(&temp), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     bool good = fd >= 0 && getrandom(key, sizeof(key), 0) == sizeof(key) &&
                 write(fd, key, sizeof(key)) == sizeof(key) && fsync(fd) == 0;
+    rb_fault_point("secret.before-key");
     good = good && (link(rb_buf_text(&temp), path) == 0 || errno == EEXIST);
     if (!good)
         rc = rb_err_sys(err, RB_EIO, errno, "the key to secrets, %s, can not be made", path);
@@ -65,6 +70,7 @@ static int make_key(const char *path, struct rb_err *err)
         close(fd);
         unlink(rb_buf_text(&temp));
     }
+    rb_fault_point("secret.after-key");
     explicit_bzero(key, sizeof(key));
     rb_buf_release(&temp);
     return rc;

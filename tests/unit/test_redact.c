@@ -26,8 +26,9 @@ static struct rb_redactor *of(const char *a, const char *b)
 }
 
 /* The whole at once, and in pieces of every size: both must be `want`. */
-static void becomes(struct rb_redactor *r, const char *text, size_t n, const char *want)
+static void becomes(struct rb_redactor *r, const char *text, const char *want)
 {
+    size_t n = strlen(text);
     for (size_t piece = 0; piece <= n; piece++) {
         struct rb_buf out;
         struct rb_redact_stream s = {0};
@@ -48,12 +49,12 @@ static void plain(void **state)
 {
     (void)state;
     struct rb_redactor *r = of("hunter22", NULL);
-    becomes(r, "", 0, "");
-    becomes(r, "nothing here", 12, "nothing here");
-    becomes(r, "hunter22", 8, A);
-    becomes(r, "hunter2hunter22hunter2", 22, "hunter2" A "hunter2");
-    becomes(r, "huhunter22hunter22", 18, "hu" A A);
-    becomes(r, "hunter2", 7, "hunter2");
+    becomes(r, "", "");
+    becomes(r, "nothing here", "nothing here");
+    becomes(r, "hunter22", A);
+    becomes(r, "hunter2hunter22hunter2", "hunter2" A "hunter2");
+    becomes(r, "huhunter22hunter22", "hu" A A);
+    becomes(r, "hunter2", "hunter2");
     rb_redactor_free(r);
 }
 
@@ -61,14 +62,14 @@ static void of_overlapping_ones_nothing_is_left(void **state)
 {
     (void)state;
     struct rb_redactor *r = of("abcdefgh", "efghijklmn");
-    becomes(r, "-abcdefghijklmn-", 16, "-" B "-");
-    becomes(r, "-abcdefghijklm-", 15, "-" A "ijklm-");
+    becomes(r, "-abcdefghijklmn-", "-" B "-");
+    becomes(r, "-abcdefghijklm-", "-" A "ijklm-");
     rb_redactor_free(r);
     r = of("abcdefgh", "abcdefghijkl");
-    becomes(r, "abcdefghijkl abcdefghijk", 24, B " " A "ijk");
+    becomes(r, "abcdefghijkl abcdefghijk", B " " A "ijk");
     rb_redactor_free(r);
     r = of("aaaaaaaa", NULL);
-    becomes(r, "aaaaaaaaaaaaaaaaaaab", 20, A "b");
+    becomes(r, "aaaaaaaaaaaaaaaaaaab", A "b");
     rb_redactor_free(r);
 }
 
@@ -89,18 +90,17 @@ static void forms(void **state)
         {"echo p@ss\\ w/rd\\'\\\"\\\\\\!", "echo " A},
         {"$'p@ss w/rd\\'\"\\\\!'", "$'" A "'"},
         {"$'\\x70\\x40\\163s w/rd\\'\"\\\\!'", "$'" A "'"},
-        {"70407373 77 2f:72642722 5C21", A},
+        {"70:40:73:73 20 77 2f-72642722 5C21", A},
         {"70407373\n20772F72642722\r\n5C21.", A "."},
     };
     struct rb_redactor *r = of("p@ss w/rd'\"\\!", NULL);
     for (size_t i = 0; i < RB_COUNT(cases); i++)
-        if (i != 11) /* see below */
-            becomes(r, cases[i].text, strlen(cases[i].text), cases[i].want);
+        becomes(r, cases[i].text, cases[i].want);
     rb_redactor_free(r);
     r = of("pass w\xC3\xA9rd\n\xF0\x9F\x94\x91!", NULL);
-    becomes(r, "\"pass w\\u00e9rd\\n\\ud83d\\udd11!\"", 31, "\"" A "\"");
-    becomes(r, "$'pass w\\303\\251rd\\n\\360\\237\\224\\221!'", 40, "$'" A "'");
-    becomes(r, "pass+w%C3%A9rd%0A%F0%9F%94%91%21", 32, A);
+    becomes(r, "\"pass w\\u00e9rd\\n\\ud83d\\udd11!\"", "\"" A "\"");
+    becomes(r, "$'pass w\\303\\251rd\\n\\360\\237\\224\\221!'", "$'" A "'");
+    becomes(r, "pass+w%C3%A9rd%0A%F0%9F%94%91%21", A);
     rb_redactor_free(r);
 }
 
@@ -296,8 +296,8 @@ static void short_ones_and_none(void **state)
     (void)state;
     struct rb_redactor *r = of("seven77", NULL);
     assert_false(rb_redactor_any(r));
-    becomes(r, "seven77", 7, "seven77");
-    becomes(NULL, "text", 4, "text");
+    becomes(r, "seven77", "seven77");
+    becomes(NULL, "text", "text");
     assert_false(rb_redact_finds(NULL, "text", 4));
     rb_redactor_free(r);
     rb_redactor_free(NULL);
