@@ -24,6 +24,7 @@ enum rb_status {
     RB_EVERSION = -11, /* written by a newer rbhost */
     RB_ETIMEDOUT = -12,
     RB_ECANCELED = -13,
+    RB_EAGAIN = -15,    /* something must be there first; the function says what */
     RB_EREADONLY = -14, /* the file or its file system can not be written */
 };
 

@@ -10,4 +10,6 @@ int rb_bind_exec(lua_State *L);  /* exec{ argv=, cwd=, env=, stdin=, timeout=, c
 int rb_bind_sleep(lua_State *L); /* sleep{ until= wall µs, title= } */
 int rb_bind_gate(lua_State *L);  /* gate{ kind= "approve"|"manual"|"signal", … } */
 
+int rb_bind_secret(lua_State *L); /* secret{ name= } */
+
 #endif

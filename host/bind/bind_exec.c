@@ -107,8 +107,7 @@ static void redact(const struct rb_run *run, struct rb_capture *c)
 static void on_output(void *arg, int stream, const char *data, size_t len)
 {
     struct exec_op *op = arg;
-    /* a secret may be split between two pieces: then only the whole is shown */
-    if (!op->orphan && !rb_secret_any(op->effect.run))
+    if (!op->orphan)
         rb_effect_output(&op->effect, stream, data, len);
 }
 

@@ -7,7 +7,9 @@
 #include "engine/replay.h"
 #include "engine/run.h"
 #include "engine/scope.h"
+#include "engine/sealed.h"
 #include "engine/secret.h"
+#include "engine/secret_source.h"
 #include "engine/task.h"
 #include "engine/value.h"
 #include "engine/vm.h"
@@ -34,6 +36,9 @@ struct rb_host {
     struct rb_slots exec;
     struct rb_policy_site *policy; /* policy.c's; NULL until its first question */
     const char *config_file;       /* borrowed; NULL */
+    struct rb_vault vault;         /* secret_source.c's */
+    char *secret_key;              /* path of the key of sealed.c; NULL */
+    uint8_t *seal_key;             /* secretmem; NULL until it is needed */
     bool watching;                 /* signals */
 };
 
@@ -110,15 +115,18 @@ struct rb_run {
     bool undo_wanted; /* the undo phase begins when the replay is through */
     int64_t undo_skip;
     char successor[RB_RUN_ID_MAX];
-    struct rb_secret *secrets; /* secret.c's */
-    char *secret_from;         /* JSON: where they were read from; NULL */
-    struct rb_strmap sources;  /* module name → struct rb_source */
-    struct rb_list mailbox;    /* struct rb_letter: signals by name that came before their wait */
-    int64_t signals_seen;      /* highest id looked at */
-    int64_t signals_old;       /* up to this id: asked of the run before its end (run.retry, undo.start) */
-    int64_t signals_parked;    /* up to this id, it was parked for those that wished it */
-    int64_t computed;          /* CPU µs since it called an operation or all of its tasks waited */
-    bool deadline_passed;      /* during the replay */
+    struct rb_secret *secrets;    /* secret.c's */
+    struct rb_redactor *redactor; /* of their texts; NULL none */
+    int64_t filtered;             /* how often it has found one in what was to be kept */
+    char *secret_from;            /* JSON: where they were read from; NULL */
+    char *secret_kinds;           /* JSON: those that the runbook names, and the kinds of their sources; NULL */
+    struct rb_strmap sources;     /* module name → struct rb_source */
+    struct rb_list mailbox;       /* struct rb_letter: signals by name that came before their wait */
+    int64_t signals_seen;         /* highest id looked at */
+    int64_t signals_old;          /* up to this id: asked of the run before its end (run.retry, undo.start) */
+    int64_t signals_parked;       /* up to this id, it was parked for those that wished it */
+    int64_t computed;             /* CPU µs since it called an operation or all of its tasks waited */
+    bool deadline_passed;         /* during the replay */
     int64_t replay_started;
     bool again; /* has something to do at the next turn */
     bool resumed;
@@ -197,6 +205,8 @@ void rb_undo_json(struct rb_run *run, struct rb_buf *out); /* [{"n":…,"title":
 int rb_source_pin_all(struct rb_run *run, const char *text, size_t len, struct rb_buf *json, struct rb_err *err);
 /* the sources of a run for another */
 void rb_source_pin_again(const struct rb_run *from, struct rb_run *to, struct rb_buf *json);
+/* The names of secrets in the texts of all that is pinned: a JSON list. */
+int rb_source_secrets(const struct rb_run *run, struct rb_buf *names_json, struct rb_err *err);
 int rb_source_load_pinned(struct rb_run *run, struct rb_err *err);
 int rb_source_find(void *arg, const char *name, struct rb_buf *text, char chunkname[256], struct rb_err *err);
 void rb_source_free(void *source);
@@ -235,6 +245,8 @@ int rb_lib_register(struct rb_run *run, struct rb_err *err);
 int rb_lib_pin(lua_State *L); /* host.pin */
 /* lib_outside.c: clocks, chance, environment */
 extern const struct rb_binding rb_lib_outside[];
+/* The small environment that every child gets: a NULL-terminated list to free(); the strings are borrowed. */
+char **rb_small_environ(const struct rb_host *h);
 int rb_lib_os_time(lua_State *L);
 int rb_lib_os_date(lua_State *L);
 int rb_lib_os_clock(lua_State *L);

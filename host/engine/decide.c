@@ -138,8 +138,8 @@ static int cancel(struct rb_run *run, const char *data, const char *actor, int64
 }
 
 /* at: when it was said; 0 now. */
-static int decide(struct rb_run *run, const char *kind, const char *target, const char *data, const char *actor,
-                  int64_t signal, int64_t at, struct rb_err *err)
+static int apply(struct rb_run *run, const char *kind, const char *target, const char *data, const char *actor,
+                 int64_t signal, int64_t at, struct rb_err *err)
 {
     if (run->mode == RB_RUN_STOPPED || run->stop_status)
         return rb_err_set(err, RB_EINVAL, "run %s has stopped here", run->id);
@@ -165,6 +165,18 @@ static int decide(struct rb_run *run, const char *kind, const char *target, cons
         return rb_err_set(err, RB_EINVAL, "the time for operation #%s of run %s was over when it was decided", target,
                           run->id);
     return e->type->decide(e, kind, data, actor, signal, err);
+}
+
+/* Secrets that somebody has typed leave before the run or its journal sees them. */
+static int decide(struct rb_run *run, const char *kind, const char *target, const char *data, const char *actor,
+                  int64_t signal, int64_t at, struct rb_err *err)
+{
+    struct rb_buf clean;
+    rb_buf_init(&clean, SIZE_MAX / 2);
+    bool filtered = rb_secret_filter(run, true, data, strlen(data), &clean);
+    int rc = apply(run, kind, target, filtered ? rb_buf_text(&clean) : data, actor, signal, at, err);
+    rb_buf_release(&clean);
+    return rc;
 }
 
 /* Off a terminal a run leaves as soon as only a person can go on. It stays when its owner answers in that moment. */

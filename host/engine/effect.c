@@ -127,6 +127,8 @@ void rb_effect_free(struct rb_effect *e)
     rb_buf_release(&e->reach);
     rb_buf_release(&e->decided);
     rb_buf_release(&e->actor);
+    rb_buf_release(&e->live[0].held);
+    rb_buf_release(&e->live[1].held);
     free(e->title);
     free(e->key);
     free(e->error_message);
@@ -153,6 +155,8 @@ void rb_effect_options(lua_State *L, int index, struct rb_effect *e)
         e->idempotent = true;
         e->on_doubt = RB_DOUBT_RETRY;
     }
+    lua_getfield(L, index, "secret");
+    e->secret = lua_toboolean(L, -1);
     int type = lua_getfield(L, index, "on_doubt");
     if (type == LUA_TFUNCTION) {
         e->on_doubt = RB_DOUBT_FUNCTION;
@@ -172,7 +176,7 @@ void rb_effect_options(lua_State *L, int index, struct rb_effect *e)
             rb_error_raise(L, "usage", "not_started", "on_doubt is \"ask\", \"retry\", \"fail\" or a function, not %s",
                            type == LUA_TSTRING ? word : lua_typename(L, type));
     }
-    lua_pop(L, 4);
+    lua_pop(L, 5);
 }
 
 void rb_effect_reach(struct rb_effect *e, const char *kind, const char *name, size_t len)
@@ -395,6 +399,10 @@ void rb_effect_open(struct rb_effect *e)
                          e->again ? " (what it did when it was started before is not known)" : "");
         return;
     }
+    if (e->secret && rb_sealed_ready(run->host, &err)) {
+        rb_effect_failed(e, "secret", RB_OUTCOME_NOT_STARTED, false, "%s", err.msg);
+        return;
+    }
     if (run->dry && e->cls != RB_CLASS_READ) {
         rb_effect_decide_done(e, "dry", NULL, 0, NULL, 0);
         return;
@@ -412,10 +420,13 @@ void rb_effect_open(struct rb_effect *e)
     launch(e);
 }
 
+static void flush_output(struct rb_effect *e);
+
 static void complete(struct rb_effect *e)
 {
     if (e->state == RB_EFFECT_DONE)
         return;
+    flush_output(e);
     e->state = RB_EFFECT_DONE;
     rb_timer_disarm(&e->grace);
     rb_list_remove(&e->slot_link);
@@ -462,16 +473,41 @@ void rb_effect_decide_done(struct rb_effect *e, const char *as, const char *valu
     rb_effect_done(e);
 }
 
-void rb_effect_output(struct rb_effect *e, int stream, const char *data, size_t len)
+static void show(struct rb_effect *e, int stream, const char *data, size_t len)
 {
     struct rb_observer *o = &e->run->observer;
-    if (o->on_output)
+    if (o->on_output && len && !e->secret)
         o->on_output(o->arg, e->run, e->n, e->key, stream, data, len);
+}
+
+void rb_effect_output(struct rb_effect *e, int stream, const char *data, size_t len)
+{
+    struct rb_buf clean;
+    if (!rb_secret_any(e->run)) {
+        show(e, stream, data, len);
+        return;
+    }
+    rb_buf_init(&clean, SIZE_MAX / 2);
+    rb_redact_feed(e->run->redactor, &e->live[stream - 1], data, len, &clean);
+    show(e, stream, rb_buf_text(&clean), clean.len);
+    rb_buf_release(&clean);
+}
+
+/* What was held back, at the end. */
+static void flush_output(struct rb_effect *e)
+{
+    for (int stream = 1; stream <= 2; stream++) {
+        struct rb_buf rest;
+        rb_buf_init(&rest, SIZE_MAX / 2);
+        rb_redact_end(e->run->redactor, &e->live[stream - 1], &rest);
+        show(e, stream, rb_buf_text(&rest), rest.len);
+        rb_buf_release(&rest);
+    }
 }
 
 bool rb_effect_watched(const struct rb_effect *e)
 {
-    return e->run->observer.on_output != NULL;
+    return e->run->observer.on_output != NULL && !e->secret;
 }
 
 struct rb_loop *rb_effect_loop(const struct rb_effect *e)

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/sha.h"
+#include "engine/redact.h"
 #include "engine/task.h"
 #include "io/timer.h"
 #include "store/journal.h"
@@ -69,6 +70,7 @@ struct rb_effect {
     enum rb_on_doubt on_doubt;
     int doubt_ref; /* registry reference of the function, LUA_NOREF */
     bool idempotent, doubt_stated;
+    bool secret;         /* the texts of its result are secrets: sealed.c */
     struct rb_buf args;  /* JSON object: what the journal, the prompt and the report show */
     struct rb_buf world; /* the bytes that reach the world: what the digest covers; empty: args */
     char *title;         /* or NULL; owned */
@@ -95,7 +97,8 @@ struct rb_effect {
     bool twice;                 /* may have run twice: on_doubt = retry */
     struct rb_durable durable;
     struct rb_timer grace;
-    int64_t started; /* rb_clock_boot() */
+    int64_t started;                 /* rb_clock_boot() */
+    struct rb_redact_stream live[2]; /* output that is held back: perhaps the beginning of a secret */
 
     /* The outcome. */
     bool ok;
@@ -124,8 +127,8 @@ int rb_effect_call_at(lua_State *L, struct rb_effect *e, const char *key);
 /* [-0, +1, m] a buffer that Lua frees, whatever is raised meanwhile. */
 struct rb_buf *rb_effect_buf(lua_State *L, size_t max);
 
-/* Reads the options that every op takes (timeout is the primitive's): title, read, idempotent, on_doubt from the table
- * at index. */
+/* Reads the options that every op takes (timeout is the primitive's): title, read, idempotent, secret, on_doubt from
+ * the table at index. */
 void rb_effect_options(lua_State *L, int index, struct rb_effect *e);
 
 /* Says that the op reaches this: kind as in the header's `allow` ("exec", "http", "sql", "file", "notify"), name as
@@ -144,7 +147,7 @@ const struct rb_limits *rb_effect_limits(const struct rb_effect *e);
 const json_t *rb_effect_config(const struct rb_effect *e, const char *key);
 /* Gives it the oldest signal of this name that has come already. */
 bool rb_effect_take_letter(struct rb_effect *e, const char *name);
-/* Live output, to whoever watches. */
+/* Live output, to whoever watches; secrets are taken out here. stream is 1 or 2. */
 void rb_effect_output(struct rb_effect *e, int stream, const char *data, size_t len);
 
 /* -- for run.c ----------------------------------------------------------------------------------------------------- */

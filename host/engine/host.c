@@ -32,6 +32,7 @@ struct rb_host *rb_host_new(const struct rb_host_options *opt)
     h->env_pass = opt->env_pass;
     h->config_json = rb_strdup(opt->config_json);
     h->config_file = opt->config_file;
+    h->secret_key = rb_strdup(opt->secret_key);
     struct rb_limits *l = &h->limits;
     const struct rb_limits standard = rb_limits_standard;
     l->lua_memory = l->lua_memory ? l->lua_memory : standard.lua_memory;
@@ -44,6 +45,7 @@ struct rb_host *rb_host_new(const struct rb_host_options *opt)
     l->cancel_grace_ms = l->cancel_grace_ms ? l->cancel_grace_ms : standard.cancel_grace_ms;
     h->exec.max = l->max_exec;
     rb_list_init(&h->exec.queue);
+    rb_vault_init(&h->vault);
     rb_list_init(&h->runs);
     rb_list_init(&h->runnable);
     h->turn.run = rb_run_turns;
@@ -57,6 +59,9 @@ void rb_host_free(struct rb_host *h)
         return;
     rb_loop_turn_remove(h->loop, &h->turn);
     rb_policy_site_free(h);
+    rb_vault_release(&h->vault);
+    rb_sealed_forget_key(h);
+    free(h->secret_key);
     json_decref(h->config);
     free(h->config_json);
     free(h);

@@ -471,6 +471,7 @@ static const struct rb_binding own[] = {
     {"memo_key", l_memo_key},
     {"is_secret", l_is_secret},
     {"secret_equal", rb_secret_l_equal},
+    {"random_secret", rb_sealed_random},
     {"memo_end", l_memo_end},
     {"random_state", l_random_state},
     {"try", l_try},

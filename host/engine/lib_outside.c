@@ -19,14 +19,14 @@
 static const char *const small_environment[] = {"PATH", "HOME", "USER",   "LOGNAME",       "SHELL",           "LANG",
                                                 "TZ",   "TERM", "TMPDIR", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR", NULL};
 
-static bool passes(const struct rb_run *run, const char *name, size_t len)
+static bool passes(const struct rb_host *h, const char *name, size_t len)
 {
     if (len >= 3 && strncmp(name, "LC_", 3) == 0)
         return true;
     for (const char *const *p = small_environment; *p; p++)
         if (strlen(*p) == len && memcmp(*p, name, len) == 0)
             return true;
-    for (const char *const *p = run->host->env_pass; p && *p; p++)
+    for (const char *const *p = h->env_pass; p && *p; p++)
         if (strlen(*p) == len && memcmp(*p, name, len) == 0)
             return true;
     return false;
@@ -48,6 +48,20 @@ static bool listed(lua_State *L, int index, const char *entry, size_t len)
 
 extern char **environ;
 
+char **rb_small_environ(const struct rb_host *h)
+{
+    size_t n = 0, k = 0;
+    while (environ[n])
+        n++;
+    char **list = rb_alloc((n + 1) * sizeof(*list));
+    for (size_t i = 0; i < n; i++) {
+        const char *eq = strchr(environ[i], '=');
+        if (eq && passes(h, environ[i], (size_t)(eq - environ[i])))
+            list[k++] = environ[i];
+    }
+    return list;
+}
+
 static int l_environ(lua_State *L) /* names let through, own "NAME=value" … → the whole environment of a child */
 {
     struct rb_run *run = rb_run_of(L);
@@ -57,7 +71,7 @@ static int l_environ(lua_State *L) /* names let through, own "NAME=value" … �
     for (char **e = environ; *e; e++) {
         const char *eq = strchr(*e, '=');
         size_t len = eq ? (size_t)(eq - *e) : 0;
-        if (!len || (!passes(run, *e, len) && !listed(L, 1, *e, len)) || listed(L, 2, *e, len))
+        if (!len || (!passes(run->host, *e, len) && !listed(L, 1, *e, len)) || listed(L, 2, *e, len))
             continue;
         lua_pushstring(L, *e);
         lua_rawseti(L, 3, ++n);
@@ -74,7 +88,7 @@ static int l_getenv(lua_State *L) /* name → value or nil, allowed?: allowed by
 {
     struct rb_run *run = rb_run_of(L);
     const char *name = luaL_checkstring(L, 1);
-    bool ok = passes(run, name, strlen(name));
+    bool ok = passes(run->host, name, strlen(name));
     const char *value = getenv(name);
     if (value && rb_secret_any(run)) {
         struct rb_buf *clean = rb_effect_buf(L, DATA_MAX);

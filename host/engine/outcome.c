@@ -79,11 +79,25 @@ static int l_build(lua_State *L) /* protected: an error here is memory, or a val
         push_value(L, e);
     else
         push_error(L, e);
+    struct rb_buf *sealed = e->secret ? rb_effect_buf(L, EVENT_MAX) : NULL;
+    if (sealed) {
+        lua_insert(L, -2);
+        rb_sealed_outcome(L, e, sealed);
+    }
     if (!(e->ok && lua_isnil(L, -1))) {
         rb_buf_adds(b->out, e->ok ? ",\"value\":" : ",\"error\":");
+        size_t from = b->out->len;
+        int64_t filtered = e->run->filtered;
         if (rb_value_encode(L, -1, e->type->kind, &e->run->codec, b->out, &err))
             return luaL_error(L, "%s", err.msg);
+        if (e->run->filtered != filtered) { /* a secret was found in it: the script gets what a replay will give it */
+            lua_pop(L, 1);
+            if (rb_value_decode(L, b->out->data + from, b->out->len - from, &e->run->codec, &err))
+                return luaL_error(L, "%s", err.msg);
+        }
     }
+    if (sealed)
+        rb_buf_add(b->out, rb_buf_text(sealed), sealed->len);
     if (!e->ok) { /* its own number, which is not known before the event is appended when it is a read */
         lua_pushinteger(L, e->n ? e->n : rb_journal_seq(e->run->journal) + 1);
         lua_setfield(L, -2, "op");

@@ -40,8 +40,9 @@ int64_t rb_record_event(lua_State *L, struct rb_run *run, const char *key, const
     if (run->mode != RB_RUN_REPLAY)
         return append(run, key, kind, data, len);
     struct rb_recorded *ev = r->tolerant ? rb_replay_find(r, kind, key) : rb_replay_peek(r);
-    bool same = ev && strcmp(ev->kind, kind) == 0 && strcmp(ev->key, key) == 0 && ev->data_len == len &&
-                memcmp(ev->data, data, len) == 0;
+    bool same = ev && strcmp(ev->kind, kind) == 0 && strcmp(ev->key, key) == 0 &&
+                ((ev->data_len == len && memcmp(ev->data, data, len) == 0) ||
+                 rb_secret_same(run, ev->data, ev->data_len, data, len));
     if (!ev || (!same && r->tolerant))
         return append(run, key, kind, data, len);
     if (!same)

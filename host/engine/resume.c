@@ -56,6 +56,10 @@ static int read_start(struct rb_run *run, const char *given_json, struct rb_err 
         struct rb_slice from = rb_json_member(ev->data, ev->data_len, "secret_from");
         run->secret_from = from.p ? rb_strndup(from.p, from.n) : NULL;
         rc = rb_secret_load(run, given_json, run->secret_from, err);
+        if (!rc)
+            rc = rb_secret_declare_again(run, err);
+        if (!rc)
+            rc = rb_sealed_load(run, err);
     }
     rb_buf_release(&header);
     return rc;
@@ -75,6 +79,7 @@ static int go_on(struct rb_run *run, const char *id, const char *given_json, str
     snprintf(run->status, sizeof(run->status), "%s", row.status);
     run->epoch = row.epoch;
     run->journal = rb_journal_open(run->host->store, &row);
+    rb_journal_filter(run->journal, rb_secret_filter, run);
     rb_run_row_release(&row);
     rb_replay_release(&run->replay);
     run->replay_started = rb_clock_boot();

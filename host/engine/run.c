@@ -91,7 +91,7 @@ struct rb_run *rb_run_make(struct rb_host *h, const struct rb_run_options *opt)
     rb_run_state_init(run);
     rb_timer_init(&run->deadline_timer, h->loop, on_deadline);
     run->main_ref = LUA_NOREF;
-    run->codec = (struct rb_codec){blob_out, blob_in, run};
+    run->codec = (struct rb_codec){blob_out, blob_in, run, rb_secret_filter};
     return run;
 }
 
@@ -234,6 +234,7 @@ int rb_run_begin(struct rb_run *run, struct rb_err *err)
         rc = rb_run_spawn_root(run, NULL, err);
     if (rc)
         return rc;
+    rb_vault_forget(h);
     rb_list_push(&h->runs, &run->link);
     double seconds = 0;
     struct rb_slice timeout = rb_json_member(run->header_json, strlen(run->header_json), "timeout");
@@ -289,6 +290,8 @@ void rb_run_append_start(struct rb_run *run, const struct rb_actor *actor, const
     rb_json_kraw(&j, "params", run->params_json, strlen(run->params_json));
     if (secret_from)
         rb_json_kraw(&j, "secret_from", secret_from, strlen(secret_from));
+    if (run->secret_kinds)
+        rb_json_kraw(&j, "secrets", run->secret_kinds, strlen(run->secret_kinds));
     rb_json_kraw(&j, "actor", who.data, who.len);
     rb_json_ktext(&j, "reason", reason);
     rb_json_ktext(&j, "previous", previous);
@@ -335,19 +338,25 @@ static int prepare(struct rb_run *run, const char *file, const struct rb_run_opt
                    const struct rb_runbook *book, struct rb_err *err)
 {
     struct rb_buf params;
+    const char *header = rb_buf_text(&book->header), *given = opt->params_json ? opt->params_json : "{}";
+    char *completed;
     rb_buf_init(&params, JSON_MAX);
-    int rc = rb_params_resolve(rb_buf_text(&book->header), opt->params_json ? opt->params_json : "{}", &params, err);
+    int rc = rb_secret_complete(run, header, given, opt->secret_from, &completed, err);
+    if (!rc)
+        rc = rb_params_resolve(header, completed ? completed : given, &params, err);
     if (!rc) {
         run->file = rb_strdup(file);
         run->folder = folder_of(file);
         rb_git_look(file, &run->git);
-        run->secret_from = rb_strdup(opt->secret_from);
-        run->header_json = rb_strdup(rb_buf_text(&book->header));
+        run->header_json = rb_strdup(header);
         run->params_json = rb_buf_detach(&params);
         run->runbook = rb_run_header_text(run->header_json, "name");
         run->title = rb_run_header_text(run->header_json, "title");
-        rc = rb_secret_load(run, opt->params_json, NULL, err);
+        rc = rb_secret_load(run, completed ? completed : given, NULL, err);
     }
+    if (completed)
+        explicit_bzero(completed, strlen(completed));
+    free(completed);
     rb_buf_release(&params);
     return rc;
 }
@@ -359,8 +368,16 @@ static int create(struct rb_run *run, const struct rb_run_options *opt, const st
     rb_run_id_new(run->id);
     run->created = rb_clock_wall();
     run->journal = rb_journal_new(run->host->store, run->id);
+    rb_journal_filter(run->journal, rb_secret_filter, run);
     rb_buf_init(&sources, JSON_MAX);
+    struct rb_buf names;
+    rb_buf_init(&names, 1 << 20);
     int rc = rb_source_pin_all(run, rb_buf_text(text), text->len, &sources, err);
+    if (!rc)
+        rc = rb_source_secrets(run, &names, err);
+    if (!rc)
+        rc = rb_secret_declare(run, rb_buf_text(&names), err);
+    rb_buf_release(&names);
     if (!rc) {
         struct rb_run_row row = {.runbook = run->runbook,
                                  .title = run->title,
@@ -370,7 +387,7 @@ static int create(struct rb_run *run, const struct rb_run_options *opt, const st
                                  .created = run->created,
                                  .updated = run->created};
         memcpy(row.id, run->id, sizeof(row.id));
-        rb_run_append_start(run, opt->actor, opt->reason, opt->secret_from, NULL, &sources);
+        rb_run_append_start(run, opt->actor, opt->reason, run->secret_from, NULL, &sources);
         rc = opt->later && !opt->key ? rb_journal_create_later(run->journal, &row, err)
                                      : rb_journal_create(run->journal, &row, err);
         free(row.owner); /* all that it has of its own */

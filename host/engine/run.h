@@ -48,6 +48,7 @@ struct rb_host_options {
     const char *const *env_pass;
     const char *config_json; /* the whole configuration as JSON; NULL */
     const char *config_file; /* where it was read, for messages; borrowed for the host's life; NULL */
+    const char *secret_key;  /* path of the key to secrets in the journal (made at first need); NULL none */
 };
 struct rb_host *rb_host_new(const struct rb_host_options *opt);
 void rb_host_free(struct rb_host *h); /* all runs must have stopped */
@@ -75,8 +76,6 @@ struct rb_run_options {
     /* {name: "file:/path"} of secrets that were read from files, so that a resume can read them again; or NULL */
     const char *secret_from;
     const struct rb_actor *actor;
-    const char *reason; /* or NULL */
-    const char *key;    /* idempotency key or NULL */
     /* the run need not be durable when rb_run_start() returns: it becomes so with others */
     bool later;
     const char *reason;      /* or NULL */
@@ -99,6 +98,10 @@ int rb_run_start(struct rb_host *h, const char *file, const struct rb_run_option
  * fits). take_back: also a run that was exported. */
 int rb_run_resume(struct rb_host *h, const char *id, const struct rb_run_options *opt, bool take_back,
                   struct rb_run **out, struct rb_err *err);
+
+/* After RB_EAGAIN of rb_run_start(), _resume(), _retry() or _undo(): fetches the secrets that the run needs before its
+ * first op. fn once, perhaps from within; err NULL: they are there, call again; else all that failed, a line each. */
+void rb_host_gather(struct rb_host *h, void (*fn)(void *arg, const struct rb_err *err), void *arg);
 
 /* Goes on with a failed run: voids the failing outcomes and what they cancelled. op: void this op instead (0: what
  * failed). skip: the op counts as done, with this reason (NULL: none). */
@@ -141,6 +144,9 @@ const char *rb_run_successor(const struct rb_run *run);
  * {"name","title","params":[{name,type,required,default,help,choices,min,max,match,of}…],"allow":…,…}. A file without a
  * header gives {"name":…,"params":[]}. */
 int rb_runbook_describe(const char *file, struct rb_buf *json, struct rb_err *err);
+/* The secrets that a file and the modules it requires by literal names name by literal names: a JSON list, perhaps with
+ * a name twice. */
+int rb_runbook_secrets(const char *file, struct rb_buf *names_json, struct rb_err *err);
 /* Static check: syntax, header, unknown globals and options (with the nearest known one). Appends one line for each
  * finding, "file:line:column: error|warning: text"; returns the number of errors, or a negative status when the file
  * can not be read. */

@@ -365,10 +365,11 @@ int rb_header_line(const char *file, const char *text, size_t n, const char *mem
     return start(&job) ? 0 : job.errors;
 }
 
-int rb_requires_scan(const char *file, const char *text, size_t n, struct rb_buf *names_json, struct rb_err *err)
+static int scan(const char *function, const char *file, const char *text, size_t n, struct rb_buf *names_json,
+                struct rb_err *err)
 {
     struct job job = {.module = "reader",
-                      .function = "requires",
+                      .function = function,
                       .text = text,
                       .len = n,
                       .file = file,
@@ -376,6 +377,16 @@ int rb_requires_scan(const char *file, const char *text, size_t n, struct rb_buf
                       .out = names_json,
                       .err = err};
     return start(&job);
+}
+
+int rb_requires_scan(const char *file, const char *text, size_t n, struct rb_buf *names_json, struct rb_err *err)
+{
+    return scan("requires", file, text, n, names_json, err);
+}
+
+int rb_secrets_scan(const char *file, const char *text, size_t n, struct rb_buf *names_json, struct rb_err *err)
+{
+    return scan("secrets", file, text, n, names_json, err);
 }
 
 /* Reads the file and hands its text to a function. */

@@ -47,4 +47,7 @@ int rb_params_schema(const char *header_json, struct rb_buf *schema_json, struct
  * array of strings. A `require` that is a local variable does not count. RB_EINVAL when the text does not compile. */
 int rb_requires_scan(const char *file, const char *text, size_t n, struct rb_buf *names_json, struct rb_err *err);
 
+/* The same of the literal names of secrets: secret "x", secret("x"). */
+int rb_secrets_scan(const char *file, const char *text, size_t n, struct rb_buf *names_json, struct rb_err *err);
+
 #endif

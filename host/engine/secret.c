@@ -1,46 +1,76 @@
 /* Owns the texts of secrets while a run is in this process. They are in no event, no message and no Lua string. */
 #include "engine/secret.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
 #include "base/json.h"
+#include "base/jsonscan.h"
 #include "engine/core.h"
 #include "engine/error.h"
+#include "engine/redact.h"
+#include "engine/secret_source.h"
+#include "engine/secretmem.h"
 
 #define OPEN "\xE2\x80\xB9secret:" /* ‹secret: */
 #define CLOSE "\xE2\x80\xBA"       /* › */
-#define SECRET_MAX ((size_t)1 << 20)
+#define EXPANDED_MAX ((size_t)256 << 20)
+#define LINE_MIN 12
 
 struct rb_secret {
     struct rb_secret *next;
-    char *name, *text;
+    char *name, *text; /* text: secretmem */
     size_t len;
 };
 
 /* -- where they come from ------------------------------------------------------------------------------------------ */
 
-static void add(struct rb_run *run, const char *name, const char *text, size_t len)
+static struct rb_secret *find(const struct rb_run *run, const char *name, size_t len)
 {
-    struct rb_secret *s = rb_alloc(sizeof(*s));
-    s->name = rb_strdup(name);
-    s->text = rb_strndup(text, len);
-    s->len = len;
-    s->next = run->secrets;
-    run->secrets = s;
-}
-
-static const struct rb_secret *find(const struct rb_run *run, const char *name, size_t len)
-{
-    for (const struct rb_secret *s = run->secrets; s; s = s->next)
+    for (struct rb_secret *s = run->secrets; s; s = s->next)
         if (strlen(s->name) == len && memcmp(s->name, name, len) == 0)
             return s;
     return NULL;
+}
+
+/* Of a text of several lines a part may come back: its lines are looked for, too, but for those that frame a key. */
+static void add_lines(struct rb_run *run, const char *name, const char *text, size_t len)
+{
+    const char *end = text + len, *next;
+    for (const char *p = text; p < end; p = next + 1) {
+        next = memchr(p, '\n', (size_t)(end - p));
+        next = next ? next : end;
+        const char *to = next > p && next[-1] == '\r' ? next - 1 : next;
+        if (to - p >= LINE_MIN && (size_t)(to - p) < len && memcmp(p, "-----", 5) != 0 &&
+            !memmem(p, (size_t)(to - p), OPEN, sizeof(OPEN) - 1))
+            rb_redactor_add(run->redactor, name, p, (size_t)(to - p));
+    }
+}
+
+void rb_secret_learn(struct rb_run *run, const char *name, const char *text, size_t len)
+{
+    struct rb_secret *s = find(run, name, strlen(name));
+    if (s && s->len == len && memcmp(s->text, text, len) == 0)
+        return;
+    if (!s) {
+        s = rb_alloc(sizeof(*s));
+        s->name = rb_strdup(name);
+        s->next = run->secrets;
+        run->secrets = s;
+    } else {
+        rb_secretmem_free(s->text, s->len + 1);
+    }
+    s->text = rb_secretmem_copy(text, len);
+    s->len = len;
+    if (!run->redactor)
+        run->redactor = rb_redactor_new();
+    /* A result of secret = true may be large: opaque, but not looked for. */
+    if (len > RB_SECRET_MAX || memmem(text, len, OPEN, sizeof(OPEN) - 1))
+        return;
+    rb_redactor_add(run->redactor, name, text, len);
+    add_lines(run, name, text, len);
 }
 
 void rb_secret_free(struct rb_run *run)
@@ -48,11 +78,19 @@ void rb_secret_free(struct rb_run *run)
     while (run->secrets) {
         struct rb_secret *s = run->secrets;
         run->secrets = s->next;
-        explicit_bzero(s->text, s->len);
-        free(s->text);
+        rb_secretmem_free(s->text, s->len + 1);
         free(s->name);
         free(s);
     }
+    rb_redactor_free(run->redactor);
+    free(run->secret_kinds);
+}
+
+bool rb_secret_size(const struct rb_run *run, const char *name, size_t *len)
+{
+    const struct rb_secret *s = find(run, name, strlen(name));
+    *len = s ? s->len : 0;
+    return s != NULL;
 }
 
 bool rb_secret_any(const struct rb_run *run)
@@ -60,88 +98,98 @@ bool rb_secret_any(const struct rb_run *run)
     return run->secrets != NULL;
 }
 
-/* The content of a file without its last line end. */
-static int read_file(struct rb_run *run, const char *name, const char *path, struct rb_err *err)
+bool rb_secret_name_good(const char *name, size_t len)
 {
-    struct rb_buf text;
-    char chunk[4096];
-    ssize_t n = 0;
-    rb_buf_init(&text, SECRET_MAX);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    while (fd >= 0 && (n = read(fd, chunk, sizeof(chunk))) > 0)
-        rb_buf_add(&text, chunk, (size_t)n);
-    int saved = errno;
-    if (fd >= 0)
-        close(fd);
-    int rc = RB_OK;
-    if (fd < 0 || n < 0) {
-        rc = rb_err_sys(
-            err, RB_EINVAL, saved,
-            "the secret %s was read from %s, and can not be read again; `rbhost resume %s %s=@FILE` gives it anew",
-            name, path, run->id, name);
-    } else {
-        while (text.len && (text.data[text.len - 1] == '\n' || text.data[text.len - 1] == '\r'))
-            text.len--;
-        add(run, name, rb_buf_text(&text), text.len);
-    }
-    explicit_bzero(chunk, sizeof(chunk));
-    if (text.data)
-        explicit_bzero(text.data, text.len);
-    rb_buf_release(&text);
-    return rc;
+    return len > 0 && len <= 64 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == len;
 }
 
-static int fetch(struct rb_run *run, const char *name, const json_t *from, struct rb_err *err)
+/* Of the names that the runbook has in its text: those that are parameters are there already. */
+static int declare(struct rb_run *run, const json_t *kinds, struct rb_err *err)
 {
-    const char *where = json_string_value(json_object_get(from, name));
-    if (where && strncmp(where, "file:", 5) == 0)
-        return read_file(run, name, where + 5, err);
-    return rb_err_set(err, RB_EINVAL,
-                      "run %s needs its secret %s again, which is kept nowhere: `rbhost resume %s %s=@FILE` (or %s=@-)",
-                      run->id, name, run->id, name, name);
-}
-
-int rb_secret_load(struct rb_run *run, const char *given_json, const char *from_json, struct rb_err *err)
-{
+    const char *name, *text;
+    size_t len;
+    json_t *v;
     int rc = RB_OK;
-    json_t *given = given_json ? json_loads(given_json, JSON_ALLOW_NUL, NULL) : NULL;
-    json_t *from = from_json ? json_loads(from_json, 0, NULL) : NULL;
-    json_t *params = json_loads(run->params_json, JSON_ALLOW_NUL, NULL), *value;
-    const char *key;
-    json_object_foreach(params, key, value)
+    json_object_foreach((json_t *)(uintptr_t)kinds, name, v)
     {
-        const char *name = json_string_value(json_object_get(value, "$secret"));
-        const json_t *text = name ? json_object_get(given, name) : NULL;
-        if (!name || rc)
+        if (find(run, name, strlen(name)))
             continue;
-        if (json_is_string(text))
-            add(run, name, json_string_value(text), json_string_length(text));
+        if (rb_vault_take(run->host, name, &text, &len))
+            rb_secret_learn(run, name, text, len);
         else
-            rc = fetch(run, name, from, err);
-        if (!rc && run->secrets->len < RB_SECRET_MIN)
-            rc = rb_err_set(err, RB_EINVAL,
-                            "the secret %s is shorter than %d bytes: it could not be kept out of the journal", name,
-                            RB_SECRET_MIN);
+            rc = rb_err_set(err, RB_EAGAIN, "the secret %s is still to be fetched", name);
     }
-    json_decref(given);
-    json_decref(from);
-    json_decref(params);
     return rc;
+}
+
+int rb_secret_declare(struct rb_run *run, const char *names_json, struct rb_err *err)
+{
+    json_t *names = json_loads(names_json, 0, NULL), *kinds = json_object(), *v;
+    int rc = RB_OK;
+    size_t i;
+    json_array_foreach(names, i, v)
+    {
+        const char *name = json_string_value(v), *kind = "parameter";
+        if (!rc && !rb_secret_name_good(name, json_string_length(v)))
+            rc = rb_err_set(err, RB_EINVAL, "secret \"%.80s\" is no " RB_SECRET_NAME, name);
+        if (!rc && !find(run, name, strlen(name)) && !(kind = rb_secret_source_kind(run->host, name, err)))
+            rc = RB_EINVAL;
+        if (!rc)
+            json_object_set_new(kinds, name, json_string(kind));
+    }
+    if (!rc)
+        rc = declare(run, kinds, err);
+    if (!rc && json_object_size(kinds))
+        run->secret_kinds = json_dumps(kinds, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(names);
+    json_decref(kinds);
+    return rc;
+}
+
+/* The names that earlier parts of the run have fetched by operations of their own. */
+static void add_fetched(struct rb_run *run, json_t *kinds)
+{
+    char name[80];
+    for (size_t i = 1; i <= run->replay.count; i++) {
+        const struct rb_recorded *ev = rb_replay_at(&run->replay, (int64_t)i);
+        struct rb_slice value = {0};
+        if (strcmp(ev->kind, "result") == 0 && rb_json_member_is(ev->data, ev->data_len, "op", "secret"))
+            value = rb_json_member(ev->data, ev->data_len, "value");
+        if (value.p && rb_json_member_text(value.p, value.n, "$secret", name, sizeof(name)))
+            json_object_set_new(kinds, name, json_string(""));
+    }
+}
+
+int rb_secret_declare_again(struct rb_run *run, struct rb_err *err)
+{
+    const struct rb_recorded *ev = rb_replay_at(&run->replay, 1);
+    struct rb_slice s = rb_json_member(ev->data, ev->data_len, "secrets");
+    json_t *kinds = s.p ? json_loadb(s.p, s.n, 0, NULL) : json_object();
+    run->secret_kinds = s.p ? rb_strndup(s.p, s.n) : NULL;
+    add_fetched(run, kinds);
+    int rc = declare(run, kinds, err);
+    json_decref(kinds);
+    return rc;
+}
+
+bool rb_secret_declared(const struct rb_run *run, const char *name)
+{
+    const char *p = run->params_json, *k = run->secret_kinds;
+    struct rb_slice given = p ? rb_json_member(p, strlen(p), name) : (struct rb_slice){0};
+    return (k && rb_json_member(k, strlen(k), name).p) ||
+           (given.p && rb_json_member_is(given.p, given.n, "$secret", name));
 }
 
 void rb_secret_fetch(struct rb_run *run, const char *name, struct rb_secret_wait *w)
 {
-    struct rb_err err;
     const struct rb_secret *s = find(run, name, strlen(name));
+    w->run = run;
     rb_list_init(&w->link);
-    if (!s)
-        rb_err_set(&err, RB_ENOENT, "there is no secret %s (secrets = { … } in the configuration)", name);
-    w->fn(w, s ? s->text : NULL, s ? s->len : 0, s ? NULL : &err);
-}
-
-void rb_secret_forget(struct rb_secret_wait *w)
-{
-    rb_list_remove(&w->link);
+    if (s)
+        w->fn(w, s->text, s->len, NULL);
+    else
+        rb_secret_source_get(run->host, name, w);
 }
 
 /* -- in Lua -------------------------------------------------------------------------------------------------------- */
@@ -196,6 +244,13 @@ void rb_secret_push(lua_State *L, const char *template_text)
     lua_setmetatable(L, -2);
 }
 
+void rb_secret_push_name(lua_State *L, const char *name)
+{
+    lua_pushfstring(L, OPEN "%s" CLOSE, name);
+    rb_secret_push(L, lua_tostring(L, -1));
+    lua_remove(L, -2);
+}
+
 void rb_secret_shown(lua_State *L, int index, struct rb_buf *out, const char *what)
 {
     const char *t = template_of(L, index);
@@ -217,6 +272,32 @@ void rb_secret_shown(lua_State *L, int index, struct rb_buf *out, const char *wh
     lua_pop(L, 1);
 }
 
+/* The first placeholder of a known secret in the text; its end in *to. NULL: none. */
+static const struct rb_secret *placeholder(const struct rb_run *run, const char *p, const char *end, const char **from,
+                                           const char **to)
+{
+    for (; (*from = memmem(p, (size_t)(end - p), OPEN, sizeof(OPEN) - 1)); p = *from + 1) {
+        const char *name = *from + sizeof(OPEN) - 1;
+        const char *close = memmem(name, (size_t)(end - name), CLOSE, sizeof(CLOSE) - 1);
+        const struct rb_secret *s = close ? find(run, name, (size_t)(close - name)) : NULL;
+        *to = close ? close + sizeof(CLOSE) - 1 : end;
+        if (s)
+            return s;
+    }
+    return NULL;
+}
+
+void rb_secret_restore(const struct rb_run *run, const char *text, size_t n, struct rb_buf *out)
+{
+    const char *end = text + n, *from, *to;
+    const struct rb_secret *s;
+    for (; (s = placeholder(run, text, end, &from, &to)); text = to) {
+        rb_buf_add(out, text, (size_t)(from - text));
+        rb_buf_add(out, s->text, s->len);
+    }
+    rb_buf_add(out, text, (size_t)(end - text));
+}
+
 void rb_secret_expand(lua_State *L, int index, struct rb_buf *out, const char *what)
 {
     const char *p = template_of(L, index);
@@ -225,23 +306,19 @@ void rb_secret_expand(lua_State *L, int index, struct rb_buf *out, const char *w
         rb_secret_shown(L, index, out, what);
         return;
     }
-    for (const char *open; (open = strstr(p, OPEN));) {
+    for (const char *open = p; (open = strstr(open, OPEN)); open++) {
         const char *name = open + sizeof(OPEN) - 1, *close = strstr(name, CLOSE);
-        const struct rb_secret *s = close ? find(run, name, (size_t)(close - name)) : NULL;
-        if (!s)
+        if (!close || !find(run, name, (size_t)(close - name)))
             rb_error_raise(L, "usage", "not_started", "%s: there is no secret %s in this run", what, p);
-        rb_buf_add(out, p, (size_t)(open - p));
-        rb_buf_add(out, s->text, s->len);
-        p = close + sizeof(CLOSE) - 1;
     }
-    rb_buf_adds(out, p);
+    rb_secret_restore(run, p, strlen(p), out);
 }
 
 int rb_secret_l_equal(lua_State *L)
 {
     struct rb_buf a, b;
-    rb_buf_init(&a, SECRET_MAX);
-    rb_buf_init(&b, SECRET_MAX);
+    rb_buf_init(&a, EXPANDED_MAX);
+    rb_buf_init(&b, EXPANDED_MAX);
     luaL_argcheck(L, rb_secret_is(L, 1) || lua_type(L, 1) == LUA_TSTRING, 1, "a secret or a string");
     luaL_argcheck(L, rb_secret_is(L, 2) || lua_type(L, 2) == LUA_TSTRING, 2, "a secret or a string");
     rb_secret_expand(L, 1, &a, "secret.equal");
@@ -259,32 +336,77 @@ int rb_secret_l_equal(lua_State *L)
 
 void rb_secret_redact(const struct rb_run *run, const char *text, size_t n, struct rb_buf *out)
 {
-    const char *end = text + n;
-    while (text < end) {
-        const struct rb_secret *which = NULL;
-        const char *first = end;
-        for (const struct rb_secret *s = run->secrets; s; s = s->next) {
-            const char *hit =
-                s->len <= (size_t)(end - text) ? memmem(text, (size_t)(end - text), s->text, s->len) : NULL;
-            if (hit && (hit < first || (hit == first && which && s->len > which->len))) {
-                first = hit;
-                which = s;
-            }
-        }
-        rb_buf_add(out, text, (size_t)(first - text));
-        if (!which)
-            break;
-        rb_buf_addf(out, OPEN "%s" CLOSE, which->name);
-        text = first + which->len;
-    }
+    rb_redact(run->redactor, text, n, out);
 }
 
 size_t rb_secret_tail(const struct rb_run *run, const char *text, size_t n)
 {
-    size_t longest = 0;
-    for (const struct rb_secret *s = run->secrets; s; s = s->next)
-        for (size_t k = s->len - 1 < n ? s->len - 1 : n; k > longest; k--)
-            if (memcmp(text + n - k, s->text, k) == 0)
-                longest = k;
-    return longest;
+    return rb_redact_tail(run->redactor, text, n);
+}
+
+/* [new reference] the value with its texts, and the keys of its objects, redacted. */
+static json_t *clean(const struct rb_run *run, json_t *v)
+{
+    const char *key;
+    json_t *item, *copy;
+    size_t i;
+    if (json_is_string(v)) {
+        struct rb_buf out;
+        rb_buf_init(&out, SIZE_MAX / 2);
+        rb_redact(run->redactor, json_string_value(v), json_string_length(v), &out);
+        copy = json_stringn_nocheck(rb_buf_text(&out), out.len);
+        rb_buf_release(&out);
+        return copy;
+    }
+    if (json_is_array(v)) {
+        copy = json_array();
+        json_array_foreach(v, i, item) json_array_append_new(copy, clean(run, item));
+        return copy;
+    }
+    if (!json_is_object(v))
+        return json_incref(v);
+    copy = json_object();
+    json_object_foreach(v, key, item)
+    {
+        struct rb_buf name;
+        rb_buf_init(&name, SIZE_MAX / 2);
+        rb_redact(run->redactor, key, strlen(key), &name);
+        json_object_set_new_nocheck(copy, rb_buf_text(&name), clean(run, item));
+        rb_buf_release(&name);
+    }
+    return copy;
+}
+
+bool rb_secret_same(const struct rb_run *run, const char *a, size_t an, const char *b, size_t bn)
+{
+    if (!rb_secret_any(run))
+        return false;
+    json_t *raw[] = {json_loadb(a, an, JSON_ALLOW_NUL, NULL), json_loadb(b, bn, JSON_ALLOW_NUL, NULL)};
+    json_t *cleaned[] = {raw[0] ? clean(run, raw[0]) : NULL, raw[1] ? clean(run, raw[1]) : NULL};
+    bool same = cleaned[0] && cleaned[1] && json_equal(cleaned[0], cleaned[1]);
+    for (size_t i = 0; i < 2; i++) {
+        json_decref(raw[i]);
+        json_decref(cleaned[i]);
+    }
+    return same;
+}
+
+bool rb_secret_filter(void *arg, bool is_json, const char *text, size_t n, struct rb_buf *out)
+{
+    struct rb_run *run = arg;
+    if (!rb_redact_finds(run->redactor, text, n))
+        return false;
+    run->filtered++;
+    if (!is_json) {
+        rb_redact(run->redactor, text, n, out);
+        return true;
+    }
+    json_t *v = json_loadb(text, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    json_t *cleaned = v ? clean(run, v) : NULL;
+    char *dump = cleaned ? json_dumps(cleaned, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    rb_buf_adds(out, dump ? dump : "{}");
+    free(dump);
+    json_decref(cleaned);
+    json_decref(v);
+    return true;
 }

@@ -92,7 +92,10 @@ static int pin(struct rb_run *run, const char *name, const char *file, const cha
         return RB_OK;
     if (run->sources.count > MODULES_MAX)
         return rb_err_set(err, RB_ETOOBIG, "the runbook requires more than %d modules", MODULES_MAX);
-    rb_journal_source(run->journal, name, text, len, digest);
+    if (run->journal)
+        rb_journal_source(run->journal, name, text, len, digest);
+    else
+        digest[0] = '\0'; /* it is only looked at */
     rb_json_object(rows);
     rb_json_ktext(rows, "name", name);
     rb_json_ktext(rows, "digest", digest);
@@ -124,6 +127,62 @@ int rb_source_pin_all(struct rb_run *run, const char *text, size_t len, struct r
     rb_json_array(&rows);
     int rc = pin(run, "@main", run->file, text, len, &rows, err);
     rb_json_end_array(&rows);
+    return rc;
+}
+
+/* Most sources that have the word have it as a parameter's type: those are not parsed. */
+static bool may_name_secret(const char *text, size_t len)
+{
+    const char *p = text, *end = text + len;
+    while ((p = memmem(p, (size_t)(end - p), "secret", 6))) {
+        p += 6;
+        while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r' || *p == '('))
+            p++;
+        if (p < end && (*p == '"' || *p == '\'' || *p == '[' || *p == '-'))
+            return true;
+    }
+    return false;
+}
+
+int rb_source_secrets(const struct rb_run *run, struct rb_buf *names_json, struct rb_err *err)
+{
+    json_t *all = json_array();
+    int rc = RB_OK;
+    for (size_t i = 0; !rc && i < run->sources.cap; i++) {
+        const struct rb_strmap_slot *slot = &run->sources.slots[i];
+        const struct rb_source *s = slot->value;
+        struct rb_buf names;
+        if (!slot->key || !may_name_secret(s->text, s->len))
+            continue;
+        rb_buf_init(&names, 1 << 20);
+        rc = rb_secrets_scan(strcmp(slot->key, "@main") == 0 ? run->file : slot->key, s->text, s->len, &names, err);
+        json_t *list = rc ? NULL : json_loadb(rb_buf_text(&names), names.len, 0, NULL);
+        json_array_extend(all, list);
+        json_decref(list);
+        rb_buf_release(&names);
+    }
+    char *text = json_dumps(all, JSON_COMPACT);
+    rb_buf_adds(names_json, text);
+    free(text);
+    json_decref(all);
+    return rc;
+}
+
+int rb_runbook_secrets(const char *file, struct rb_buf *names_json, struct rb_err *err)
+{
+    struct rb_run run = {.file = (char *)(uintptr_t)file};
+    struct rb_buf text, rows;
+    rb_strmap_init(&run.sources);
+    rb_buf_init(&text, RB_RUNBOOK_MAX);
+    rb_buf_init(&rows, (size_t)64 << 20);
+    int rc = rb_runbook_read(file, &text, err);
+    if (!rc)
+        rc = rb_source_pin_all(&run, rb_buf_text(&text), text.len, &rows, err);
+    if (!rc)
+        rc = rb_source_secrets(&run, names_json, err);
+    rb_strmap_release(&run.sources, rb_source_free);
+    rb_buf_release(&text);
+    rb_buf_release(&rows);
     return rc;
 }
 

@@ -23,6 +23,7 @@ static int create(struct rb_run *run, struct rb_run *next, struct rb_err *err)
     rb_run_id_new(next->id);
     next->created = rb_clock_wall();
     next->journal = rb_journal_new(run->host->store, next->id);
+    rb_journal_filter(next->journal, rb_secret_filter, run);
     rb_buf_init(&sources, (size_t)64 << 20);
     rb_source_pin_again(run, next, &sources);
     rb_run_append_start(next, &run->actor, "restart_with", run->secret_from, run->id, &sources);
@@ -60,6 +61,7 @@ int rb_run_create_successor(struct rb_run *run, const char *params_json, struct 
                               .folder = run->folder,
                               .header_json = run->header_json,
                               .environment = run->environment,
+                              .secret_kinds = run->secret_kinds,
                               .dry = run->dry,
                               .confirm_steps = run->confirm_steps};
         rb_strmap_init(&next.sources);

@@ -103,7 +103,7 @@ static size_t utf8_head(const char *s, size_t n) /* RB_VALUE_HEAD bytes at most,
     return k;
 }
 
-static void encode_string(struct encoder *e, const char *s, size_t n)
+static void write_string(struct encoder *e, const char *s, size_t n)
 {
     struct rb_json j;
     rb_json_init(&j, e->out);
@@ -116,6 +116,15 @@ static void encode_string(struct encoder *e, const char *s, size_t n)
     rb_buf_addf(e->out, "{\"$blob\":\"%s\",\"size\":%zu,\"head\":", digest, n);
     rb_json_string(&j, s, utf8_head(s, n));
     rb_buf_addc(e->out, '}');
+}
+
+static void encode_string(struct encoder *e, const char *s, size_t n)
+{
+    struct rb_buf other;
+    rb_buf_init(&other, SIZE_MAX / 2);
+    bool filtered = e->codec && e->codec->filter && e->codec->filter(e->codec->arg, false, s, n, &other);
+    write_string(e, filtered ? rb_buf_text(&other) : s, filtered ? other.len : n);
+    rb_buf_release(&other);
 }
 
 static int encode(struct encoder *e, int index, const struct path *p, int depth);

@@ -18,6 +18,8 @@ struct rb_codec {
     void (*blob_out)(void *arg, const char *s, size_t n, char digest[RB_SHA_HEX]);
     int (*blob_in)(void *arg, const char *digest, struct rb_buf *out, struct rb_err *err);
     void *arg;
+    /* What is to be kept in place of a text (rb_secret_filter); NULL: the text. */
+    bool (*filter)(void *arg, bool is_json, const char *s, size_t n, struct rb_buf *out);
 };
 
 /* [-0, +0, -] appends the value at index. RB_EINVAL: not plain data; err names the place: "value.hosts[2] is a

@@ -121,7 +121,7 @@ static void print(struct rb_buf *out, const json_t *header, const char *file, co
 }
 
 /* The header, and what this site makes of it. */
-static void print_json(struct rb_buf *out, json_t *header, const char *file, const json_t *config)
+static void print_json(struct rb_buf *out, json_t *header, const char *file, const json_t *config, json_t *secrets)
 {
     const json_t *policy = json_object_get(config, "policy"), *environment = json_object_get(config, "environment");
     struct rb_buf ignored;
@@ -129,6 +129,8 @@ static void print_json(struct rb_buf *out, json_t *header, const char *file, con
     char *folder = folder_of(file);
     json_object_set_new(header, "reach", rb_reach_json(json_object_get(header, "allow"), policy, folder));
     free(folder);
+    if (json_object_size(secrets))
+        json_object_set(header, "secrets", secrets);
     if (environment)
         json_object_set(header, "environment", (json_t *)(uintptr_t)environment);
     rb_buf_init(&ignored, 4096);
@@ -142,6 +144,63 @@ static void print_json(struct rb_buf *out, json_t *header, const char *file, con
     rb_buf_adds(out, text ? text : "{}");
     rb_buf_addc(out, '\n');
     free(text);
+}
+
+/* What kind of source the configuration has for a secret; NULL none. */
+static const char *source_of(const struct rb_cli *cli, const char *name)
+{
+    const json_t *source = json_object_get(json_object_get(cli->config, "secrets"), name);
+    void *first = json_object_iter((json_t *)(uintptr_t)source);
+    return first ? json_object_iter_key(first) : NULL;
+}
+
+/* [new reference] {name: kind of its source | null} of the secrets that the runbook names in its text and has as
+ * parameters. */
+static json_t *secrets_of(struct rb_cli *cli, const json_t *header, const char *file)
+{
+    json_t *found = json_object(), *names, *p;
+    struct rb_buf text;
+    struct rb_err err;
+    size_t i;
+    rb_buf_init(&text, 1 << 20);
+    names = rb_runbook_secrets(file, &text, &err) < 0 ? json_array() : json_loads(rb_buf_text(&text), 0, NULL);
+    json_array_foreach(json_object_get(header, "params"), i, p)
+    {
+        const char *type = json_string_value(json_object_get(p, "type"));
+        if (type && strcmp(type, "secret") == 0)
+            json_array_append(names, json_object_get(p, "name"));
+    }
+    json_array_foreach(names, i, p)
+    {
+        const char *kind = source_of(cli, json_string_value(p));
+        json_object_set_new(found, json_string_value(p), kind ? json_string(kind) : json_null());
+    }
+    rb_buf_release(&text);
+    json_decref(names);
+    return found;
+}
+
+static void print_secrets(struct rb_buf *out, const json_t *header, const json_t *secrets)
+{
+    const char *name;
+    json_t *kind, *p;
+    size_t i;
+    rb_buf_adds(out, "secrets\n");
+    json_object_foreach((json_t *)(uintptr_t)secrets, name, kind)
+    {
+        bool param = false;
+        json_array_foreach(json_object_get(header, "params"), i, p)
+        {
+            const char *of = json_string_value(json_object_get(p, "name"));
+            param = param || (of && strcmp(of, name) == 0);
+        }
+        rb_buf_adds(out, "  ");
+        rb_text_line(out, name, strlen(name));
+        if (json_is_string(kind))
+            rb_buf_addf(out, "  from its source in the configuration (%s)\n", json_string_value(kind));
+        else
+            rb_buf_adds(out, param ? "  given as a parameter\n" : "  has no source in the configuration\n");
+    }
 }
 
 static int run(struct rb_cli *cli, void *values, int argc, char **argv)
@@ -162,10 +221,14 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
         code = rb_cli_fail(cli, RB_EXIT_USAGE, "%s", err.msg);
     } else {
         json_t *header = json_loadb(rb_buf_text(&text), text.len, JSON_ALLOW_NUL, NULL);
+        json_t *secrets = secrets_of(cli, header, path);
         if (cli->json > 0)
-            print_json(&out, header, path, cli->config);
+            print_json(&out, header, path, cli->config, secrets);
         else
             print(&out, header, path, cli->config);
+        if (cli->json <= 0 && json_object_size(secrets))
+            print_secrets(&out, header, secrets);
+        json_decref(secrets);
         json_decref(header);
     }
     code = rb_cli_put(&out, code);

@@ -86,6 +86,89 @@ static void check_config(struct doctor *d)
     }
 }
 
+/* A file that a secret is in: there, for you, and for nobody else. */
+static void check_secret_file(struct doctor *d, const char *name, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        say(d, FAIL, "secret", "%s: %s: %s", name, path, strerror(errno));
+    else if (!S_ISREG(st.st_mode))
+        say(d, FAIL, "secret", "%s: %s is no regular file", name, path);
+    else if (access(path, R_OK) != 0)
+        say(d, FAIL, "secret", "%s: %s can not be read by you", name, path);
+    else if (st.st_mode & 077)
+        say(d, WARN, "secret", "%s: %s can be read by others (mode %03o): chmod 600 %s", name, path,
+            (unsigned)st.st_mode & 0777, path);
+    else
+        say(d, OK, "secret", "%s: %s", name, path);
+}
+
+static bool in_path(const char *command)
+{
+    const char *path = getenv("PATH");
+    if (strchr(command, '/'))
+        return access(command, X_OK) == 0;
+    for (size_t n; path; path = path[n] ? path + n + 1 : NULL) {
+        char file[4096];
+        n = strcspn(path, ":");
+        snprintf(file, sizeof(file), "%.*s/%s", (int)n, path, command);
+        if (n && access(file, X_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Sources are looked at, not asked. */
+static void check_secret(struct doctor *d, const char *name, const json_t *source)
+{
+    const char *env = json_string_value(json_object_get(source, "env"));
+    const char *file = json_string_value(json_object_get(source, "file"));
+    const char *credential = json_string_value(json_object_get(source, "credential"));
+    const char *command = json_string_value(json_array_get(json_object_get(source, "command"), 0));
+    const char *dir = getenv("CREDENTIALS_DIRECTORY");
+    char path[4096];
+    if (env && !getenv(env))
+        say(d, WARN, "secret", "%s: the variable %s is not set here", name, env);
+    else if (env)
+        say(d, OK, "secret", "%s: the variable %s", name, env);
+    else if (file)
+        check_secret_file(d, name, file);
+    else if (credential && !dir)
+        say(d, WARN, "secret", "%s: the credential %s is there only in a service with LoadCredential=", name,
+            credential);
+    else if (credential && (size_t)snprintf(path, sizeof(path), "%s/%s", dir, credential) < sizeof(path))
+        check_secret_file(d, name, path);
+    else if (command && !in_path(command))
+        say(d, FAIL, "secret", "%s: there is no command %s", name, command);
+    else if (command)
+        say(d, OK, "secret", "%s: the command %s (not run)", name, command);
+    else if (json_is_true(json_object_get(source, "stdin")))
+        say(d, OK, "secret", "%s: standard input of each run", name);
+    else
+        say(d, FAIL, "secret",
+            "%s: its source must be one of { env = … }, { file = … }, { credential = … }, { command = { … } }, { stdin "
+            "= true }",
+            name);
+}
+
+static void check_secrets(struct doctor *d)
+{
+    const char *name;
+    char key[4096];
+    struct stat st;
+    json_t *source;
+    json_object_foreach(json_object_get(d->cli->config, "secrets"), name, source) check_secret(d, name, source);
+    if (!rb_config_secret_key(d->cli->config, key, sizeof(key)) || stat(key, &st) < 0)
+        return; /* made at first need */
+    if (!S_ISREG(st.st_mode) || st.st_size != 32)
+        say(d, FAIL, "secret key", "%s is damaged: runs whose secrets are encrypted with it can not go on", key);
+    else if (st.st_mode & 077)
+        say(d, FAIL, "secret key", "%s can be read by others (mode %03o): chmod 600 %s", key,
+            (unsigned)st.st_mode & 0777, key);
+    else
+        say(d, OK, "secret key", "%s; keep a copy: without it, runs with encrypted secrets can not go on", key);
+}
+
 static const char *network_fs(long type)
 {
     static const struct {
@@ -268,6 +351,7 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
     else
         say(&d, WARN, "user", "uid %u has no name; runs record the number", (unsigned)getuid());
     check_config(&d);
+    check_secrets(&d);
     check_place(&d);
     check_journal(&d);
     check_sqlite(&d);

@@ -80,6 +80,21 @@ int rb_config_state(char *path, size_t n, struct rb_err *err)
     return RB_OK;
 }
 
+bool rb_config_secret_key(const json_t *config, char *path, size_t n)
+{
+    static const char credential[] = "credential:";
+    const char *given = json_string_value(json_object_get(config, "secret_key")), *dir;
+    char folder[4000];
+    if (given && strncmp(given, credential, sizeof(credential) - 1) == 0) {
+        dir = getenv("CREDENTIALS_DIRECTORY");
+        return dir && (size_t)snprintf(path, n, "%s/%s", dir, given + sizeof(credential) - 1) < n;
+    }
+    if (given)
+        return (size_t)snprintf(path, n, "%s", given) < n;
+    return xdg("XDG_CONFIG_HOME", ".config", folder, sizeof(folder)) &&
+           (size_t)snprintf(path, n, "%s/secret.key", folder) < n;
+}
+
 /* The value of one limit in its unit; rt/config_check.lua has made seconds and bytes of it. */
 static int64_t limit_value(const json_t *v, enum limit_unit unit)
 {

@@ -17,6 +17,10 @@ json_t *rb_config_read(const char *path, struct rb_err *err);
 /* $XDG_STATE_HOME/rbhost, else ~/.local/state/rbhost. RB_ENOENT when there is no home either. */
 int rb_config_state(char *path, size_t n, struct rb_err *err);
 
+/* Where the key to secrets in the journal is: secret_key ("/path", "credential:NAME"), else secret.key beside
+ * config.lua. False: there is no home. */
+bool rb_config_secret_key(const json_t *config, char *path, size_t n);
+
 /* The limits in it; members that it does not name stay 0 (the engine's defaults). */
 void rb_config_limits(const json_t *config, struct rb_limits *out);
 

@@ -47,8 +47,9 @@ struct drive {
     int interrupts;
     bool left; /* end of input at a question */
     bool stopped, store_failed;
-    char *error;  /* of on_stopped */
-    int ready_fd; /* detached: where the parent waits for the id; -1 */
+    char *error;           /* of on_stopped */
+    struct rb_err secrets; /* of the secrets that were fetched before the run; code 0 all there */
+    int ready_fd;          /* detached: where the parent waits for the id; -1 */
     /* the question after a failure */
     enum rb_drive_how again;
     int64_t again_skip;
@@ -390,12 +391,24 @@ static int host_open(struct drive *d)
     if (d->cli->config_found)
         ho.config_json = d->config_json = json_dumps(d->cli->config, JSON_COMPACT);
     ho.config_file = d->cli->config_found;
+    char key[4096];
+    if (rb_config_secret_key(d->cli->config, key, sizeof(key)))
+        ho.secret_key = key;
     rb_config_limits(d->cli->config, &ho.limits);
     d->host = rb_host_new(&ho);
     return RB_OK;
 }
 
-static int begin(struct drive *d, enum rb_drive_how how, int64_t skip, const char *reason, struct rb_err *err)
+static void on_secrets(void *arg, const struct rb_err *err)
+{
+    struct drive *d = arg;
+    d->secrets.code = RB_OK;
+    if (err)
+        d->secrets = *err;
+    rb_loop_stop(&d->loop);
+}
+
+static int try_begin(struct drive *d, enum rb_drive_how how, int64_t skip, const char *reason, struct rb_err *err)
 {
     const struct rb_drive_options *o = d->opt;
     bool asks = rb_cli_may_ask(d->cli) && d->ready_fd < 0;
@@ -422,6 +435,21 @@ static int begin(struct drive *d, enum rb_drive_how how, int64_t skip, const cha
     case RB_DRIVE_UNDO: return rb_run_undo(d->host, d->view.id, &ro, skip, &d->run, err);
     }
     return RB_EINVAL;
+}
+
+/* Secrets that the runbook names are there before it begins, or it does not begin. */
+static int begin(struct drive *d, enum rb_drive_how how, int64_t skip, const char *reason, struct rb_err *err)
+{
+    int rc;
+    while ((rc = try_begin(d, how, skip, reason, err)) == RB_EAGAIN) {
+        rb_host_gather(d->host, on_secrets, d);
+        rb_loop_run(&d->loop);
+        if (d->secrets.code) {
+            *err = d->secrets;
+            return how == RB_DRIVE_START ? err->code : rb_err_prefix(err, "run %s does not go on yet", d->view.id);
+        }
+    }
+    return rc;
 }
 
 /* The last words: what runs on, what waits, the command that goes on. */

@@ -234,6 +234,9 @@ static int ask_missing(struct params *p)
         struct rb_buf question, answer;
         if (!name || !json_is_true(json_object_get(e, "required")) || json_object_get(p->values, name))
             continue;
+        if (is_secret(e) && rb_cli_config(p->cli) == 0 &&
+            json_object_get(json_object_get(p->cli->config, "secrets"), name))
+            continue; /* it has a source */
         rb_buf_init(&question, 4096);
         rb_buf_init(&answer, MAX_VALUE);
         rb_text_line(&question, name, strlen(name));

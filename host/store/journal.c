@@ -42,6 +42,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "store/batch.h"
 #include "store/chain.h"
@@ -59,6 +60,8 @@ struct rb_journal {
     struct rb_list flight;  /* struct rb_batch.mine, in order */
     struct rb_list waiters; /* struct rb_durable, by seq */
     struct rb_journal_watch watch;
+    rb_journal_filter_fn *filter;
+    void *filter_arg;
 };
 
 static struct rb_journal *journal_new(struct rb_store *s, const char *run)
@@ -156,12 +159,19 @@ int64_t rb_journal_append(struct rb_journal *j, const char *key, const char *kin
 {
     struct rb_event ev = {
         .seq = ++j->seq, .at = rb_clock_wall(), .key = key, .kind = kind, .data = data, .data_len = len};
+    struct rb_buf other;
     if (j->failed)
         return ev.seq; /* the run is lost to this process; its tasks learn it from on_failed */
+    rb_buf_init(&other, SIZE_MAX / 2);
+    if (j->filter && j->filter(j->filter_arg, true, data, len, &other)) {
+        ev.data = rb_buf_text(&other);
+        ev.data_len = other.len;
+    }
     rb_chain_hash(j->head, j->run, &ev);
     memcpy(j->head, ev.hash, RB_SHA_LEN);
     struct rb_batch *b = next_batch(j);
     rb_batch_event(b, &ev);
+    rb_buf_release(&other);
     if (j->created) {
         j->next = NULL;
         hand_over(j, b, false);
@@ -184,7 +194,23 @@ void rb_journal_source(struct rb_journal *j, const char *name, const void *data,
 void rb_journal_row(struct rb_journal *j, const char *status, const char *waiting, const char *error, int64_t ended,
                     int64_t wake)
 {
+    struct rb_buf other[2];
+    const char **const texts[] = {&waiting, &error};
+    for (size_t i = 0; i < RB_COUNT(texts); i++) {
+        const char *s = *texts[i];
+        rb_buf_init(&other[i], SIZE_MAX / 2);
+        if (j->filter && s && j->filter(j->filter_arg, false, s, strlen(s), &other[i]))
+            *texts[i] = rb_buf_text(&other[i]);
+    }
     rb_batch_row(next_batch(j), status, waiting, error, ended, wake);
+    rb_buf_release(&other[0]);
+    rb_buf_release(&other[1]);
+}
+
+void rb_journal_filter(struct rb_journal *j, rb_journal_filter_fn *fn, void *arg)
+{
+    j->filter = fn;
+    j->filter_arg = arg;
 }
 
 /* -- creation ------------------------------------------------------------------------------------------------------ */

@@ -31,6 +31,11 @@ int64_t rb_journal_seq(const struct rb_journal *j);     /* last appended */
 int64_t rb_journal_durable(const struct rb_journal *j); /* last that is durable */
 void rb_journal_head(const struct rb_journal *j, uint8_t out[RB_SHA_LEN]);
 
+/* Sees what is written before it is hashed: the data of events (is_json) and the texts of the run's row. True: `out`
+ * has what is to be written instead. NULL: none. */
+typedef bool rb_journal_filter_fn(void *arg, bool is_json, const char *text, size_t n, struct rb_buf *out);
+void rb_journal_filter(struct rb_journal *j, rb_journal_filter_fn *fn, void *arg);
+
 /* Calls `fn` on the loop, never from within, once everything up to seq is durable, and asks for a flush now. Waiters
  * are called in the order of seq, then of asking. The waiter is embedded by the caller, and may be cancelled until it
  * is called. */

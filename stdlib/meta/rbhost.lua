@@ -182,6 +182,7 @@ function signal(name, opts) end
 ---@field max_output? integer Bytes kept of each of stdout and stderr, default 1 MiB; all of it is counted and digested.
 ---@field read? boolean It looks and changes nothing: it may run in a check, in a dry run, and again after a crash.
 ---@field idempotent? boolean Running it twice does no harm.
+---@field secret? boolean The texts of its result are secrets: opaque, redacted from then on, encrypted in the journal.
 ---@field on_doubt? rbhost.OnDoubt
 ---@field retry? rbhost.RetryOptions
 ---@field title? string
@@ -333,6 +334,11 @@ function shield(fn, opts) end
 
 ---@class rbhost.Secret An opaque value: it expands only inside effects, and prints as ‹secret:name›.
 
+--- he secret of this name, from its source in the configuration. One with a literal name is there before the run
+--- begins;
+---for a computed name the source is asked now.
+---@class rbhost.SecretVerb
+---@overload fun(name: string): rbhost.Secret
 secret = {}
 
 ---Are two secrets, or a secret and a text, equal?
@@ -340,6 +346,15 @@ secret = {}
 ---@param b rbhost.Secret|string
 ---@return boolean
 function secret.equal(a, b) end
+
+---@class rbhost.RandomSecretOptions
+---@field alphabet? "base64url"|"hex"
+
+---A new random secret; the same after a resume.
+---@param bits integer 64 to 4096, a multiple of 8
+---@param opts? rbhost.RandomSecretOptions
+---@return rbhost.Secret
+function random_secret(bits, opts) end
 
 ---@type lightuserdata An absent value from JSON: the host never returns tables with holes.
 null = nil

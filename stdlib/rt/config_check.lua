@@ -150,6 +150,8 @@ end
 
 top.journal = C.path_of_file
 
+top.secret_key = C.path_of_file -- "credential:NAME" passes
+
 function top.env(c, v)
     c:strings(v, "names of environment variables", function(s)
         return s:find("^[%a_][%w_]*$") ~= nil

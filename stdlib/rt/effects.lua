@@ -45,6 +45,21 @@ function M.uuid()
     end)
 end
 
+--- A new random secret; the same on replay: it is encrypted in the journal.
+---@param bits integer 64 to 4096, a multiple of 8
+---@param opts { alphabet: "base64url"|"hex"? }?
+---@return userdata
+function M.random_secret(bits, opts)
+    if math.type(bits) ~= "integer" or bits < 64 or bits > 4096 or bits % 8 ~= 0 then
+        base.usage("random_secret: expected a number of bits from 64 to 4096, a multiple of 8, got %s", tostring(bits))
+    end
+    local alphabet = base.options("random_secret", opts).alphabet or "base64url"
+    if alphabet ~= "base64url" and alphabet ~= "hex" then
+        base.usage('random_secret: alphabet is "base64url" or "hex", not %s', tostring(alphabet))
+    end
+    return host.random_secret(bits // 8, alphabet == "hex")
+end
+
 --- A variable of the host's environment that the header or the configuration lets through; the same on replay.
 ---@param name string
 ---@return string?
@@ -70,9 +85,6 @@ local function line(level, ...)
     end
     host.event("log", { level = level, text = table.concat(parts, "\t", 1, parts.n) })
 end
-
---- Are two secrets (or a secret and a text) equal? Takes as long for a near miss as for a far one.
-M.secret = { equal = host.secret_equal }
 
 function M.print(...)
     line("print", ...)

@@ -36,6 +36,7 @@ local function run(argv, opts, shell)
         check = opts.check,
         read = opts.read,
         idempotent = opts.idempotent,
+        secret = opts.secret,
         on_doubt = opts.on_doubt,
         title = opts.title,
         timeout_ms = call.milliseconds(opts.timeout, "exec: timeout"),

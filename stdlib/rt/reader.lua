@@ -208,18 +208,30 @@ function M.line(text, _, member)
     return call and (lexer.locator(text)(M.place(call, path))) or 0
 end
 
+local function literals(text, file, path)
+    local chunk, message = compile(text, file, {})
+    if not chunk then
+        return nil, message
+    elseif not text:find(path, 1, true) then
+        return {}
+    end
+    return tree.literals(parse.tree(text), path)
+end
+
 --- The modules that a text requires by literal names, or nil and why it does not compile.
 ---@param text string
 ---@param file string
 ---@return string[]?, string?
 function M.requires(text, file)
-    local chunk, message = compile(text, file, {})
-    if not chunk then
-        return nil, message
-    elseif not text:find("require", 1, true) then
-        return {}
-    end
-    return tree.requires(parse.tree(text))
+    return literals(text, file, "require")
+end
+
+--- The same of the secrets that it names.
+---@param text string
+---@param file string
+---@return string[]?, string?
+function M.secrets(text, file)
+    return literals(text, file, "secret")
 end
 
 M.compile = compile

@@ -45,12 +45,13 @@ function M.calls(tree, path)
     return found
 end
 
---- The modules of literal requires, each once, in order of appearance.
+--- The literal first arguments of a global's calls, each once, in order of appearance: `require "x"`, `secret "x"`.
 ---@param tree table
+---@param path string
 ---@return string[]
-function M.requires(tree)
+function M.literals(tree, path)
     local names, seen = {}, {}
-    for _, call in ipairs(M.calls(tree, "require")) do
+    for _, call in ipairs(M.calls(tree, path)) do
         local arg = call[2]
         if arg and arg.kind == "string" and not seen[arg.value] then
             seen[arg.value] = true

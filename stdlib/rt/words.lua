@@ -13,7 +13,7 @@ local function set(text, into)
     return s
 end
 
-local EFFECT = "timeout retry title read idempotent on_doubt "
+local EFFECT = "timeout retry title read idempotent secret on_doubt "
 local EXEC = EFFECT .. "cwd env stdin check max_output"
 
 -- Each verb that takes a literal option table: which argument it is, its keys, and whether it also has positions (a
@@ -35,10 +35,11 @@ M.options = {
     each = { arg = 2, keys = set "limit" },
     retry = { arg = 1, keys = set "times delay backoff max jitter on title" },
     shield = { arg = 2, keys = set "timeout" },
+    random_secret = { arg = 2, keys = set "alphabet" },
     wait_until = { arg = 1, keys = set "title every timeout" },
 }
 -- Globals that wait: a function that Lua's C code calls back can not use them.
-M.waits = set [[exec exec.sh step check checklist manual approve signal sleep sleep_until
+M.waits = set [[exec exec.sh secret step check checklist manual approve signal sleep sleep_until
     all settle each race timeout retry wait_until]]
 M.checklist = set "serial" -- keys of the table of rows
 M.row = set "acts timeout retry" -- keys of one row
@@ -53,8 +54,8 @@ M.notify = set "waiting in_doubt failed parked succeeded denied cancelled"
 M.globals = set [[
     runbook step check checklist manual approve evidence note fail skip undo settled signal memo restart_with
     now uuid env print warn sleep sleep_until all settle each race timeout retry wait_until shield secret null
-    assert error getmetatable setmetatable ipairs load next pairs pcall xpcall rawequal rawget rawlen rawset require
-    select     tonumber tostring type collectgarbage _VERSION _G]]
+    random_secret assert error getmetatable setmetatable ipairs load next pairs pcall xpcall rawequal rawget rawlen
+    rawset require select tonumber tostring type collectgarbage _VERSION _G]]
 M.globals.exec = set "sh"
 M.globals.secret = set "equal"
 M.globals.json = set "encode decode object"

@@ -354,9 +354,12 @@ class Fails(Scenario):
             case.problem("exit", "it failed without a doubt")
 
 
+from secret_scenarios import Secrets  # noqa: E402  they are scenarios themselves
+
 ALL = [
     cls() for cls in (
         Sequential, Keyed, Plain, Detached, Concurrent, Dozen, Hundred, Undo, UndoAgain, People, PeopleLive, Sleep,
         Memo, Close, Again, Cancel, Park, Checklist, Ask, AskLive, AskFails, Retries, Fails,
+        Secrets,
     )
 ]

@@ -79,6 +79,7 @@ function TestWords.test_every_option_is_annotated_and_nothing_else()
         retry = "RetryOptions",
         shield = "ShieldOptions",
         wait_until = "WaitOptions",
+        random_secret = "RandomSecretOptions",
     }
     for verb, spec in pairs(words.options) do
         lu.assertEquals(classes[class_of[verb]], spec.keys, verb)

@@ -73,7 +73,7 @@ static int setup(void **state)
     f.L = lua_newthread(f.vm.L);
     rb_buf_init(&f.out, PATIENCE);
     rb_strmap_init(&f.blobs);
-    f.codec = (struct rb_codec){blob_out, blob_in, &f.blobs};
+    f.codec = (struct rb_codec){blob_out, blob_in, &f.blobs, NULL};
     return 0;
 }
 

@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+"""The canary: a secret from each source is used, told back by the world in every form, and then looked for everywhere:
+journal, write-ahead log, shared memory, backup, exported run, every output, the arguments and environments of all
+processes, a core dump, the memory of the process as another one of the same user sees it."""
+import base64
+import json
+import os
+import pathlib
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.parse
+
+sys.path.insert(0, os.environ["T"] + "/e2e")
+from book import Case, ends, park, waits
+from lib import RBHOST, check, eq, finish, start, wait_for
+
+NAMES = ("param", "env", "file", "credential", "command", "stdin", "told")
+CANARY = {n: f"canary/{n}+{os.urandom(9).hex()} '\"&" for n in NAMES}
+
+
+def forms(text):
+    raw = text.encode()
+    return {
+        raw,
+        raw.hex().encode(),
+        raw.hex().upper().encode(),
+        urllib.parse.quote(text).encode(),
+        urllib.parse.quote_plus(text, safe="").encode(),
+        json.dumps(text)[1:-1].encode(),
+        *(base64.b64encode(b"x" * i + raw)[(4 * i + 2) // 3 : -4] for i in range(3)),
+        *(base64.urlsafe_b64encode(b"x" * i + raw)[(4 * i + 2) // 3 : -4] for i in range(3)),
+        text[:20].encode(),  # of a form that nobody thought of, perhaps the beginning
+        raw[:16].hex().encode(),
+    }
+
+
+FORMS = {n: forms(c) for n, c in CANARY.items()}
+
+TEXT = r"""
+local p = runbook { params = { param = { "secret", required = true } } }
+local all = { PARAM = p.param, ENV = secret "env", FILE = secret "file", CREDENTIAL = secret "credential",
+    COMMAND = secret("com" .. "mand"), STDIN = secret "stdin",
+    TOLD = exec({ "cat", "@DIR@/held/told" }, { secret = true }).stdout, RANDOM = random_secret(128) }
+for name, s in pairs(all) do
+    step("use " .. name, function()
+        -- an environment, a standard input; what comes back in every form
+        local r = exec({ "@DIR@/world.py", "V" }, { env = { V = s }, stdin = "x" .. s .. "y" })
+        print(name, s, r.stdout, r.stderr)
+        note(r.stdout)
+        evidence(name, { r, s })
+        local ok, e = pcall(exec, { "@DIR@/world.py", "V", "1" }, { env = { V = s } })
+        print(e, e.result.stdout)
+        pcall(exec, { "@DIR@/world.py", "V", "1" }, { env = { V = s }, secret = true })
+    end)
+end
+exec({ "sh", "-c", "echo ready > @DIR@/ready; cat > /dev/null; until test -e @DIR@/go; do sleep 0.02; done" },
+    { env = { HELD = all.FILE }, stdin = all.FILE, title = "the child that is meant" })
+signal "go"
+exec({ "sh", "-c", 'printf %s "$FILE" > @DIR@/held/world' }, { env = all })
+"""
+WORLD = """#!/usr/bin/env python3
+import base64, json, os, shlex, sys, time, urllib.parse
+v = os.environ[sys.argv[1]]
+given = sys.stdin.read()
+out = [v, base64.b64encode(v.encode()).decode(), base64.b64encode(b"user:" + v.encode() + b"\\n").decode(),
+       base64.urlsafe_b64encode(b"ab" + v.encode()).decode(), v.encode().hex(), v.encode().hex().upper(),
+       urllib.parse.quote(v), urllib.parse.quote_plus(v), json.dumps({"v": v}), json.dumps(v).replace("/", "\\\\/"),
+       "".join(f"\\\\u{ord(c):04X}" for c in v), shlex.quote(v), given]
+for line in out:
+    for i in range(0, len(line), 7):  # in pieces
+        os.write(1, line[i:i+7].encode())
+    os.write(1, b"\\n")
+    os.write(2, (line + "\\n").encode())
+sys.exit(len(sys.argv) - 2)
+"""
+
+
+def case(text=TEXT):
+    c = Case(text)
+    c.write("world.py", WORLD).chmod(0o755)
+    for n in ("file", "credential", "command", "told", "param"):
+        c.write(f"held/{n}", CANARY[n] + "\n")
+    c.write(
+        "config.lua",
+        """return { secrets = { env = { env = "CANARY" }, file = { file = "@DIR@/held/file" },
+        credential = { credential = "credential" }, command = { command = { "cat", "@DIR@/held/command" } },
+        stdin = { stdin = true } } }""",
+    )
+    c.env |= {
+        "CANARY": CANARY["env"],
+        "CREDENTIALS_DIRECTORY": str(c.dir / "held"),
+        "XDG_CONFIG_HOME": str(c.dir / "xdg"),
+        "XDG_STATE_HOME": str(c.dir / "state"),
+    }
+    return c
+
+
+def found_in(data):
+    return [n for n, fs in FORMS.items() if any(f in data for f in fs)]
+
+
+def leaks(c):
+    """Where a canary stands that nobody has put there."""
+    out = []
+    for path in c.dir.rglob("*"):
+        if not path.is_file() or path.parent.name == "held":
+            continue
+        out += [f"{n} in {path.relative_to(c.dir)}" for n in found_in(path.read_bytes())]
+    return out
+
+
+eq("the search finds what is there", sorted(found_in(" ".join(CANARY.values()).encode())), sorted(NAMES))
+eq("in a form of it", found_in(base64.b64encode(b"ab:" + CANARY["file"].encode())), ["file"])
+
+c = case()
+r, w = os.pipe()
+os.write(w, CANARY["stdin"].encode())
+os.close(w)
+p = c.start("--config", "config.lua", "run", c.name, "param=@held/param", "--json", "-v", "--wait", stdin=r)
+os.close(r)
+wait_for("the child", lambda: (c.dir / "ready").exists() or p.poll() is not None)
+
+# -- while it runs: what every process shows of itself
+meant, shown, own = [], [], []
+for proc in pathlib.Path("/proc").glob("[0-9]*"):
+    try:
+        line, environ = (proc / "cmdline").read_bytes(), (proc / "environ").read_bytes()
+    except OSError:
+        continue
+    for n in found_in(line):
+        shown.append(f"{n} in the arguments of {line!r}")
+    for n in found_in(environ):
+        if b"HELD=" in environ and n == "file":
+            meant.append(proc.name)
+        elif n == "env" and (int(proc.name) == p.pid or b"RBHOST_JOURNAL" in environ and b"world" not in line):
+            own.append(n)  # where the test itself has put it: CANARY in the environment of rbhost
+        else:
+            shown.append(f"{n} in the environment of {line!r}")
+check("the child that is meant has it", meant, "no process has")
+eq("no other process has, in its arguments or its environment", shown, [])
+wal = list(c.dir.glob("j.db*"))
+check("there is a write-ahead log to search", any(f.name.endswith("-wal") for f in wal), wal)
+eq("nothing is in a file while it runs", leaks(c), [])
+
+c.write("go", "")
+waits(c)
+ends("the journal is in order", c.rb("verify"), 0)
+eq("it is paused", park(c, p), 143)
+for args in (("show", "-v", c.id), ("log", c.id), ("log", "--json", c.id), ("ls", "--json"), ("status", c.id)):
+    c.write(f"said-{args[0]}-{len(args)}", (r := c.rb(*args)).stdout + r.stderr)
+c.write("said-config", (r := c.rb("--config", "config.lua", "doctor")).stdout + r.stderr)
+c.write("said-describe", (r := c.rb("--config", "config.lua", "describe", c.name)).stdout + r.stderr)
+c.rb("journal", "backup", "backup.db")
+c.rb("signal", c.id, "go")
+(c.dir / "held/told").unlink()
+r = c.rb("--config", "config.lua", "resume", c.id, stdin=CANARY["stdin"])
+c.write("said-resume", r.stdout + r.stderr)
+ends("a resume", r, 0)
+eq("has the same", (c.dir / "held/world").read_text(), CANARY["file"])
+eq("nothing is in any file: journal, log, backup, output", leaks(c), [])
+
+c = case('local s = secret "file"\nprint(exec({ "cat" }, { stdin = s }).stdout)\nsignal "go"')
+c.rb("--config", "config.lua", "run", c.name)
+ends("exported", c.rb("export", c.id, "-o", "run.rbrun"), 0)
+eq("nothing is in an exported run", leaks(c), [])
+
+# -- a core dump, and the memory as others see it
+
+INSTRUMENTED = any(v in RBHOST for v in ("/asan/", "/tsan/", "/ubsan/"))  # their leak check attaches as a debugger does
+
+
+def unlimited():
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def dies(text):
+    c = case(text)
+    p = c.start("--config", "config.lua", "run", c.name, "--wait", preexec_fn=unlimited)
+    waits(c)
+    p.send_signal(signal.SIGABRT)
+    _, code = os.waitpid(p.pid, 0)
+    p.returncode = -signal.SIGABRT
+    return c, code
+
+
+HOLDS, HOLDS_NONE = 'local s = secret "file"\nsignal "go"', 'signal "go"'
+_, hard = resource.getrlimit(resource.RLIMIT_CORE)
+if hard != resource.RLIM_INFINITY or INSTRUMENTED:
+    check("core dumps # SKIP there are none here", True)
+else:
+    c, code = dies(HOLDS_NONE)
+    control = os.WCOREDUMP(code)
+    c, code = dies(HOLDS)
+    note = "" if control else " (nor does any other, on this machine)"
+    check("one that holds a secret leaves no core dump" + note, not os.WCOREDUMP(code), code)
+    eq("nothing is in what it leaves", leaks(c), [])
+
+PEEK = 'for f in environ mem; do if (: < "/proc/$1/$f") 2>/dev/null; then echo "$f opens"; else echo "$f is refused"; fi; done'
+
+
+def peek(text):
+    """What another process of the user who runs it may open. For root all is open: then both are somebody else."""
+    c = case(text)
+    who = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory() as folder:
+        program = shutil.copy(RBHOST, folder)
+        home = pathlib.Path(folder) / "home"
+        shutil.copytree(c.dir, home)
+        config = home / "config.lua"
+        config.write_text(config.read_text().replace(str(c.dir), str(home)))
+        for path in (pathlib.Path(folder), home, *home.rglob("*")):
+            os.chown(path, who.get("user", -1), who.get("group", -1))
+        env = {**c.env, "RBHOST_JOURNAL": str(home / "j.db"), "HOME": str(home), "XDG_STATE_HOME": str(home)}
+        argv = [program, "--config", str(config), "run", str(home / c.name), "--wait"]
+        with open(c.dir / "host.out", "wb") as out:
+            p = start(argv, env=env, cwd=home, stdout=out, stderr=out, **who)
+        wait_for("the run to wait", lambda: "waits" in c.text("host.out") or p.poll() is not None)
+        r = subprocess.run(["sh", "-c", PEEK, "sh", str(p.pid)], capture_output=True, text=True, cwd="/", **who)
+        p.terminate()
+        p.wait(60)
+        return r.stdout
+
+
+control = peek(HOLDS_NONE)
+if not INSTRUMENTED and "environ opens" in control:
+    eq("no process of the same user can open one that holds a secret", peek(HOLDS), "environ is refused\nmem is refused\n")
+else:
+    check("looking into a process # SKIP it can not be tried here", True)
+finish()
