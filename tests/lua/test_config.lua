@@ -51,10 +51,11 @@ end
 -- Whatever stands in place of whatever: it is said, with its line, and nothing of ours breaks.
 function TestConfig.test_anything_in_place_of_anything()
     local check = require "rt.config_check"
-    local odd = { 5, -1.5, "", "x", "\0\n", true, false, {}, { 1 }, { "a", "b" }, { a = 1 }, { secret = 5 }, { [2] = "x" },
+    local odd = { 5, -1.5, "", "x", "\0\n", true, false, {}, { 1 }, { "a", "b" }, { a = 1 },
+        { secret = 5 }, { [2] = "x" },
         { { {} } }, math.huge }
     local tried = 0
-    local function each(config, t)
+    local function each(whole, t)
         local keys = {}
         for k in pairs(t) do
             keys[#keys + 1] = k
@@ -63,7 +64,7 @@ function TestConfig.test_anything_in_place_of_anything()
             local was = t[k]
             for i = 1, #odd do
                 t[k] = odd[i]
-                local ok, list = pcall(check.problems, config)
+                local ok, list = pcall(check.problems, whole)
                 lu.assertTrue(ok, tostring(list))
                 for _, p in ipairs(list) do
                     lu.assertIsString(p.text)
@@ -72,12 +73,12 @@ function TestConfig.test_anything_in_place_of_anything()
             end
             t[k] = was
             if type(was) == "table" then
-                each(config, was)
+                each(whole, was)
             end
         end
     end
-    local config = load("return {" .. EVERYTHING .. "}")()
-    each(config, config)
+    local all = load("return {" .. EVERYTHING .. "}")()
+    each(all, all)
     lu.assertTrue(tried > 1000, tried)
     lu.assertEquals(check.problems(load("return {" .. EVERYTHING .. "}")()), {})
 end
