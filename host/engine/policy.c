@@ -336,8 +336,9 @@ int rb_policy_check_address(const struct rb_run *run, const char *host, const st
                           "policy.%s = true in the configuration lets every name",
                           host, text, what, p->open ? "" : ", and only if `allow` names it literally, too", key);
     }
-    bool header = !p->header.stated || rb_rules_names_host(&p->header.kinds[RB_REACH_HTTP], name);
-    bool allowed = !p->site->allow.stated || rb_rules_names_host(&p->site->allow.kinds[RB_REACH_HTTP], name);
+    int port = rb_address_port(address);
+    bool header = !p->header.stated || rb_rules_names_host(&p->header.kinds[RB_REACH_HTTP], name, port);
+    bool allowed = !p->site->allow.stated || rb_rules_names_host(&p->site->allow.kinds[RB_REACH_HTTP], name, port);
     if (header && allowed)
         return RB_OK;
     return rb_err_set(err, RB_EDENIED,

@@ -34,7 +34,7 @@ int rb_policy_check_path(const struct rb_run *run, const char *path, size_t base
 
 /* May http speak to this address, to which `host` (of the URL that was allowed) resolves? Loopback and link-local
  * addresses, and those of the clouds' metadata services, only where that is said: RB_EDENIED. A proxy's own address is
- * not asked about. */
+ * not asked about. The address's port counts where it is set. */
 int rb_policy_check_address(const struct rb_run *run, const char *host, const struct sockaddr *address,
                             struct rb_err *err);
 

@@ -52,3 +52,12 @@ enum rb_address rb_address_class(const struct sockaddr *address, char text[64])
     }
     return RB_ADDRESS_UNKNOWN;
 }
+
+int rb_address_port(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET)
+        return ntohs(((const struct sockaddr_in *)(const void *)address)->sin_port);
+    if (address->sa_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)(const void *)address)->sin6_port);
+    return 0;
+}

@@ -15,5 +15,6 @@ enum rb_address {
 
 /* text: as it is written in messages. */
 enum rb_address rb_address_class(const struct sockaddr *address, char text[64]);
+int rb_address_port(const struct sockaddr *address); /* 0: none is set */
 
 #endif

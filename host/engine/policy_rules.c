@@ -509,11 +509,16 @@ const char *rb_rules_match(const struct rb_rules *rules, enum rb_reach kind, con
     return NULL;
 }
 
-bool rb_rules_names_host(const struct rb_rules *rules, const char *host)
+bool rb_rules_names_host(const struct rb_rules *rules, const char *host, int port)
 {
-    for (size_t i = 0; i < rules->n; i++)
-        if (!rules->list[i].bad && !rules->list[i].http.host_glob && strcmp(rules->list[i].http.host, host) == 0)
+    for (size_t i = 0; i < rules->n; i++) {
+        const struct http_rule *h = &rules->list[i].http;
+        if (rules->list[i].bad || h->host_glob || strcmp(h->host, host) != 0)
+            continue;
+        if (!port || h->port == PORT_ANY || h->port == port ||
+            (h->port == PORT_STANDARD && ((h->plain && port == 80) || (h->secure && port == 443))))
             return true;
+    }
     return false;
 }
 

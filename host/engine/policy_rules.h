@@ -48,8 +48,8 @@ void rb_rules_release(struct rb_rule_set *set);
 const char *rb_rules_match(const struct rb_rules *rules, enum rb_reach kind, const char *name, const char **bad,
                            size_t *base);
 
-/* Is this host named literally by a pattern that the URL's host matches? For addresses (policy.h). */
-bool rb_rules_names_host(const struct rb_rules *rules, const char *host);
+/* Does a pattern of http name this host literally, with this port (0: any)? For addresses (policy.h). */
+bool rb_rules_names_host(const struct rb_rules *rules, const char *host, int port);
 
 /* Is what this pattern of the header names within the site's patterns? MAYBE: a part of it, or that can not be said. */
 enum rb_within { RB_WITHIN_NO, RB_WITHIN_MAYBE, RB_WITHIN_YES };

@@ -83,12 +83,10 @@ end
 -- -- http -----------------------------------------------------------------------------------------------------------
 
 local function proxy(c, v)
-    if c:secret(v) then
-        return
-    elseif type(v) ~= "string" or not scalars.is_url(v) then
+    if type(v) ~= "string" or not scalars.is_url(v) then
         c:wrong("got %s, expected a URL such as http://proxy:3128", phrase.show(v))
     elseif v:find("^[^/]*//[^/]*:[^/@]*@") then
-        c:wrong 'a password stands in clear in the URL: write { secret = "name" }'
+        c:wrong "a password stands in clear in the URL: leave it to the environment (HTTPS_PROXY, proxy_env = true)"
     end
 end
 

@@ -646,6 +646,24 @@ static void who_may_speak_to_this_machine(void **state)
     }
 }
 
+static void a_port_is_part_of_what_is_named(void **state)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct site *s = site("{\"allow\":{\"http\":[\"http://127.0.0.1:8080\",\"http://127.0.0.1\",\"*://*:*\"]}}", NULL);
+    static const struct {
+        int port;
+        bool yes;
+    } rows[] = {{8080, true}, {80, true}, {443, false}, {22, false}, {0, true}};
+    (void)state;
+    for (size_t i = 0; i < RB_COUNT(rows); i++) {
+        a.sin_port = htons((uint16_t)rows[i].port);
+        int rc = rb_policy_check_address(&s->run, "127.0.0.1", (struct sockaddr *)&a, &s->err);
+        if ((rc == 0) != rows[i].yes)
+            fail_msg("port %d: %s", rows[i].port, rc ? s->err.msg : "is allowed");
+    }
+    end(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -663,6 +681,7 @@ int main(void)
         cmocka_unit_test(each_kind_is_refused_by_each),
         cmocka_unit_test(classes),
         cmocka_unit_test(who_may_speak_to_this_machine),
+        cmocka_unit_test(a_port_is_part_of_what_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
