@@ -119,6 +119,7 @@ struct rb_task *rb_task_spawn(lua_State *L, struct rb_run *run, struct rb_task *
         task->reads_only = parent->reads_only;
         task->on_doubt = parent->on_doubt;
         task->in_memo = parent->in_memo;
+        task->in_tx = parent->in_tx;
         task->grace_until = parent->grace_until;
     }
     run->tasks++;

@@ -284,6 +284,20 @@ static int encode_table(struct encoder *e, int index, const struct path *p, int 
     return RB_OK;
 }
 
+/* Rows of a database: a list that knows the names of its columns. */
+static int encode_rows(struct encoder *e, int index, const struct path *p, int depth)
+{
+    rb_buf_adds(e->out, "{\"$rows\":");
+    int rc = encode_table(e, index, p, depth);
+    if (rc || !rb_lib_rows_columns(e->L, index))
+        return rc;
+    rb_buf_adds(e->out, ",\"columns\":");
+    rc = encode_table(e, lua_gettop(e->L), p, depth);
+    lua_pop(e->L, 1);
+    rb_buf_addc(e->out, '}');
+    return rc;
+}
+
 static int encode(struct encoder *e, int index, const struct path *p, int depth)
 {
     lua_State *L = e->L;
@@ -301,7 +315,11 @@ static int encode(struct encoder *e, int index, const struct path *p, int depth)
         encode_string(e, s, n);
         return RB_OK;
     }
-    case LUA_TTABLE: return encode_table(e, index, p, depth);
+    case LUA_TTABLE:
+        if (!rb_lib_rows_columns(L, index))
+            return encode_table(e, index, p, depth);
+        lua_pop(L, 1);
+        return encode_rows(e, index, p, depth);
     default: break;
     }
     if (rb_value_is_null(L, index)) {
@@ -531,6 +549,11 @@ static int unmark(struct decoder *d)
             lua_pop(L, 1);
         }
         lua_settop(L, t + 2);
+        lua_replace(L, t);
+    } else if (lua_getfield(L, t, "$rows") == LUA_TTABLE) {
+        if (lua_getfield(L, t, "columns") != LUA_TTABLE)
+            return bad(d, "$rows have no columns");
+        rb_lib_rows(L);
         lua_replace(L, t);
     } else if (lua_getfield(L, t, "$b64") == LUA_TSTRING) {
         size_t n;
