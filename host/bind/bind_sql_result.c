@@ -282,9 +282,9 @@ void rb_sql_op_failed(struct sql_op *op, const struct rb_sql_failure *f)
     rb_secret_redact(e->run, rb_buf_text(&text), text.len, &clean);
     e->retryable = f->retryable;
     rb_effect_failed(e, f->kind,
-                     f->unknown       ? RB_OUTCOME_UNKNOWN
-                     : f->not_started ? RB_OUTCOME_NOT_STARTED
-                                      : RB_OUTCOME_FAILED,
+                     f->unknown && e->cls == RB_CLASS_EFFECT ? RB_OUTCOME_UNKNOWN
+                     : f->not_started                        ? RB_OUTCOME_NOT_STARTED
+                                                             : RB_OUTCOME_FAILED,
                      false, "%s", rb_buf_text(&clean));
     rb_buf_release(&text);
     rb_buf_release(&clean);

@@ -86,6 +86,7 @@ struct sqlite_conn {
     /* The thread's own. */
     uint64_t device, inode; /* of the file that is open */
     bool in_tx, own_word;   /* inside begin … end; the statement is the driver's own */
+    bool vacuum;            /* the statement is VACUUM, which says BEGIN to itself */
     bool soiled;            /* it is not as it was: settings, temporary tables */
     char refused[200];      /* why the authorizer has said no */
 };

@@ -41,7 +41,7 @@ static int authorize(void *arg, int action, const char *a, const char *b, const 
                          "attach = { name = \"/path\" }, and copy it with db:backup(path)");
     case SQLITE_DETACH: return refuse(c, "DETACH is not for a statement: what is attached is said when it is opened");
     case SQLITE_TRANSACTION:
-        return c->own_word
+        return c->own_word || c->vacuum
                    ? SQLITE_OK
                    : refuse(c, "BEGIN, COMMIT and ROLLBACK are not for a statement: db:tx(fn) is a transaction");
     case SQLITE_SAVEPOINT:

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -65,11 +66,11 @@ static void stopped(const struct sqlite_work *w, struct rb_sql_failure *f)
         rb_sql_fail(f, "cancelled", "it was stopped before it ended; nothing of it stays");
 }
 
-static void readonly(const struct sqlite_conn *c, int rc, struct rb_sql_failure *f)
+static void readonly(const struct sqlite_conn *c, const struct sqlite_work *w, int rc, struct rb_sql_failure *f)
 {
-    if (c->target->read && !c->target->only_read) {
+    if ((c->target->read || w->read) && !c->target->only_read) {
         rb_sql_fail(f, "sql.readonly", "the statement writes, and this is a read");
-        snprintf(f->hint, sizeof(f->hint), "db:exec(…) is for statements that write");
+        snprintf(f->hint, sizeof(f->hint), "%s:exec(…) is for statements that write", c->in_tx ? "tx" : "db");
     } else if (c->target->only_read) {
         rb_sql_fail(f, "sql.readonly", "the statement writes, and the database was opened with mode=ro");
     } else {
@@ -88,7 +89,7 @@ void rb_sql_sqlite_failure(struct sqlite_conn *c, struct sqlite_work *w, int rc,
     } else if (primary == SQLITE_BUSY || primary == SQLITE_LOCKED)
         busy(w, f);
     else if (primary == SQLITE_READONLY)
-        readonly(c, rc, f);
+        readonly(c, w, rc, f);
     else if (primary == SQLITE_AUTH && c->refused[0]) {
         rb_sql_fail(f, "usage", "%s", c->refused);
         f->not_started = true;
@@ -132,6 +133,19 @@ static void leave_none_open(struct sqlite_conn *c)
 }
 
 /* -- a statement --------------------------------------------------------------------------------------------------- */
+
+static bool is_vacuum(const char *text)
+{
+    for (;;) {
+        text += strspn(text, " \t\r\n\f");
+        const char *end = strncmp(text, "--", 2) == 0   ? strchr(text, '\n')
+                          : strncmp(text, "/*", 2) == 0 ? strstr(text, "*/")
+                                                        : NULL;
+        if (!end)
+            return strncasecmp(text, "VACUUM", 6) == 0;
+        text = end + (*end == '*' ? 2 : 1);
+    }
+}
 
 /* Behind a statement there may be blanks and comments. */
 static bool nothing_follows(sqlite3 *db, const char *tail)
@@ -181,6 +195,7 @@ static int run_one(struct sqlite_conn *c, struct sqlite_work *w)
 {
     sqlite3_stmt *stmt = NULL;
     const char *tail = NULL;
+    c->vacuum = is_vacuum(w->text);
     int rc = sqlite3_prepare_v2(c->db, w->text, -1, &stmt, &tail);
     struct rb_sql_failure *f = &w->result.failure;
     if (rc) {
@@ -198,10 +213,14 @@ static int run_one(struct sqlite_conn *c, struct sqlite_work *w)
         f->position = rb_sql_position(w->text, (size_t)(tail - w->text));
     } else {
         rb_sql_sqlite_columns(stmt, &w->rows);
-        if (rb_sql_duplicate(w->rows.columns, w->rows.column_count, f))
+        if (rb_sql_duplicate(w->rows.columns, w->rows.column_count, f)) {
             f->not_started = true;
-        else if (rb_sql_sqlite_bind(stmt, w, f))
+        } else if (w->read && !sqlite3_stmt_readonly(stmt)) { /* in a transaction the connection itself may write */
+            readonly(c, w, SQLITE_READONLY, f);
+            f->not_started = true;
+        } else if (rb_sql_sqlite_bind(stmt, w, f)) {
             run_prepared(c, w, stmt);
+        }
     }
     if (!w->result.ok)
         rc = sqlite3_extended_errcode(c->db);
@@ -293,6 +312,7 @@ static void end(struct sqlite_conn *c, struct sqlite_work *w)
 void rb_sql_sqlite_do(struct sqlite_conn *c, struct sqlite_work *w)
 {
     c->refused[0] = '\0';
+    c->vacuum = false;
     if (w->job == JOB_OPEN) {
         w->result.ok = rb_sql_sqlite_open(c, &w->result.failure);
         return;

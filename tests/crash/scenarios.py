@@ -354,9 +354,12 @@ class Fails(Scenario):
             case.problem("exit", "it failed without a doubt")
 
 
+import scenarios_sql  # noqa: E402  (its classes are Scenarios)
+
 ALL = [
     cls() for cls in (
         Sequential, Keyed, Plain, Detached, Concurrent, Dozen, Hundred, Undo, UndoAgain, People, PeopleLive, Sleep,
         Memo, Close, Again, Cancel, Park, Checklist, Ask, AskLive, AskFails, Retries, Fails,
+        scenarios_sql.Sql, scenarios_sql.SqlWal,
     )
 ]
