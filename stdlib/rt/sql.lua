@@ -56,9 +56,7 @@ function DB:value(...)
             #rows.columns, table.concat(rows.columns, ", ")))
     end
     local row = only("db:value", rows)
-    if row then
-        return row[rows.columns[1]]
-    end
+    return row and row[rows.columns[1]]
 end
 
 --- A statement that changes something: { changes, last_id, rows }.
