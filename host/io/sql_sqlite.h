@@ -107,6 +107,7 @@ bool rb_sql_sqlite_recover(struct sqlite_conn *c);
 void rb_sql_sqlite_do(struct sqlite_conn *c, struct sqlite_work *w);
 /* Runs a word of the driver's own (BEGIN …); an SQLite code. */
 int rb_sql_sqlite_word(struct sqlite_conn *c, const char *text);
+bool rb_sql_sqlite_uses_wal(sqlite3 *db);
 /* What an SQLite code means for the caller. */
 void rb_sql_sqlite_failure(struct sqlite_conn *c, struct sqlite_work *w, int rc, struct rb_sql_failure *f);
 /* Waits a moment for somebody else's lock; false: no longer. */

@@ -14,6 +14,7 @@
 #include "io/sql_sqlite.h"
 
 #define PAGES_A_STEP 512
+#define AGAIN_MAX 4
 
 struct copy {
     const char *path;
@@ -53,24 +54,43 @@ static bool open_part(struct sqlite_conn *c, struct sqlite_work *w, struct copy 
     return true;
 }
 
+/* A read transaction over all of it. In WAL mode it is in nobody's way; else writers wait until the copy is made. */
+static int hold(struct sqlite_conn *c)
+{
+    int rc = rb_sql_sqlite_word(c, "BEGIN DEFERRED");
+    return rc ? rc : rb_sql_sqlite_word(c, "SELECT count(*) FROM sqlite_schema");
+}
+
+/* In steps, between which others may write. SQLite begins the copy anew after each write of another process; where that
+ * happens again and again, it would never end. */
 static int copy_pages(struct sqlite_conn *c, struct sqlite_work *w, sqlite3 *to)
 {
-    sqlite3_backup *b = sqlite3_backup_init(to, "main", c->db, "main");
+    bool held = rb_sql_sqlite_uses_wal(c->db);
+    int rc = held ? hold(c) : SQLITE_OK, again = 0, waits = 0, left = INT_MAX;
+    sqlite3_backup *b = rc ? NULL : sqlite3_backup_init(to, "main", c->db, "main");
     if (!b)
-        return sqlite3_extended_errcode(to);
-    int rc;
-    for (int waits = 0;;) {
-        rc = sqlite3_backup_step(b, PAGES_A_STEP);
+        return rc ? rc : sqlite3_extended_errcode(to);
+    while ((rc = sqlite3_backup_step(b, PAGES_A_STEP)) == SQLITE_OK || rc == SQLITE_BUSY || rc == SQLITE_LOCKED) {
+        again += rc == SQLITE_OK && sqlite3_backup_remaining(b) > left;
+        left = sqlite3_backup_remaining(b);
         if (rc == SQLITE_OK)
             waits = 0;
-        else if ((rc != SQLITE_BUSY && rc != SQLITE_LOCKED) || !rb_sql_sqlite_wait(c, w, waits++))
+        else if (!rb_sql_sqlite_wait(c, w, waits++))
             break;
         if (atomic_load(&w->stop) != STOP_NO) {
             rc = SQLITE_INTERRUPT;
             break;
         }
+        if (again >= AGAIN_MAX && !held) {
+            held = true;
+            rc = hold(c);
+            if (rc)
+                break;
+        }
     }
     int end = sqlite3_backup_finish(b);
+    if (held)
+        rb_sql_sqlite_word(c, "ROLLBACK");
     return rc == SQLITE_DONE ? end : rc;
 }
 

@@ -253,7 +253,7 @@ static bool left_by_a_writer(int rc)
 }
 
 /* In WAL mode a file is at rest when nobody has it open: then it is closed before the result is told. */
-static bool uses_wal(sqlite3 *db)
+bool rb_sql_sqlite_uses_wal(sqlite3 *db)
 {
     sqlite3_stmt *stmt = NULL;
     bool wal = sqlite3_prepare_v2(db, "PRAGMA journal_mode", -1, &stmt, NULL) == SQLITE_OK &&
@@ -334,7 +334,7 @@ void rb_sql_sqlite_do(struct sqlite_conn *c, struct sqlite_work *w)
     } else {
         end(c, w);
     }
-    if (w->last && uses_wal(c->db))
+    if (w->last && rb_sql_sqlite_uses_wal(c->db))
         rb_sql_sqlite_close(c);
     rb_sql_sqlite_rows_finish(w);
 }
