@@ -36,27 +36,14 @@ function DB:query(...)
     return rows_of(self, "db:query", ...)
 end
 
-local function only(verb, rows)
-    if #rows > 1 then
-        base.raise("sql.too_big", verb .. ": there is more than one row; add LIMIT 1, or take them all with db:query")
-    end
-    return rows[1]
-end
-
 --- The one row, or nil; more than one is an error.
 function DB:one(...)
-    return only("db:one", rows_of(self, "db:one", ...))
+    return args.one("db:one", rows_of(self, "db:one", ...))
 end
 
 --- The one value of the one row; nil without a row.
 function DB:value(...)
-    local rows = rows_of(self, "db:value", ...)
-    if #rows.columns ~= 1 then
-        base.raise("usage", ("db:value: the statement has %d columns: %s"):format(
-            #rows.columns, table.concat(rows.columns, ", ")))
-    end
-    local row = only("db:value", rows)
-    return row and row[rows.columns[1]]
+    return args.value("db:value", rows_of(self, "db:value", ...))
 end
 
 --- A statement that changes something: { changes, last_id, rows }.
@@ -120,10 +107,7 @@ end
 ---@param opts table?
 function M.fields.open(dsn, opts)
     opts = base.options("sql.open", opts)
-    local defaults = {}
-    for k, v in pairs(opts) do
-        defaults[k] = v
-    end
+    local defaults = args.copy(opts)
     defaults.attach = nil
     args.complete("sql.open", {}, defaults) -- what is wrong with them is said here
     return setmetatable({ dsn = args.dsn("sql.open", dsn), opts = defaults, attach = attached(opts.attach) }, DB)
@@ -141,7 +125,7 @@ function M.call(dsn, ...)
     local r, opts = args.request("sql", db.opts, ...)
     local looks = opts.read
     if looks == nil then
-        looks = args.looks(r.text)
+        looks = require("rt.sql_text").looks(r.text)
     end
     return send(db, "sql", r, opts, looks)
 end

@@ -2,7 +2,7 @@
 -- options; and what a statement is, by its first word.
 local base = require "rt.base"
 local call = require "rt.call"
-local words = require "rt.words"
+local text_of = require "rt.sql_text"
 
 local M = {}
 
@@ -17,6 +17,16 @@ local BYTES = {} -- metatable of sql.bytes
 function M.bytes(s)
     base.expect("sql.bytes", "its argument", s, "string")
     return setmetatable({ bytes = s }, BYTES)
+end
+
+---@param t table
+---@return table
+function M.copy(t)
+    local copy = {}
+    for k, v in pairs(t) do
+        copy[k] = v
+    end
+    return copy
 end
 
 -- -- the DSN
@@ -66,7 +76,7 @@ end
 
 -- -- parameters
 
-local function value(verb, what, v)
+local function parameter(verb, what, v)
     if getmetatable(v) == BYTES then
         return { bytes = v.bytes }
     elseif type(v) ~= "table" then
@@ -76,7 +86,7 @@ local function value(verb, what, v)
     end
     local list = {}
     for i, element in ipairs(v) do
-        list[i] = value(verb, what, element)
+        list[i] = parameter(verb, what, element)
     end
     return { list = list }
 end
@@ -87,7 +97,7 @@ local function by_position(verb, given, n)
         if given[i] == nil then
             base.usage("%s: parameter %d is nil; NULL is null", verb, i)
         end
-        list[i] = value(verb, tostring(i), given[i])
+        list[i] = parameter(verb, tostring(i), given[i])
     end
     return list
 end
@@ -102,7 +112,7 @@ local function by_name(verb, given)
     end
     table.sort(names)
     for i, name in ipairs(names) do
-        list[i] = value(verb, ":" .. name, given[name])
+        list[i] = parameter(verb, ":" .. name, given[name])
     end
     return list, names
 end
@@ -125,10 +135,7 @@ function M.request(verb, defaults, first, ...)
             base.usage("%s: everything is in its one table, or the statement comes first", verb)
         end
         local count = 0
-        opts = {}
-        for k, v in pairs(defaults) do
-            opts[k] = v
-        end
+        opts = M.copy(defaults)
         for k, v in pairs(first) do
             if math.type(k) == "integer" then
                 count = math.max(count, k)
@@ -155,6 +162,26 @@ function M.request(verb, defaults, first, ...)
         r.params = by_position(verb, given, given.n)
     end
     return r, opts
+end
+
+-- -- results
+
+--- The one row, or nil.
+function M.one(verb, rows)
+    if #rows > 1 then
+        base.raise("sql.too_big", verb .. ": there is more than one row; add LIMIT 1, or take them all with query")
+    end
+    return rows[1]
+end
+
+--- The one value of the one row, or nil.
+function M.value(verb, rows)
+    if #rows.columns ~= 1 then
+        local text = "%s: the statement has %d columns: %s"
+        base.usage(text, verb, #rows.columns, table.concat(rows.columns, ", "))
+    end
+    local row = M.one(verb, rows)
+    return row and row[rows.columns[1]]
 end
 
 -- -- options
@@ -184,40 +211,14 @@ end
 
 -- -- statements
 
-local LOOKS = { SELECT = true, VALUES = true, EXPLAIN = true, SHOW = true, TABLE = true }
 local TX = { BEGIN = true, START = true, COMMIT = true, ROLLBACK = true, END = true, ABORT = true }
-
---- The first word of a statement, behind blanks, comments and brackets.
----@param text string
----@return string
-function M.first_word(text)
-    local at = 1
-    while true do
-        local next_at = text:match("^[%s(]+()", at)
-            or text:match("^%-%-[^\n]*()", at)
-            or text:match("^/%*.-%*/()", at)
-        if not next_at then
-            return (text:match("^%a+", at) or ""):upper()
-        end
-        at = next_at
-    end
-end
-
---- Does it only look? A statement that begins with WITH may do either.
----@param text string
----@return boolean
-function M.looks(text)
-    local word = M.first_word(text)
-    return LOOKS[word] or (word == "PRAGMA" and not text:find("=", 1, true)) or false
-end
 
 --- Refuses what would leave a transaction open, or end one.
 function M.no_tx_words(verb, text)
-    local word = M.first_word(text)
+    local word = text_of.first_word(text)
     if TX[word] and not (word == "ROLLBACK" and text:upper():find "%f[%w]TO%f[%W]") then
         base.usage("%s: %s is not for a statement; db:tx(fn) is a transaction", verb, word)
     end
 end
 
-M.words = words
 return M

@@ -1,7 +1,7 @@
 -- db:each: rows in batches, each an operation of its own, so that a resume goes on behind the last one that is
 -- recorded. A batch is the statement with LIMIT and OFFSET around it: nothing is held open in between.
-local args = require "rt.sql_args"
 local base = require "rt.base"
+local text_of = require "rt.sql_text"
 
 local BATCH, MAX = 500, 1000000
 
@@ -23,7 +23,7 @@ return function(db, rows_of, text, params, opts, fn)
     base.expect("db:each", "the function", fn, "function")
     opts = base.options("db:each", opts)
     local batch, max = whole("batch", opts.batch, BATCH), whole("max_rows", opts.max_rows, MAX)
-    if not ({ SELECT = true, VALUES = true, WITH = true, TABLE = true })[args.first_word(text)] then
+    if not ({ SELECT = true, VALUES = true, WITH = true, TABLE = true })[text_of.first_word(text)] then
         base.usage "db:each: the statement must be a SELECT"
     end
     text = text:gsub("[%s;]+$", "")

@@ -60,24 +60,12 @@ function TX:query(...)
     return send(self, "tx:query", true, ...)
 end
 
-local function only(verb, rows)
-    if #rows > 1 then
-        base.raise("sql.too_big", verb .. ": there is more than one row; add LIMIT 1, or take them all with tx:query")
-    end
-    return rows[1]
-end
-
 function TX:one(...)
-    return only("tx:one", send(self, "tx:one", true, ...))
+    return args.one("tx:one", send(self, "tx:one", true, ...))
 end
 
 function TX:value(...)
-    local rows = send(self, "tx:value", true, ...)
-    if #rows.columns ~= 1 then
-        base.raise("usage", "tx:value: the statement has " .. #rows.columns .. " columns")
-    end
-    local row = only("tx:value", rows)
-    return row and row[rows.columns[1]]
+    return args.value("tx:value", send(self, "tx:value", true, ...))
 end
 
 function TX:exec(...)
@@ -192,13 +180,9 @@ end
 
 local function check_options(opts, fn)
     base.expect("db:tx", "the function", fn, "function")
-    opts = base.options("db:tx", opts)
-    local o = {}
-    for k, v in pairs(opts) do
-        o[k] = v
-    end
-    o.attempts = opts.attempts or 3
-    if math.type(o.attempts) ~= "integer" or o.attempts < 1 then
+    opts = args.copy(base.options("db:tx", opts))
+    opts.attempts = opts.attempts or 3
+    if math.type(opts.attempts) ~= "integer" or opts.attempts < 1 then
         base.usage "db:tx: attempts is a whole number from 1"
     end
     local known = {}
@@ -215,7 +199,7 @@ local function check_options(opts, fn)
     elseif host.flag("reads_only", 0) > 0 and not opts.read then
         base.usage "db:tx may change something, and a check only looks: add read = true, or acts = true to the check"
     end
-    return o
+    return opts
 end
 
 --- Calls fn(tx, attempt) in a transaction and commits it; returns what fn returns, which is plain data.
@@ -228,7 +212,7 @@ function M.tx(db, opts, fn)
     end
     opts = check_options(opts, fn)
     return base.in_scope(opts.title or "tx", function()
-        local conflicts, more = 0, nil
+        local conflicts, more = 0, true
         for n = 1, math.maxinteger do
             local r = base.in_scope("attempt " .. n, attempt, db, opts, fn, n)
             if r[1] then

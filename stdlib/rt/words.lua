@@ -39,10 +39,11 @@ M.options = {
 }
 local SQL = EFFECT .. "max_rows max_bytes numeric script params"
 M.options.sql = { arg = 2, list = true, keys = set(SQL) }
-M.options["sql.open"] = { arg = 2, keys = set "timeout retry title read idempotent on_doubt max_rows max_bytes numeric attach" }
+M.options["sql.open"] = { arg = 2, keys = set(EFFECT .. "max_rows max_bytes numeric attach") }
 for _, name in ipairs { "query", "one", "value", "exec" } do
     M.options["db:" .. name] = M.options.sql
-    M.options["tx:" .. name] = { arg = 1, list = true, keys = set "title timeout max_rows max_bytes numeric script params" }
+    M.options["tx:" .. name] =
+        { arg = 1, list = true, keys = set "title timeout max_rows max_bytes numeric script params" }
 end
 M.options["db:each"] = { arg = 3, keys = set "timeout retry title max_rows max_bytes numeric batch" }
 M.options["db:backup"] = { arg = 2, keys = set "timeout retry title idempotent on_doubt" }

@@ -1,5 +1,5 @@
--- Effects on a database: single ones whose doubt the database itself settles, transactions that write down that they took
--- place, and one whose doubt a person settles.
+-- Effects on a database: single ones whose doubt the database itself settles, a transaction that writes down that it
+-- took place, one whose doubt a person settles, and one that fails.
 local p = runbook {
     params = { folder = { "string", required = true }, mode = { "string", default = "delete" } },
 }
