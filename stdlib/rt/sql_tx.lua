@@ -167,15 +167,16 @@ end
 
 local CONFLICT = { ["sql.serialization"] = true, ["sql.busy"] = true, ["sql.lost"] = true }
 
--- Is the function to be called again? lost: it was the process that ended, and that is no attempt of ours.
+-- Is the function to be called again? Then how many conflicts there were; else nil. lost: it was the process that
+-- ended, and that is no attempt of ours.
 local function again(e, opts, conflicts)
     if e.kind == "sql.tx_lost" then
         host.unwind(false)
-        return true, conflicts
+        return conflicts
     elseif base.is_final(e) or not (e.again or (CONFLICT[e.kind] and e.outcome ~= "unknown")) then
-        return false, conflicts
+        return nil
     end
-    return conflicts + 1 < opts.attempts, conflicts + 1
+    return conflicts + 1 < opts.attempts and conflicts + 1 or nil
 end
 
 local function check_options(opts, fn)
@@ -212,7 +213,7 @@ function M.tx(db, opts, fn)
     end
     opts = check_options(opts, fn)
     return base.in_scope(opts.title or "tx", function()
-        local conflicts, more = 0, true
+        local conflicts = 0
         for n = 1, math.maxinteger do
             local r = base.in_scope("attempt " .. n, attempt, db, opts, fn, n)
             if r[1] then
@@ -222,10 +223,7 @@ function M.tx(db, opts, fn)
             if e.kind == "timeout" then
                 e.outcome = "failed" -- it was rolled back
             end
-            more, conflicts = again(e, opts, conflicts)
-            if not more then
-                error(e, 0)
-            end
+            conflicts = again(e, opts, conflicts) or error(e, 0)
             local value = { n = n, of = opts.attempts, kind = e.kind, error = host.error_text(e) }
             host.event("record", { op = "attempt", value = value })
             if e.kind ~= "sql.tx_lost" then
