@@ -283,6 +283,8 @@ static void add_words(struct rb_buf *out, const json_t *list)
     }
 }
 
+#define WRITES_SHOWN 3
+
 void rb_text_op(struct rb_buf *out, const char *op, const json_t *args)
 {
     static const char *const names[] = {"argv",  "text",     "script", "sh",        "name",  "key",
@@ -311,7 +313,16 @@ void rb_text_op(struct rb_buf *out, const char *op, const json_t *args)
             add_words(out, v);
         else
             rb_text_value(out, v);
-        return;
+        break;
+    }
+    const json_t *writes = json_object_get(args, "writes"); /* of a COMMIT: what it keeps */
+    for (size_t i = 0; i < json_array_size(writes); i++) {
+        rb_buf_adds(out, i ? "; " : " of ");
+        if (i == WRITES_SHOWN) {
+            rb_buf_adds(out, "…");
+            break;
+        }
+        rb_text_value(out, json_array_get(writes, i));
     }
 }
 

@@ -219,4 +219,11 @@ contains("a name that is not there", c.prints()[0], "there is no DSN ap in the c
 contains("read_only in the configuration", c.prints()[1], "read-only in the configuration")
 eq("and before anything starts", [e["args"] for e in c.events("intent")], [])
 eq("reads it lets", c.prints()[2], "0")
+c = Case("""
+    print(pcall(sql, "postgres://ada:tr0ub4dor@127.0.0.1:1/db?connect_timeout=1", { "SELECT 1", timeout = "2s" }))
+""")
+c.run()
+check("a password in a DSN is in no message and no event, but in the source that says it",
+      "tr0ub4dor" not in "".join(map(str, c.events())) + "".join(c.prints()) and
+      c.events("result")[0]["args"]["dsn"] == "postgres://ada@127.0.0.1:1/db?connect_timeout=1", c.events("result"))
 finish()

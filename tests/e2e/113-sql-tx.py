@@ -247,7 +247,8 @@ eq("before COMMIT: nothing stays", words(c), [])
 r = c.rb("resume")
 ends("but nobody can know", r, 6)
 n = c.events("intent")[0]["seq"]
-contains("the question shows the database and the statement", r.stdout + r.stderr, "app.db COMMIT")
+contains("the question shows the database and the statement", r.stdout + r.stderr,
+         "app.db COMMIT of INSERT INTO t (a) VALUES (?); INSERT INTO t (a) VALUES (?)")
 ends("no, it did not", c.rb("resolve", c.id, n, "retry", "--resume"), 0)
 eq("so it is done now", (c.prints(), words(c)), (["attempt 2"], ["first 2", "second 2"]))
 c = killed("", "sql.after-commit")
