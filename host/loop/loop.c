@@ -139,6 +139,10 @@ static void count_open(uv_handle_t *h, void *arg)
 int rb_loop_release(struct rb_loop *loop)
 {
     loop->released = true;
+    if (loop->sqlite) {
+        loop->sqlite->release(loop->sqlite);
+        loop->sqlite = NULL;
+    }
     if (loop->timers) {
         loop->timers->release(loop->timers);
         loop->timers = NULL;

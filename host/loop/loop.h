@@ -19,6 +19,7 @@ struct rb_loop {
     struct rb_list turns; /* struct rb_turn */
     struct rb_list signals;
     struct rb_loop_guest *timers; /* io/timer.c's, or NULL */
+    struct rb_loop_guest *sqlite; /* io/sql_sqlite.c's, or NULL */
     bool again;
     bool stopped;
     bool released;
