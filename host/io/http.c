@@ -438,6 +438,15 @@ void rb_http_cancel(struct rb_http *h)
     wake(h->pool);
 }
 
+void rb_http_hold(struct rb_http *h, bool hold)
+{
+    h->held = hold;
+    if (hold || !h->paused)
+        return;
+    h->paused = false;
+    h->api->easy_pause(h->transfer.easy, CURLPAUSE_CONT);
+}
+
 void rb_http_set_max(struct rb_loop *loop, int max)
 {
     struct rb_http_pool *p;

@@ -82,6 +82,9 @@ int rb_http_start(struct rb_loop *loop, const struct rb_http_options *opt, struc
 /* on_done follows, soon, with the error "cancelled". */
 void rb_http_cancel(struct rb_http *h);
 
+/* While it is held nothing more comes: the server has to wait. For on_data; it may be called from there. */
+void rb_http_hold(struct rb_http *h, bool hold);
+
 /* How many exchanges of this loop are at work at once (default 64); more wait for their turn, and their time begins
  * with it. Those with on_data are not counted: they may last for hours. */
 void rb_http_set_max(struct rb_loop *loop, int max);

@@ -112,6 +112,10 @@ size_t rb_http_on_body(char *data, size_t size, size_t n, void *arg)
     size_t len = size * n;
     if (h->cancelled)
         return STOP;
+    if (h->held) {
+        h->paused = true;
+        return CURL_WRITEFUNC_PAUSE; /* it comes again */
+    }
     c->total += len;
     if (h->opt.on_data) {
         h->opt.on_data(h->opt.arg, data, len);

@@ -56,7 +56,8 @@ struct rb_http {
     struct rb_buf head; /* the lines of the answer's head, each with a NUL */
     int head_lines;
     bool head_whole, hashing, cancelled;
-    char *save_part; /* name of the file that grows */
+    bool held, paused; /* wanted; libcurl was told so */
+    char *save_part;   /* name of the file that grows */
     int save_fd;
     struct rb_work work;
     int work_errno;

@@ -390,6 +390,8 @@ void rb_http_set_curl_error(struct rb_http *h, CURLcode code)
         rb_http_set_error(h, word, "the body of the answer is larger than %zu bytes", h->opt.max_body);
     else if (code == CURLE_GOT_NOTHING && h->result.sent == RB_HTTP_SENT)
         rb_http_set_error(h, word, "the server closed the connection without an answer");
+    else if (strcmp(word, "refused") == 0)
+        rb_http_set_error(h, word, "connection refused (nobody listens on %.200s port %ld)", h->host, h->port);
     else
         rb_http_set_error(h, word, "%s", h->curl_says[0] ? h->curl_says : h->api->easy_strerror(code));
 }
