@@ -259,9 +259,9 @@ static void follow(struct http_op *op, const char *location)
     } else {
         snprintf(name, sizeof(name), "%s %s", op->hop.method, op->hop.url_shown);
         if (rb_policy_check(op->effect.run, "http", name, &err))
-            fail(op, "policy", op->acted, err.msg);
+            fail(op, "policy", true, err.msg);
         else if (go(op, &err))
-            fail(op, "redirect", op->acted, err.msg);
+            fail(op, "redirect", true, err.msg);
     }
     free(target);
 }
@@ -292,7 +292,7 @@ static void on_done(void *arg, struct rb_http_result *r)
     op->answer.redirects = op->redirects;
     op->redirects = NULL;
     if (r->error)
-        fail(op, r->error, r->sent == RB_HTTP_SENT, r->message);
+        fail(op, r->error, r->sent == RB_HTTP_SENT || op->answer.redirects, r->message);
     else if (expected(op))
         rb_effect_done(e);
     else
@@ -370,8 +370,12 @@ static int start(struct rb_effect *e, struct rb_err *err)
         add_key(op);
         rc = go(op, err);
     }
-    if (rc)
+    if (rc) {
+        char what[300];
+        request_text(op, what, sizeof(what));
+        rb_err_prefix(err, "%s", what);
         snprintf(e->error_kind, sizeof(e->error_kind), "%s", rc == RB_EINVAL ? "usage" : "http.start");
+    }
     return rc;
 }
 

@@ -161,6 +161,8 @@ static void on_transferred(struct rb_curl_transfer *t, CURLcode code)
     struct rb_http *h = RB_CONTAINER(t, struct rb_http, transfer);
     if (h->cancelled)
         rb_http_set_error(h, "cancelled", "it was stopped before it ended");
+    if (code == CURLE_OK && !h->head_whole) /* libcurl takes a head without an end for an answer */
+        rb_http_set_error(h, "reset", "the server closed the connection in the middle of the head of its answer");
     rb_http_set_curl_error(h, code);
     rb_http_note_peer(h);
     settle(h);

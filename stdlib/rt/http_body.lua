@@ -61,7 +61,7 @@ function M.url(verb, url, query)
     end
     local text = tostring(url)
     if text:find "#" then
-        base.usage("%s: leave the # out of the URL: it is never sent, and query = { … } could not stand behind it", verb)
+        base.usage("%s: leave the # out of the URL: a query can not stand behind it", verb)
     end
     return pairs_text(verb, "query", query, { url, text:find "?" and "&" or "?" })
 end

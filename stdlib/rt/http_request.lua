@@ -65,6 +65,9 @@ local function headers_of(verb, opts)
     table.sort(keys)
     for _, k in ipairs(keys) do
         seen[k:lower()] = true
+        if k:lower() == "content-length" or k:lower() == "transfer-encoding" then
+            base.usage("%s: the header %s is made from the body: leave it out", verb, k)
+        end
         local values = given[k]
         for _, v in ipairs(type(values) == "table" and values or { values }) do
             if type(v) ~= "string" and type(v) ~= "number" and not host.is_secret(v) then

@@ -71,8 +71,8 @@ local function check_argv(call, path, spec, report)
     end
 end
 
--- Commands, and requests that may change something, directly in the function of a check that does not say acts = true. A `read` whose value is not literal is
--- the author's word.
+-- Commands, and requests that may change something, directly in the function of a check that does not say acts = true.
+-- A `read` whose value is not literal is the author's word.
 local function check_reads(fn, report)
     tree.walk(fn, function(node)
         local path = node.tag == "Call" and tree.global_path(node[1])

@@ -82,6 +82,8 @@ static bool answer(int fd, const char *request)
         return say(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n"), false;
     if (!strcmp(path, "/noise"))
         return say(fd, "who are you?\r\n\r\n"), false;
+    if (!strcmp(path, "/head")) /* that does not end */
+        return say(fd, "HTTP/1.1 200 OK\r\nContent-Le"), false;
     if (!strcmp(path, "/heads")) {
         memset(big, 'x', sizeof(big) - 1);
         big[sizeof(big) - 1] = '\0';
