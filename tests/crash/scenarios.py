@@ -363,3 +363,7 @@ ALL = [
         Secrets,
     )
 ]
+
+import http_world  # noqa: E402 its scenarios are made from the class above
+
+ALL += http_world.ALL
