@@ -4,6 +4,15 @@
 #include <stddef.h>
 
 const struct rb_binding rb_bindings[] = {
-    {"exec", rb_bind_exec}, {"sleep", rb_bind_sleep},       {"gate", rb_bind_gate}, {"secret", rb_bind_secret},
-    {"sql", rb_bind_sql},   {"sql_drop", rb_bind_sql_drop}, {NULL, NULL},
+    {"exec", rb_bind_exec},
+    {"sleep", rb_bind_sleep},
+    {"gate", rb_bind_gate},
+    {"secret", rb_bind_secret},
+    {"sql", rb_bind_sql},
+    {"sql_drop", rb_bind_sql_drop},
+    {"http", rb_bind_http},
+    {"http_stream", rb_bind_http_stream},
+    {"http_event", rb_bind_http_event},
+    {"http_stream_close", rb_bind_http_stream_close},
+    {NULL, NULL},
 };

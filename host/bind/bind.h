@@ -15,4 +15,9 @@ int rb_bind_sql_drop(lua_State *L); /* key: its transaction is over; what was no
 
 int rb_bind_secret(lua_State *L); /* secret{ name= } */
 
+int rb_bind_http(lua_State *L);              /* http{ method=, url=, headers=, body=, … }: see http_request.h */
+int rb_bind_http_stream(lua_State *L);       /* http_stream() → a stream of events, not open yet */
+int rb_bind_http_event(lua_State *L);        /* http_event{ stream=, url=, last_id=, … }: the next event of it */
+int rb_bind_http_stream_close(lua_State *L); /* http_stream_close(stream) */
+
 #endif

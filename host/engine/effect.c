@@ -543,6 +543,20 @@ const char *rb_effect_journal(const struct rb_effect *e)
     return rb_store_path(e->run->host->store);
 }
 
+int rb_effect_attempt(const struct rb_effect *e)
+{
+    const struct rb_replay *r = &e->run->replay;
+    if (!e->twice)
+        return e->attempt;
+    for (size_t i = r->count; i > 0; i--) { /* the latest intent that was no repetition */
+        const struct rb_recorded *ev = &r->events[i - 1];
+        if (strcmp(ev->kind, "intent") == 0 && strcmp(ev->key, e->key) == 0 &&
+            !rb_json_member_true(ev->data, ev->data_len, "twice"))
+            return (int)rb_json_member_int(ev->data, ev->data_len, "attempt", 1);
+    }
+    return 1;
+}
+
 void rb_effect_rerun(struct rb_effect *e)
 {
     e->state = RB_EFFECT_NEW;

@@ -1,7 +1,8 @@
 /* HTTP requests on libcurl's multi interface over the loop. libcurl is opened with dlopen at the first request.
  *
  * One struct rb_http is one exchange: one request and its answer, never a redirect (whoever called decides on each
- * hop). The driver knows no Lua and no journal; nothing it does blocks the loop. */
+ * hop). The driver knows no Lua and no journal; nothing it does blocks the loop. Its messages name no URL: whoever
+ * called knows what of it may be shown. */
 #ifndef RB_HTTP_H
 #define RB_HTTP_H
 
@@ -32,7 +33,8 @@ struct rb_http_result {
     enum rb_http_sent sent;
     int status;             /* of the answer; 0 none */
     char **headers;         /* "Name: value", NULL-terminated, without status line and trailers; borrowed */
-    struct rb_capture body; /* decoded; as of a process: cut at max_body, counted and digested whole */
+    struct rb_capture body; /* decoded: cut at max_body, counted whole; digested when it was cut or saved */
+    bool digested;          /* body.digest is there */
     struct rb_http_time time;
     char tls_issuer[256], tls_subject[256];
     int64_t tls_not_after; /* seconds since 1970; 0 without TLS */
@@ -57,6 +59,7 @@ struct rb_http_options {
     const char *server_name;                    /* that the certificate must be for; NULL: the URL's host */
     const char *unix_socket;
     const char *proxy; /* NULL: none. Never from the environment. */
+    const char *pins;  /* of the server's key: "sha256//…;sha256//…"; NULL */
     uint64_t connect_timeout_ms, timeout_ms;
     size_t max_body; /* bytes kept, after decoding; 0: none */
     bool cut_body;   /* true: more is cut and counted, up to 1 GiB; false: more is the error "too_big" */
@@ -78,5 +81,12 @@ int rb_http_start(struct rb_loop *loop, const struct rb_http_options *opt, struc
 
 /* on_done follows, soon, with the error "cancelled". */
 void rb_http_cancel(struct rb_http *h);
+
+/* While it is held nothing more comes: the server has to wait. For on_data; it may be called from there. */
+void rb_http_hold(struct rb_http *h, bool hold);
+
+/* How many exchanges of this loop are at work at once (default 64); more wait for their turn, and their time begins
+ * with it. Those with on_data are not counted: they may last for hours. */
+void rb_http_set_max(struct rb_loop *loop, int max);
 
 #endif

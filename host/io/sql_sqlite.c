@@ -387,8 +387,9 @@ static void on_guest_release(struct rb_loop_guest *g)
 
 static struct sqlite_side *side_of(struct rb_loop *loop, struct rb_err *err)
 {
-    if (loop->sqlite)
-        return RB_CONTAINER(loop->sqlite, struct sqlite_side, guest);
+    struct rb_loop_guest *known = rb_loop_guest_find(loop, on_guest_release);
+    if (known)
+        return RB_CONTAINER(known, struct sqlite_side, guest);
     struct sqlite_side *s = rb_alloc(sizeof(*s));
     int rc = uv_async_init(&loop->uv, &s->async, on_async);
     if (rc) {
@@ -405,7 +406,7 @@ static struct sqlite_side *side_of(struct rb_loop *loop, struct rb_err *err)
     rb_list_init(&s->finished);
     rb_list_init(&s->gone);
     pthread_mutex_init(&s->mutex, NULL);
-    loop->sqlite = &s->guest;
+    rb_loop_guest_add(loop, &s->guest);
     return s;
 }
 

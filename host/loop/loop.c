@@ -55,6 +55,7 @@ int rb_loop_init(struct rb_loop *loop, struct rb_err *err)
     *loop = (struct rb_loop){0};
     rb_list_init(&loop->turns);
     rb_list_init(&loop->signals);
+    rb_list_init(&loop->guests);
     int rc = prepare_process(err);
     if (rc)
         return rc;
@@ -128,6 +129,21 @@ void rb_loop_signal_remove(struct rb_loop *loop, struct rb_signal *s)
         uv_close((uv_handle_t *)&s->handle, NULL);
 }
 
+struct rb_loop_guest *rb_loop_guest_find(const struct rb_loop *loop, void (*release)(struct rb_loop_guest *g))
+{
+    RB_LIST_EACH (it, &loop->guests) {
+        struct rb_loop_guest *g = RB_CONTAINER(it, struct rb_loop_guest, link);
+        if (g->release == release)
+            return g;
+    }
+    return NULL;
+}
+
+void rb_loop_guest_add(struct rb_loop *loop, struct rb_loop_guest *g)
+{
+    rb_list_push(&loop->guests, &g->link);
+}
+
 static void count_open(uv_handle_t *h, void *arg)
 {
     if (uv_is_closing(h))
@@ -139,9 +155,10 @@ static void count_open(uv_handle_t *h, void *arg)
 int rb_loop_release(struct rb_loop *loop)
 {
     loop->released = true;
-    if (loop->sqlite) {
-        loop->sqlite->release(loop->sqlite);
-        loop->sqlite = NULL;
+    while (!rb_list_empty(&loop->guests)) {
+        struct rb_loop_guest *g = RB_CONTAINER(loop->guests.prev, struct rb_loop_guest, link);
+        rb_list_remove(&g->link);
+        g->release(g);
     }
     if (loop->timers) {
         loop->timers->release(loop->timers);

@@ -7,9 +7,11 @@
 #include "base/err.h"
 #include "base/list.h"
 
-/* What a driver keeps once for each loop (the timers), made at first use and given up with the loop. */
+/* What a driver keeps once for each loop (the timers, libcurl's connections), made at first use and given up with the
+ * loop. */
 struct rb_loop_guest {
     void (*release)(struct rb_loop_guest *g); /* closes its handles, frees itself in their close callback */
+    struct rb_list link;
 };
 
 struct rb_loop {
@@ -18,8 +20,8 @@ struct rb_loop {
     uv_idle_t idle;       /* active while rb_loop_again() was asked: poll does not block */
     struct rb_list turns; /* struct rb_turn */
     struct rb_list signals;
-    struct rb_loop_guest *timers; /* io/timer.c's, or NULL */
-    struct rb_loop_guest *sqlite; /* io/sql_sqlite.c's, or NULL */
+    struct rb_list guests;        /* struct rb_loop_guest, the newest last */
+    struct rb_loop_guest *timers; /* io/timer.c's, or NULL: what every other guest may need, so it goes last */
     bool again;
     bool stopped;
     bool released;
@@ -59,6 +61,11 @@ void rb_loop_turn_remove(struct rb_loop *loop, struct rb_turn *t);
 /* The caller sets s->on_signal before. Several may watch one number. After a failure, too, s must outlive release. */
 int rb_loop_signal_add(struct rb_loop *loop, struct rb_signal *s, int signum, struct rb_err *err);
 void rb_loop_signal_remove(struct rb_loop *loop, struct rb_signal *s); /* asynchronous close; s must outlive release */
+
+/* The guest that this function releases, or NULL: each driver has one of its own. */
+struct rb_loop_guest *rb_loop_guest_find(const struct rb_loop *loop, void (*release)(struct rb_loop_guest *g));
+/* Released with the loop, those that came last first. */
+void rb_loop_guest_add(struct rb_loop *loop, struct rb_loop_guest *g);
 
 /* Closes the loop's own handles and the signals, waits for work that is on the thread pool, runs close callbacks, and
  * returns the number of handles that somebody else left open (0 is the only good answer; tests fail on more). With 0,

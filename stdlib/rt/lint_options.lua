@@ -72,13 +72,13 @@ local function check_argv(call, path, spec, report)
     end
 end
 
--- Commands directly in the function of a check that does not say acts = true. A `read` whose value is not literal is
--- the author's word.
+-- Commands, and requests that may change something, directly in the function of a check that does not say acts = true.
+-- A `read` whose value is not literal is the author's word.
 local function check_reads(fn, report)
     tree.walk(fn, function(node)
         local path = node.tag == "Call" and tree.global_path(node[1])
-        if path == "exec" or path == "exec.sh" then
-            local opts = argument(node, 2)
+        if words.acts[path] then
+            local opts = argument(node, words.options[path].arg)
             local read = opts and opts.tag == "Table" and item(opts, "read")
             if not opts or opts.tag == "Table" and not is_true(read or nil) then
                 report(

@@ -104,8 +104,12 @@ function M.retry(opts, fn)
                 error(e, 0)
             end
             local wait = math.min(delay * (opts.backoff or 1) ^ (attempt - 1), max)
+            local asked = type(e.result) == "table" and e.result.retry_after -- whoever answered asks for that long
             if opts.jitter then
                 wait = wait * (1 + opts.jitter * (2 * math.random() - 1))
+            end
+            if math.type(asked) then
+                wait = math.max(wait, math.min(asked, max))
             end
             if wait > 0 then
                 host.sleep { ["until"] = base.deadline(wait), text = "before attempt " .. attempt + 1 }

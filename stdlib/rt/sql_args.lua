@@ -201,7 +201,7 @@ end
 ---@param opts table
 ---@return table r
 function M.complete(verb, r, opts)
-    r.title, r.idempotent, r.on_doubt = opts.title, opts.idempotent, opts.on_doubt
+    r.title, r.idempotent, r.on_doubt, r.secret = opts.title, opts.idempotent, opts.on_doubt, opts.secret
     r.numeric, r.script = opts.numeric, opts.script
     r.max_rows = count(verb, "max_rows", opts.max_rows, M.MAX_ROWS)
     r.max_bytes = count(verb, "max_bytes", opts.max_bytes, M.MAX_BYTES)

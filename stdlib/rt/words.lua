@@ -15,12 +15,23 @@ end
 
 local EFFECT = "timeout retry title read idempotent secret on_doubt "
 local EXEC = EFFECT .. "cwd env stdin check max_output"
+local WIRE = "headers query auth bearer tls unix max_body proxy connect_timeout http2 "
+local HTTP = EFFECT .. WIRE .. "follow expect save "
+local HTTP_BODY = HTTP .. "json form multipart body"
 
 -- Each verb that takes a literal option table: which argument it is, its keys, and whether it also has positions (a
 -- list).
 M.options = {
     exec = { arg = 2, keys = set(EXEC) },
     ["exec.sh"] = { arg = 2, keys = set(EXEC) },
+    http = { arg = 1, keys = set(HTTP_BODY .. " method url") },
+    ["http.get"] = { arg = 2, keys = set(HTTP) },
+    ["http.head"] = { arg = 2, keys = set(HTTP) },
+    ["http.post"] = { arg = 2, keys = set(HTTP_BODY) },
+    ["http.put"] = { arg = 2, keys = set(HTTP_BODY) },
+    ["http.patch"] = { arg = 2, keys = set(HTTP_BODY) },
+    ["http.delete"] = { arg = 2, keys = set(HTTP_BODY) },
+    ["http.events"] = { arg = 2, keys = set("title timeout method json reconnect max_event last_id " .. WIRE) },
     step = { arg = 2, keys = set "retry timeout undo on_doubt" },
     check = { arg = 4, keys = set "acts timeout retry" },
     manual = { arg = 2, keys = set "type choices by timeout on_timeout" },
@@ -52,8 +63,11 @@ M.options["db:tx"] =
     { arg = 1, keys = set "title timeout attempts isolation read on_doubt exactly_once idempotent" }
 
 -- Globals that wait: a function that Lua's C code calls back can not use them.
-M.waits = set [[exec exec.sh sql secret step check checklist manual approve signal sleep sleep_until
+M.waits = set [[http http.get http.head http.post http.put http.patch http.delete http.events
+    exec exec.sh sql secret step check checklist manual approve signal sleep sleep_until
     all settle each race timeout retry wait_until]]
+-- Verbs that may change something: in a check they say read = true.
+M.acts = set "exec exec.sh http.post http.put http.patch http.delete"
 M.checklist = set "serial" -- keys of the table of rows
 M.row = set "acts timeout retry" -- keys of one row
 
@@ -70,6 +84,7 @@ M.globals = set [[
     random_secret assert error getmetatable setmetatable ipairs load next pairs pcall xpcall rawequal rawget rawlen
     rawset require select tonumber tostring type collectgarbage _VERSION _G]]
 M.globals.exec = set "sh"
+M.globals.http = set "get head post put patch delete events"
 M.globals.secret = set "equal"
 M.globals.sql = set "open bytes"
 M.globals.json = set "encode decode object"
@@ -103,7 +118,6 @@ M.absent = {
     dofile = "use require",
     loadfile = "use require",
     ["string.dump"] = "bytecode is refused",
-    http = "it comes in a later version: run curl with exec({ … })",
     ssh = "it comes in a later version: run ssh with exec({ … })",
     file = "it comes in a later version: " .. exec_instead,
     notify = "it comes in a later version: " .. exec_instead,

@@ -76,7 +76,10 @@ class Event:
 
     def word(self):
         """What an effect appends to the world; None for anything else."""
-        argv = self.data.get("args", {}).get("argv", [])
+        args = self.data.get("args", {})
+        if self.data.get("op") == "http" and args["method"] != "GET":
+            return args["url"].rsplit("/", 1)[1]
+        argv = args.get("argv", [])
         return argv[4] if len(argv) == 5 and argv[3] == "put" else None
 
 

@@ -365,3 +365,7 @@ ALL = [
         scenarios_sql.Sql, scenarios_sql.SqlWal,
     )
 ]
+
+import http_world  # noqa: E402 its scenarios are made from the class above
+
+ALL += http_world.ALL

@@ -17,7 +17,7 @@ local function annotations()
                 class[k] = true
             end
         end
-        local field = line:match "^%-%-%-@field ([%a_]+)"
+        local field = line:match "^%-%-%-@field ([%a_][%w_]*)"
         if field then
             class[field] = true
         end
@@ -68,6 +68,14 @@ function TestWords.test_every_option_is_annotated_and_nothing_else()
     local class_of = {
         exec = "ExecOptions",
         ["exec.sh"] = "ExecOptions",
+        http = "HttpRequest",
+        ["http.get"] = "HttpOptions",
+        ["http.head"] = "HttpOptions",
+        ["http.post"] = "HttpBodyOptions",
+        ["http.put"] = "HttpBodyOptions",
+        ["http.patch"] = "HttpBodyOptions",
+        ["http.delete"] = "HttpBodyOptions",
+        ["http.events"] = "HttpEventsOptions",
         step = "StepOptions",
         check = "CheckOptions",
         manual = "Manual",

@@ -1,0 +1,74 @@
+/* Owns the reading of URLs for whoever has to know their parts before they are asked for. */
+#include "io/http_url.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "io/curl_api.h"
+
+static char *part_of(const struct rb_curl_api *api, CURLU *u, CURLUPart part, unsigned flags)
+{
+    char *text = NULL, *copy;
+    if (api->url_get(u, part, &text, flags))
+        return NULL;
+    copy = rb_strdup(text);
+    api->free(text);
+    return copy;
+}
+
+void rb_http_url_release(struct rb_http_url *u)
+{
+    if (u->password)
+        explicit_bzero(u->password, strlen(u->password));
+    free(u->text);
+    free(u->user);
+    free(u->password);
+    free(u->scheme);
+    free(u->host);
+    *u = (struct rb_http_url){0};
+}
+
+int rb_http_url_read(const char *text, const char *base, struct rb_http_url *out, struct rb_err *err)
+{
+    const struct rb_curl_api *api = rb_curl(err);
+    *out = (struct rb_http_url){0};
+    if (!api)
+        return err->code;
+    CURLU *u = api->url();
+    CURLUcode rc = base ? api->url_set(u, CURLUPART_URL, base, 0) : CURLUE_OK;
+    if (!rc)
+        rc = api->url_set(u, CURLUPART_URL, text, 0);
+    if (rc) {
+        api->url_cleanup(u);
+        return rb_err_set(err, RB_EINVAL, "this is no URL: %s", api->url_strerror(rc));
+    }
+    out->user = part_of(api, u, CURLUPART_USER, CURLU_URLDECODE);
+    out->password = part_of(api, u, CURLUPART_PASSWORD, CURLU_URLDECODE);
+    api->url_set(u, CURLUPART_USER, NULL, 0);
+    api->url_set(u, CURLUPART_PASSWORD, NULL, 0);
+    api->url_set(u, CURLUPART_FRAGMENT, NULL, 0);
+    out->text = part_of(api, u, CURLUPART_URL, 0);
+    out->scheme = part_of(api, u, CURLUPART_SCHEME, 0);
+    out->host = part_of(api, u, CURLUPART_HOST, 0);
+    char *port = part_of(api, u, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+    out->port = port ? strtol(port, NULL, 10) : 0;
+    free(port);
+    api->url_cleanup(u);
+    bool http = out->scheme && (!strcasecmp(out->scheme, "http") || !strcasecmp(out->scheme, "https"));
+    if (!out->text || !out->host || !http) {
+        rb_http_url_release(out);
+        return rb_err_set(err, RB_EINVAL, "a URL must begin with http:// or https:// and a host");
+    }
+    size_t n = strlen(out->host);
+    if (out->host[0] == '[' && n > 2) {
+        memmove(out->host, out->host + 1, n - 2);
+        out->host[n - 2] = '\0';
+    }
+    return RB_OK;
+}
+
+bool rb_http_url_same_origin(const struct rb_http_url *a, const struct rb_http_url *b)
+{
+    return !strcasecmp(a->scheme, b->scheme) && !strcasecmp(a->host, b->host) && a->port == b->port;
+}

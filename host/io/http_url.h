@@ -1,0 +1,21 @@
+/* URLs, as libcurl reads them: one reader for what is checked and for what is asked for. */
+#ifndef RB_HTTP_URL_H
+#define RB_HTTP_URL_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct rb_http_url {
+    char *text;            /* absolute, without user and fragment */
+    char *user, *password; /* decoded; NULL: none */
+    char *scheme, *host;   /* host without brackets */
+    long port;
+};
+
+/* Reads text, relative to base unless that is NULL. On failure (RB_EINVAL, RB_ENOENT) nothing is to be released. */
+int rb_http_url_read(const char *text, const char *base, struct rb_http_url *out, struct rb_err *err);
+void rb_http_url_release(struct rb_http_url *u);
+
+bool rb_http_url_same_origin(const struct rb_http_url *a, const struct rb_http_url *b);
+
+#endif

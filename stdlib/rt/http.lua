@@ -1,0 +1,118 @@
+-- http: the calls, what is tried again by itself, and what a result can do.
+local base = require "rt.base"
+local request = require "rt.http_request"
+local retry = require "rt.retry"
+
+local M = {}
+
+local json = host.global "json"
+local PATIENCE = 60 -- seconds that a server may ask for without the author's having said `retry`
+
+-- A result is plain data, in the journal too; this gives it `json()`, called with a dot or a colon.
+local RESULT = {
+    __index = function(result, key)
+        if key ~= "json" then
+            return nil
+        end
+        return function()
+            if rawget(result, "body_cut") then
+                base.raise("http.json", ("%s: the body was cut: raise max_body"):format(rawget(result, "url")))
+            end
+            local ok, v = host.try(json.decode, rawget(result, "body"))
+            if not ok then
+                local why = tostring(v):gsub("^.-json%.decode: ", "")
+                base.raise("http.json", ("%s: the body is not JSON: %s"):format(rawget(result, "url"), why))
+            end
+            return v
+        end
+    end,
+}
+
+local function bless(result)
+    return type(result) == "table" and setmetatable(result, RESULT) or result
+end
+
+local function ask(table_of_request)
+    local ok, r = host.try(host.http, table_of_request)
+    if ok then
+        return bless(r)
+    end
+    if type(r) == "table" then
+        bless(r.result)
+    end
+    error(r, 0)
+end
+
+--- Seconds that the server asks to wait with the next attempt, if it is one that may simply be made.
+local function asked_to_wait(e)
+    local r = type(e) == "table" and e.kind == "http.status" and e.result
+    return r and (r.status == 429 or r.status == 503) and r.retry_after or nil
+end
+
+--- Calls fn, and does as the server says when it is asked to come back later.
+local function patient(fn)
+    local ok, r = host.try(fn)
+    if ok then
+        return r
+    end
+    local wait = asked_to_wait(r)
+    if not wait or wait > PATIENCE then
+        error(r, 0)
+    end
+    local text = "the server asks to wait (Retry-After)"
+    host.event("record", { op = "attempt", value = { n = 1, of = 3, kind = r.kind, error = host.error_text(r) } })
+    if wait > 0 then
+        host.sleep { ["until"] = base.deadline(wait), text = text }
+    end
+    return retry.retry({
+        times = 2,
+        delay = 0,
+        title = "again",
+        on = function(e)
+            return (asked_to_wait(e) or math.huge) <= PATIENCE
+        end,
+    }, fn)
+end
+
+local function run(verb, opts)
+    local function once()
+        return ask(request.build(verb, opts))
+    end
+    if opts.retry then
+        return retry.retry(opts.retry, once)
+    end
+    local method = tostring(opts.method or "GET"):upper()
+    local repeatable = opts.read or opts.idempotent or method ~= "POST" and method ~= "PATCH"
+    if opts.retry == false or not repeatable then
+        return once()
+    end
+    return patient(once)
+end
+
+M.fields = {}
+
+--- http{ method =, url =, … }
+function M.call(opts)
+    if type(opts) ~= "table" then
+        base.usage 'http: its argument is a table: http{ url = "…" }; http.get("…") takes the URL first'
+    end
+    return run("http", base.options("http", opts))
+end
+
+for _, method in ipairs { "get", "head", "post", "put", "patch", "delete" } do
+    local verb = "http." .. method
+    M.fields[method] = function(url, opts)
+        local all = { method = method:upper(), url = url }
+        for k, v in pairs(base.options(verb, opts)) do
+            all[k] = v
+        end
+        return run(verb, all)
+    end
+end
+
+--- Server-sent events: fn is called with each; see rt/http_events.lua.
+function M.fields.events(url, opts, fn)
+    return require("rt.http_events").events(url, opts, fn)
+end
+
+return M
