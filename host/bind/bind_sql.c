@@ -101,6 +101,7 @@ static struct rb_sql_statement statement(struct sql_op *op, const char *text)
                                      .max_rows = op->max_rows,
                                      .max_bytes = op->max_bytes,
                                      .timeout_ms = op->timeout_ms,
+                                     .lock_ms = op->lock_ms,
                                      .on_done = on_done,
                                      .arg = op};
 }

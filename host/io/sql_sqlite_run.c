@@ -51,7 +51,7 @@ static void constraint(struct rb_sql_failure *f)
 
 static void busy(const struct sqlite_work *w, struct rb_sql_failure *f)
 {
-    uint64_t ms = w->timeout_ms ? w->timeout_ms : RB_SQLITE_BUSY_MS;
+    uint64_t ms = w->timeout_ms && w->timeout_ms < w->lock_ms ? w->timeout_ms : w->lock_ms;
     rb_sql_fail(f, "sql.busy", "the database is locked by another, and was for %.3gs; nothing was done",
                 (double)ms / 1000);
     f->not_started = f->retryable = true;

@@ -218,7 +218,7 @@ function exec.sh(text, opts) end
 ---@field timeout? rbhost.Duration Default "5m"; another's lock is waited for as long, or 10 s where it does not say.
 ---@field retry? rbhost.RetryOptions
 ---@field title? string
----@field read? boolean Of sql and db:exec: it looks and changes nothing; the database is told to refuse a write.
+---@field read? boolean Of sql: it looks and changes nothing; the database is told to refuse a write.
 ---@field idempotent? boolean Running it twice does no harm.
 ---@field on_doubt? rbhost.OnDoubt
 ---@field max_rows? integer Default 10,000. A read that has more is an error; of a write the rows are cut.

@@ -49,7 +49,10 @@ end
 --- A statement that changes something: { changes, last_id, rows }.
 function DB:exec(...)
     local r, opts = args.request("db:exec", self.opts, ...)
-    return send(self, "db:exec", r, opts, opts.read or false)
+    if opts.read then
+        base.usage "db:exec is for statements that write; db:query is for those that look"
+    end
+    return send(self, "db:exec", r, opts, false)
 end
 
 --- Calls fn(row, n) for each row. They are asked for in batches, each an operation of its own.

@@ -206,6 +206,7 @@ function M.complete(verb, r, opts)
     r.max_rows = count(verb, "max_rows", opts.max_rows, M.MAX_ROWS)
     r.max_bytes = count(verb, "max_bytes", opts.max_bytes, M.MAX_BYTES)
     r.timeout_ms = call.milliseconds(opts.timeout or TIMEOUT, verb .. ": timeout")
+    r.lock_ms = opts.timeout and r.timeout_ms or nil -- else the driver's own patience
     return r
 end
 

@@ -80,7 +80,7 @@ local function begin(db, opts, state)
     r.action, r.dsn, r.attach, r.tx = "begin", db.dsn, db.attach, state.key
     r.isolation, r.looks, r.read = opts.isolation, only_looks or false, true
     r.once = opts.exactly_once and not only_looks and state.once or nil
-    state.database = host.sql(r).database
+    state.database = (host.sql(r) or {}).database -- nil where a person has skipped it
 end
 
 -- Is the row there that the attempt wrote? In PostgreSQL a COMMIT whose sender has died may still be under way: its

@@ -138,6 +138,8 @@ for call, kind, says in (
     ('db:one("SELECT id FROM t")', "sql.too_big", "more than one row"),
     ('db:value("SELECT id, b FROM t")', "usage", "2 columns"),
     ('db:exec("INSERT INTO t (id) VALUES (1)")', "sql.constraint", "UNIQUE constraint failed: t.id"),
+    ('db:exec { "SELECT 1", read = true }', "usage", "db:query"),
+    ('sql.open("sqlite:app.db", { read = true }):exec("DELETE FROM t")', "usage", "db:query"),
     ('db:exec("BEGIN")', "usage", "db:tx"),
     ('db:exec("/* x */ commit")', "usage", "db:tx"),
     ('db:exec("SAVEPOINT x")', "usage", "db:tx"),
