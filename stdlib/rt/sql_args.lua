@@ -202,7 +202,7 @@ end
 ---@return table r
 function M.complete(verb, r, opts)
     r.title, r.idempotent, r.on_doubt = opts.title, opts.idempotent, opts.on_doubt
-    r.numeric, r.script = opts.numeric, opts.script
+    r.numeric, r.script, r.secret = opts.numeric, opts.script, opts.secret
     r.max_rows = count(verb, "max_rows", opts.max_rows, M.MAX_ROWS)
     r.max_bytes = count(verb, "max_bytes", opts.max_bytes, M.MAX_BYTES)
     r.timeout_ms = call.milliseconds(opts.timeout or TIMEOUT, verb .. ": timeout")
