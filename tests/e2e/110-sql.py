@@ -222,6 +222,19 @@ contains("read_only in the configuration", c.prints()[1], "read-only in the conf
 eq("and before anything starts", [e["args"] for e in c.events("intent")], [])
 eq("reads it lets", c.prints()[2], "0")
 c = Case("""
+    local rows = sql("sqlite:app.db", { "SELECT id, b FROM t", secret = true })
+    signal "go"
+    print(rows.columns[2], rows[1].id, rows[1].b)
+    print(#sql("sqlite:app.db", "SELECT id FROM t WHERE b = ?", rows[1].b))
+""")
+database(c, TABLE + "INSERT INTO t (b) VALUES ('correct-horse-7');")
+c.env.update(HOME=str(c.dir), XDG_STATE_HOME=str(c.dir / "state"), XDG_CONFIG_HOME=str(c.dir / "config"))
+ends("rows whose texts are secrets", c.run(), 3)
+ends("resumed", c.rb("signal", c.id, "go", "--resume"), 0)
+check("are of use, and in the journal in no clear form",
+      [line.split("‹")[0] for line in c.prints()] == ["b\t1\t", "1"] and
+      b"correct-horse-7" not in b"".join(f.read_bytes() for f in c.dir.glob("j.db*") if f.is_file()), c.prints())
+c = Case("""
     print(pcall(sql, "postgres://ada:tr0ub4dor@127.0.0.1:1/db?connect_timeout=1", { "SELECT 1", timeout = "2s" }))
 """)
 c.run()
