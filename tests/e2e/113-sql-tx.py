@@ -273,6 +273,11 @@ for point, attempt in (("sql.before-commit", 2), ("sql.after-commit", 1), ("effe
     with contextlib.closing(sqlite3.connect(c.dir / "app.db")) as db:
         eq("one row says so, by the run and the attempt", db.execute("SELECT key FROM rbhost_once").fetchall(),
            [(f"{c.id}/tx/attempt {attempt}",)])
+c = book(TX % "{ exactly_once = true },")
+defect = {"RBHOST_MUTATE": "no-once-row"}
+c.run(env={**defect, "RBHOST_FAULT": "kill:sql.after-commit:1"}, binary=RBHOST_FAULT)
+c.rb("resume", env=defect, binary=RBHOST_FAULT)
+eq("without that row it would be done twice: these tests see it", words(c), ["first 1", "second 1", "first 2", "second 2"])
 c = book("""
     local look = function() return db:value "SELECT count(*) FROM t" > 0 and "done" or "retry" end
     db:tx({ on_doubt = look }, function(tx, attempt) tx:exec("INSERT INTO t (a) VALUES (?)", attempt) end)
