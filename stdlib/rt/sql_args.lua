@@ -29,6 +29,16 @@ function M.copy(t)
     return copy
 end
 
+--- Is it called as db:query(…), and not as db.query(…)?
+---@param self any
+---@param kind string "db" or "tx"
+---@param verb string "db:query"
+function M.check_self(self, kind, verb)
+    if getmetatable(self) ~= kind then
+        base.usage("%s is called with a colon: %s(…), not %s(…)", verb, verb, (verb:gsub(":", ".")))
+    end
+end
+
 -- -- the DSN
 
 local function normal(path)

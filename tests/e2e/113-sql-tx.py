@@ -112,11 +112,15 @@ c = book("""
     for _, i in ipairs { "immediate", "deferred", "exclusive", "serializable" } do db:tx({ isolation = i }, function(tx) tx:exec "INSERT INTO t (a) VALUES (1)" end) end
     check("a", "b", function() return db:tx({ read = true }, function(tx) return tx:value "SELECT 1" end) end)
     print(pcall(check, "a", "b", function() db:tx(function(tx) end) end))
+    print(pcall(db.tx, db, function(tx) tx.exec "DELETE FROM t" end))
+    local only = sql.open("sqlite:app.db", { read = true })
+    print(pcall(only.tx, only, function(tx) tx:exec "DELETE FROM t" end))
 """)
 r = c.run()
 ends("options", r, 0)
 for i, says in ((0, "the transaction is over"), (1, "the transaction only reads"), (3, "there is no isolation loose"),
-                (4, 'SQLite has no isolation "read committed"'), (5, "did you mean attempts"), (6, "the function"), (7, "read = true")):
+                (4, 'SQLite has no isolation "read committed"'), (5, "did you mean attempts"), (6, "the function"), (7, "read = true"),
+                (8, "tx:exec(…), not tx.exec(…)"), (9, "the transaction only reads")):
     contains(f"say what is wrong: {says}", c.prints()[i], says)
 eq("and do what they say", (c.prints()[2], len(words(c))), ("0", 4))
 
