@@ -107,6 +107,8 @@ bool rb_sql_sqlite_recover(struct sqlite_conn *c);
 void rb_sql_sqlite_do(struct sqlite_conn *c, struct sqlite_work *w);
 /* Runs a word of the driver's own (BEGIN …); an SQLite code. */
 int rb_sql_sqlite_word(struct sqlite_conn *c, const char *text);
+/* Reads a little: the file is mended where it has to be, and a transaction has begun to see. An SQLite code. */
+int rb_sql_sqlite_look(struct sqlite_conn *c);
 bool rb_sql_sqlite_uses_wal(sqlite3 *db);
 /* What an SQLite code means for the caller. */
 void rb_sql_sqlite_failure(struct sqlite_conn *c, struct sqlite_work *w, int rc, struct rb_sql_failure *f);
