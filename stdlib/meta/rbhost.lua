@@ -217,8 +217,9 @@ function exec.sh(text, opts) end
 ---@field params? rbhost.SqlValue[]|table<string, rbhost.SqlValue> The parameters, where they do not stand behind the statement.
 ---@field timeout? rbhost.Duration Default "5m"; another's lock is waited for as long, or 10 s where it does not say.
 ---@field retry? rbhost.RetryOptions
+---@field secret? boolean The texts of its result are secrets: encrypted in the journal.
 ---@field title? string
----@field read? boolean Of sql and db:exec: it looks and changes nothing; the database is told to refuse a write.
+---@field read? boolean Of sql: it looks and changes nothing; the database is told to refuse a write.
 ---@field idempotent? boolean Running it twice does no harm.
 ---@field on_doubt? rbhost.OnDoubt
 ---@field max_rows? integer Default 10,000. A read that has more is an error; of a write the rows are cut.
@@ -248,6 +249,7 @@ sql = {}
 ---@class rbhost.SqlOpen Defaults for everything that is done with the db.
 ---@field timeout? rbhost.Duration
 ---@field retry? rbhost.RetryOptions
+---@field secret? boolean The texts of its result are secrets: encrypted in the journal.
 ---@field title? string
 ---@field secret? boolean
 ---@field read? boolean
@@ -307,6 +309,7 @@ function sql.bytes(s) end
 ---@class rbhost.TxSqlOptions In the one table of a statement inside db:tx.
 ---@field params? table
 ---@field timeout? rbhost.Duration
+---@field secret? boolean The texts of its result are secrets: encrypted in the journal.
 ---@field title? string
 ---@field max_rows? integer
 ---@field max_bytes? integer
