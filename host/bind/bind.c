@@ -4,7 +4,10 @@
 #include <stddef.h>
 
 const struct rb_binding rb_bindings[] = {
-    {"exec", rb_bind_exec}, {"sleep", rb_bind_sleep}, {"gate", rb_bind_gate}, {"secret", rb_bind_secret},
+    {"exec", rb_bind_exec},
+    {"sleep", rb_bind_sleep},
+    {"gate", rb_bind_gate},
+    {"secret", rb_bind_secret},
     {"http", rb_bind_http},
     {"http_stream", rb_bind_http_stream},
     {"http_event", rb_bind_http_event},
