@@ -283,9 +283,12 @@ static void add_words(struct rb_buf *out, const json_t *list)
     }
 }
 
+#define WRITES_SHOWN 3
+
 void rb_text_op(struct rb_buf *out, const char *op, const json_t *args)
 {
-    static const char *const names[] = {"argv", "text", "script", "sh", "name", "key", "title", "duration", "url"};
+    static const char *const names[] = {"argv",  "text",     "script", "sh",        "name",  "key",
+                                        "title", "duration", "url",    "statement", "backup"};
     rb_buf_adds(out, op);
     if (json_is_array(args) && json_array_size(args) && json_is_string(json_array_get(args, 0))) {
         rb_buf_addc(out, ' ');
@@ -297,6 +300,10 @@ void rb_text_op(struct rb_buf *out, const char *op, const json_t *args)
         rb_text_value(out, args);
         return;
     }
+    if (json_is_string(json_object_get(args, "dsn"))) {
+        rb_buf_addc(out, ' ');
+        rb_text_value(out, json_object_get(args, "dsn"));
+    }
     for (size_t i = 0; i < RB_COUNT(names) && json_is_object(args); i++) {
         const json_t *v = json_object_get(args, names[i]);
         if (!v)
@@ -306,7 +313,16 @@ void rb_text_op(struct rb_buf *out, const char *op, const json_t *args)
             add_words(out, v);
         else
             rb_text_value(out, v);
-        return;
+        break;
+    }
+    const json_t *writes = json_object_get(args, "writes"); /* of a COMMIT: what it keeps */
+    for (size_t i = 0; i < json_array_size(writes); i++) {
+        rb_buf_adds(out, i ? "; " : " of ");
+        if (i == WRITES_SHOWN) {
+            rb_buf_adds(out, "…");
+            break;
+        }
+        rb_text_value(out, json_array_get(writes, i));
     }
 }
 
