@@ -226,7 +226,6 @@ function exec.sh(text, opts) end
 ---@field max_bytes? integer Of all rows together, default 16 MiB.
 ---@field numeric? boolean PostgreSQL: numeric as a float instead of a text.
 ---@field script? boolean Several statements without parameters: all of them or none.
----@field secret? boolean The texts of its result are secrets; the journal holds them encrypted.
 
 ---@class rbhost.SqlRows A list of tables by the names of the columns; plain data.
 ---@field columns string[] their names, in the order of the statement
@@ -251,7 +250,6 @@ sql = {}
 ---@field retry? rbhost.RetryOptions
 ---@field secret? boolean The texts of its result are secrets: encrypted in the journal.
 ---@field title? string
----@field secret? boolean
 ---@field read? boolean
 ---@field idempotent? boolean
 ---@field on_doubt? rbhost.OnDoubt
@@ -347,6 +345,7 @@ function sql.bytes(s) end
 ---@field expect? integer|string|(integer|string)[]|false Statuses that are no error: 200, "2xx", "200-299", a list; false: every one. Default "2xx".
 ---@field save? string The body goes to this file, which appears when it is whole.
 ---@field read? boolean It looks and changes nothing; default for GET, HEAD and OPTIONS.
+---@field secret? boolean The texts of the answer are secrets: nobody sees them, and json() can not read them.
 ---@field idempotent? boolean Doing it twice does no harm; default for PUT and DELETE.
 ---@field on_doubt? rbhost.OnDoubt
 ---@field retry? rbhost.RetryOptions|false
