@@ -18,10 +18,10 @@ union address {
 static int find_all(void *library, struct rb_err *err)
 {
     union address found;
-#define RB_PQ_FIND(name)                                                                                               \
-    found.object = dlsym(library, #name);                                                                              \
-    if (!found.object)                                                                                                 \
-        return rb_err_set(err, RB_ENOENT, "the libpq that is installed is too old, it has no " #name);                 \
+#define RB_PQ_FIND(name) \
+    found.object = dlsym(library, #name); \
+    if (!found.object) \
+        return rb_err_set(err, RB_ENOENT, "the libpq that is installed is too old, it has no " #name); \
     rb_pq.name = (__typeof__(rb_pq.name))found.function;
     RB_PQ_EACH(RB_PQ_FIND)
 #undef RB_PQ_FIND

@@ -1,5 +1,5 @@
-/* Owns the driver's face: what host/io/sql.h asks of a database, as PostgreSQL has it. What happens then is in the other
- * files; the map is in sql_pg.h. */
+/* Owns the driver's face: what host/io/sql.h asks of a database, as PostgreSQL has it. What happens then is in the
+ * other files; the map is in sql_pg.h. */
 #include "io/sql_pg.h"
 
 #include <stdio.h>
@@ -47,8 +47,7 @@ static int begin(struct rb_sql_conn *conn, const char *isolation, bool read, con
     for (size_t i = 0; i < RB_COUNT(levels); i++) {
         if (strcmp(isolation, levels[i]) != 0)
             continue;
-        snprintf(text, sizeof(text), "BEGIN%s%s%s", i ? " ISOLATION LEVEL " : "", levels[i],
-                 read ? " READ ONLY" : "");
+        snprintf(text, sizeof(text), "BEGIN%s%s%s", i ? " ISOLATION LEVEL " : "", levels[i], read ? " READ ONLY" : "");
         return act(conn, PG_BEGIN, text, st, out, err);
     }
     return rb_err_set(err, RB_EINVAL,

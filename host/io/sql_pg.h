@@ -4,9 +4,8 @@
  * the opening of libpq and the reading of the service file (pg_look), and PQcancel (pg_stop).
  *
  *   open ──▶ a kept connection that is alive ─────────────────────────────┐
- *     ├────▶ all places are taken: waits until one is given back          ├──▶ LEASED ──release──▶ KEPT ──60 s──▶ closed
- *     └────▶ MAKING: pg_look, names, one address after another, set-up ───┘      │ link lost: pq is NULL
- */
+ *     ├────▶ all places are taken: waits until one is given back ├──▶ LEASED ──release──▶ KEPT ──60 s──▶ closed
+ *     └────▶ MAKING: pg_look, names, one address after another, set-up ───┘      │ link lost: pq is NULL */
 #ifndef RB_SQL_PG_H
 #define RB_SQL_PG_H
 
@@ -16,12 +15,12 @@
 #include "io/timer.h"
 #include "loop/work.h"
 
-#define RB_PG_PLACES 16         /* connections of one kind (DSN, password, read) at once */
-#define RB_PG_KEEP_MS 60000     /* one that nobody used for so long is closed */
-#define RB_PG_CONNECT_MS 10000  /* where the caller says nothing */
-#define RB_PG_PLACE_MS 60000    /* how long a place is waited for */
-#define RB_PG_GRACE_MS 5000     /* a statement that was told to stop has so long; then the link is closed */
-#define RB_PG_GUARD_MS 1000     /* the server's own limit for a statement lies so much behind ours */
+#define RB_PG_PLACES 16        /* connections of one kind (DSN, password, read) at once */
+#define RB_PG_KEEP_MS 60000    /* one that nobody used for so long is closed */
+#define RB_PG_CONNECT_MS 10000 /* where the caller says nothing */
+#define RB_PG_PLACE_MS 60000   /* how long a place is waited for */
+#define RB_PG_GRACE_MS 5000    /* a statement that was told to stop has so long; then the link is closed */
+#define RB_PG_GUARD_MS 1000    /* the server's own limit for a statement lies so much behind ours */
 
 struct pg_conn;
 struct pg_query;
@@ -61,6 +60,7 @@ struct pg_conn {
     bool soiled;        /* the session may not be as it was: it is not kept */
     int64_t own_limit;  /* statement_timeout as the role, the database or the DSN have it; ms, 0: none */
     int64_t limit;      /* as the session has it now; -1: not known */
+    bool doomed;        /* the server has said that it ends it */
     char farewell[256]; /* what the server said last while nothing was asked; "" */
 };
 
@@ -116,7 +116,7 @@ struct pg_settings {
     size_t count;
     struct pg_place *places;
     size_t place_count;
-    int host_limit;   /* connect_timeout in seconds, for each place; 0: none */
+    int host_limit;      /* connect_timeout in seconds, for each place; 0: none */
     bool prefer_standby; /* target_session_attrs; its value among the keys is to be chosen for each round */
 };
 

@@ -110,10 +110,14 @@ static void on_notice(void *arg, const PGresult *r)
     struct pg_conn *c = arg;
     const char *severity = rb_pq.PQresultErrorField(r, PG_DIAG_SEVERITY);
     const char *text = rb_pq.PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+    const char *word = rb_pq.PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
     if (c->query)
         rb_pg_query_notice(c->query, severity ? severity : "NOTICE", text ? text : "");
     else
         rb_pg_tidy(text ? text : "", c->farewell, sizeof(c->farewell));
+    /* "terminating connection …": the end of the link comes right behind it */
+    if (!c->query && word && (strcmp(word, "FATAL") == 0 || strcmp(word, "PANIC") == 0))
+        c->doomed = true;
 }
 
 static void set_up(struct pg_connect *k)

@@ -1,6 +1,6 @@
 /* Owns what a DSN stands for. libpq fills it in from the service file, the environment and its defaults, as it does for
- * psql; we take the result apart, because names must be looked up without blocking and hosts tried one by one, each with
- * a limit of its own. Reads files: runs on the pool. Knows no connection that lives. */
+ * psql; we take the result apart, because names must be looked up without blocking and hosts tried one by one, each
+ * with a limit of its own. Reads files: runs on the pool. Knows no connection that lives. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,8 +35,8 @@ static int check(const char *conninfo, struct rb_err *why)
         rb_pg_tidy(message, said, sizeof(said));
     if (message)
         rb_pq.PQfreemem(message);
-    return rb_err_set(why, RB_EINVAL, "the DSN can not be read%s%s", said[0] ? ": " : " (libpq's words may hold a secret)",
-                      said);
+    return rb_err_set(why, RB_EINVAL, "the DSN can not be read%s%s",
+                      said[0] ? ": " : " (libpq's words may hold a secret)", said);
 }
 
 /* Asks libpq to fill in all options for a connection, and stops it right before it connects by giving one of them a
@@ -90,9 +90,16 @@ static bool has(const struct pg_settings *s, const char *key)
 /* What is ours to say, or is said elsewhere. */
 static bool is_ours(const char *key)
 {
-    static const char *const ours[] = {"host",        "hostaddr",        "port",   "password", "channel_binding",
-                                       "gssencmode",  "client_encoding", "connect_timeout",
-                                       "replication", "target_session_attrs"};
+    static const char *const ours[] = {"host",
+                                       "hostaddr",
+                                       "port",
+                                       "password",
+                                       "channel_binding",
+                                       "gssencmode",
+                                       "client_encoding",
+                                       "connect_timeout",
+                                       "replication",
+                                       "target_session_attrs"};
     if (strncmp(key, "service", 7) == 0)
         return true;
     for (size_t i = 0; i < RB_COUNT(ours); i++)
@@ -170,8 +177,8 @@ static int take_places(struct pg_settings *s, const PQconninfoOption *all, struc
     if (n == 0)
         n = 1;
     if ((host_count && address_count && host_count != address_count) || (port_count > 1 && port_count != n))
-        return rb_err_set(why, RB_EINVAL, "the DSN has %zu hosts, %zu hostaddr and %zu ports; these must fit", host_count,
-                          address_count, port_count);
+        return rb_err_set(why, RB_EINVAL, "the DSN has %zu hosts, %zu hostaddr and %zu ports; these must fit",
+                          host_count, address_count, port_count);
     const char *one_port = port_count == 1 ? ports : NULL;
     for (size_t i = 0; i < n; i++) {
         char *host = next_of(&hosts), *address = next_of(&addresses), *port = one_port ? NULL : next_of(&ports);

@@ -81,7 +81,8 @@ static void take_code(char *message, char *code)
     char *p = message;
     while ((p = strstr(p, ": "))) {
         char *word = p + 2 + strspn(p + 2, " ");
-        if (strspn(word, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && word[5] == ':') {
+        bool five = strspn(word, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && word[5] == ':';
+        if (five && strcspn(word, "0123456789") < 5) { /* and not FATAL */
             memcpy(code, word, 5);
             code[5] = '\0';
             char *rest = word + 6 + strspn(word + 6, " ");

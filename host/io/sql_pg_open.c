@@ -108,8 +108,7 @@ void rb_pg_open_next(struct pg_side *side, const char *dsn, const char *password
 {
     if (side->ending)
         return;
-    RB_LIST_EACH(l, &side->opens)
-    {
+    RB_LIST_EACH (l, &side->opens) {
         struct pg_open *o = RB_CONTAINER(l, struct pg_open, link);
         if (!o->waits || o->read != read || strcmp(o->dsn, dsn) != 0 ||
             strcmp(o->password ? o->password : "", password ? password : "") != 0)

@@ -100,7 +100,7 @@ bool rb_pg_conn_alive(struct pg_conn *c)
         rb_pq.PQisBusy(c->pq); /* takes what was read apart: a farewell becomes a notice */
     for (PGnotify *n; alive && (n = rb_pq.PQnotifies(c->pq));) /* a session that LISTENs; nobody asked us for these */
         rb_pq.PQfreemem(n);
-    alive = alive && rb_pq.PQstatus(c->pq) == CONNECTION_OK;
+    alive = alive && !c->doomed && rb_pq.PQstatus(c->pq) == CONNECTION_OK;
     if (!alive)
         rb_pg_conn_cut(c);
     return alive;
@@ -162,7 +162,7 @@ struct pg_conn *rb_pg_kept(struct pg_side *side, const char *dsn, const char *pa
 size_t rb_pg_count(const struct pg_side *side, const char *dsn, const char *password, bool read)
 {
     size_t n = 0;
-    RB_LIST_EACH(l, &side->conns)
+    RB_LIST_EACH (l, &side->conns)
         n += is_of(RB_CONTAINER(l, struct pg_conn, link), dsn, password, read);
     return n;
 }

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "base/fault.h"
 #include "io/sql_pg.h"
@@ -44,19 +45,21 @@ struct pg_query {
 
     enum phase phase;
     enum why why;
-    bool sent;            /* invariant 4 */
-    bool in_tx;           /* it was sent inside a transaction */
-    bool failed;          /* result.failure is what the server said */
+    bool sent;   /* invariant 4 */
+    bool in_tx;  /* it was sent inside a transaction */
+    bool failed; /* result.failure is what the server said */
     bool lost;
-    bool rolled_back;     /* COMMIT was answered by ROLLBACK */
-    bool unreadable;      /* COPY: rows we do not take */
-    bool within;          /* its caller's call has not returned: no callback */
-    char words[600];      /* how the link was lost */
+    bool rolled_back;      /* COMMIT was answered by ROLLBACK */
+    bool unreadable;       /* COPY: rows we do not take */
+    bool within;           /* its caller's call has not returned: no callback */
+    char words[600];       /* how the link was lost */
     struct rb_timer timer; /* LATER; the time-out; the grace */
 
     struct rb_sql_result result;
     struct pg_arena arena;
-    size_t cell_cap, bytes, unread; /* unread: came since the last whole row */
+    size_t cell_cap, bytes;
+    uint64_t at_row, waited; /* received when the last row had ended, and in all where nobody else counts */
+    bool row_ended;
     char *notices[NOTICES_MAX + 2];
     size_t notice_count, notice_bytes;
     bool notices_full;
@@ -103,11 +106,11 @@ static void say_lost(struct pg_query *q)
     struct rb_sql_failure *f = &q->result.failure;
     struct rb_sql_failure said = *f;
     bool unknown = q->sent && may_stay(q);
-    const char *when = !q->sent                  ? "before anything was sent"
-                       : q->act == PG_COMMIT     ? "after COMMIT had been sent: nobody knows whether it took place"
-                       : unknown                 ? "after the statement had been sent: nobody knows whether it took place"
-                       : q->in_tx && !q->read    ? "and the transaction with it: it was rolled back"
-                                                 : "before the answer was there";
+    const char *when = !q->sent               ? "before anything was sent"
+                       : q->act == PG_COMMIT  ? "after COMMIT had been sent: nobody knows whether it took place"
+                       : unknown              ? "after the statement had been sent: nobody knows whether it took place"
+                       : q->in_tx && !q->read ? "and the transaction with it: it was rolled back"
+                                              : "before the answer was there";
     const char *kind = q->why == TIMED_OUT ? "sql.timeout" : q->why == CANCELLED ? "cancelled" : "sql.lost";
     if (q->why == TOO_BIG)
         kind = "sql.too_big";
@@ -257,6 +260,15 @@ void rb_pg_query_notice(struct pg_query *q, const char *severity, const char *te
     q->notices[q->notice_count++] = rb_buf_detach(&b);
 }
 
+/* There is more than is wanted. A read that is alone is told to stop; in a transaction that would end the transaction,
+ * and a write would be undone: there the rest is read and dropped. */
+static void cap(struct pg_query *q)
+{
+    q->result.more = true;
+    if (q->read && !q->in_tx)
+        stop(q, CAPPED);
+}
+
 static void take_columns(struct pg_query *q, const PGresult *r)
 {
     struct rb_sql_result *res = &q->result;
@@ -268,6 +280,12 @@ static void take_columns(struct pg_query *q, const PGresult *r)
         const char *name = rb_pq.PQfname(r, (int)i);
         res->columns[i] = rb_pg_arena_text(&q->arena, name, strlen(name));
     }
+    struct rb_sql_failure f; /* of a read only: a write has taken place by now, and its last column of a name stands */
+    if (q->read && !q->failed && rb_sql_duplicate(res->columns, res->column_count, &f)) {
+        q->result.failure = f;
+        q->failed = true;
+        cap(q);
+    }
 }
 
 static size_t row_bytes(const PGresult *r, size_t columns)
@@ -278,19 +296,10 @@ static size_t row_bytes(const PGresult *r, size_t columns)
     return n;
 }
 
-/* There is more than is wanted. A read that is alone is told to stop; in a transaction that would end the transaction,
- * and a write would be undone: there the rest is read and dropped. */
-static void cap(struct pg_query *q)
-{
-    q->result.more = true;
-    if (q->read && !q->in_tx)
-        stop(q, CAPPED);
-}
-
 static void take_row(struct pg_query *q, const PGresult *r)
 {
     struct rb_sql_result *res = &q->result;
-    q->unread = 0;
+    q->row_ended = true;
     if (q->script && q->act != PG_SETUP)
         return;
     take_columns(q, r);
@@ -325,8 +334,8 @@ static bool begins(const char *tag, const char *word)
 /* Command tags that leave the session as it was. Others (SET, LISTEN, PREPARE, CREATE TEMP …, DO, CALL) may not. */
 static bool leaves_session(const char *tag)
 {
-    static const char *const plain[] = {"SELECT", "INSERT", "UPDATE", "DELETE",   "MERGE", "BEGIN",
-                                        "COMMIT", "VALUES", "SHOW",   "ROLLBACK", "EXPLAIN", "TRUNCATE", "LOCK"};
+    static const char *const plain[] = {"SELECT", "INSERT", "UPDATE",   "DELETE",  "MERGE",    "BEGIN", "COMMIT",
+                                        "VALUES", "SHOW",   "ROLLBACK", "EXPLAIN", "TRUNCATE", "LOCK"};
     for (size_t i = 0; i < RB_COUNT(plain); i++)
         if (begins(tag, plain[i]))
             return true;
@@ -365,15 +374,12 @@ static void take(struct pg_query *q, PGresult *r)
         rb_pq.PQputCopyEnd(q->c->pq, "COPY FROM STDIN is not to be had here");
         break;
     case PGRES_COPY_OUT:
-    case PGRES_COPY_BOTH:
-        q->unreadable = true;
-        break;
+    case PGRES_COPY_BOTH: q->unreadable = true; break;
     default:
         if (!q->failed) /* of a script that failed, the first is the reason */
             rb_pg_failure(r, &q->result.failure);
         q->failed = true;
     }
-    q->unread = 0;
 }
 
 /* The statement that came before it is through: the real one, or the end. */
@@ -432,14 +438,32 @@ static bool flush(struct pg_query *q)
     return false;
 }
 
+/* How much the socket has brought; what waits in it, where that is not counted (a socket of the file system). */
+static uint64_t received(struct pg_query *q)
+{
+    int fd = rb_pq.PQsocket(q->c->pq), waits = 0;
+    struct { /* glibc's struct ends before what newer kernels (4.2) add: linux/tcp.h, which can not be had beside it */
+        struct tcp_info head;
+        uint64_t pacing_rate, max_pacing_rate, bytes_acked, bytes_received;
+    } info = {0};
+    socklen_t n = sizeof(info);
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 && n == sizeof(info))
+        return info.bytes_received;
+    if (ioctl(fd, FIONREAD, &waits) == 0 && waits > 0)
+        q->waited += (uint64_t)waits;
+    return q->waited;
+}
+
 /* One row may be larger than all that was asked for, and libpq would take it whole. */
 static bool row_too_big(struct pg_query *q)
 {
-    int waiting = 0;
-    if (!q->max_bytes || ioctl(rb_pq.PQsocket(q->c->pq), FIONREAD, &waiting) || waiting < 0)
+    if (!q->max_bytes)
         return false;
-    q->unread += (size_t)waiting;
-    return q->unread > q->max_bytes * 2 + ROW_SLACK;
+    uint64_t now = received(q);
+    if (q->row_ended)
+        q->at_row = now;
+    q->row_ended = false;
+    return now - q->at_row > q->max_bytes * 2 + ROW_SLACK;
 }
 
 static void on_ready(void *arg, bool readable)
@@ -624,7 +648,7 @@ struct rb_sql_work *rb_pg_query(struct pg_conn *c, enum pg_act act, const char *
         ok = take_params(q, st);
     if (ok && act == PG_STATEMENT && names_session(q->text.sent))
         c->soiled = true;
-    q->within = true;
+    q->within = q->row_ended = true;
     if (ok)
         begin(q);
     else

@@ -35,14 +35,36 @@ enum {
 static const struct {
     Oid array, element;
 } arrays[] = {
-    {1000, OID_BOOL},      {1001, OID_BYTEA},   {1002, OID_TEXT} /* "char" */, {1003, OID_TEXT} /* name */,
-    {1005, OID_INT2},      {1007, OID_INT4},    {1009, OID_TEXT},              {1014, OID_TEXT} /* char(n) */,
-    {1015, OID_TEXT},      {1016, OID_INT8},    {1021, OID_FLOAT4},            {1022, OID_FLOAT8},
-    {1028, OID_OID},       {1040, OID_TEXT} /* macaddr */, {1041, OID_TEXT} /* inet */,
-    {1115, OID_TIMESTAMP}, {1182, OID_TEXT} /* date */,    {1183, OID_TEXT} /* time */,
-    {1185, OID_TIMESTAMPTZ}, {1187, OID_TEXT} /* interval */, {1231, OID_NUMERIC}, {1270, OID_TEXT} /* timetz */,
-    {1561, OID_TEXT} /* bit */, {1563, OID_TEXT} /* varbit */, {199, OID_JSON}, {143, OID_TEXT} /* xml */,
-    {651, OID_TEXT} /* cidr */, {791, OID_TEXT} /* money */, {2951, OID_TEXT} /* uuid */, {3807, OID_JSONB},
+    {1000, OID_BOOL},
+    {1001, OID_BYTEA},
+    {1002, OID_TEXT} /* "char" */,
+    {1003, OID_TEXT} /* name */,
+    {1005, OID_INT2},
+    {1007, OID_INT4},
+    {1009, OID_TEXT},
+    {1014, OID_TEXT} /* char(n) */,
+    {1015, OID_TEXT},
+    {1016, OID_INT8},
+    {1021, OID_FLOAT4},
+    {1022, OID_FLOAT8},
+    {1028, OID_OID},
+    {1040, OID_TEXT} /* macaddr */,
+    {1041, OID_TEXT} /* inet */,
+    {1115, OID_TIMESTAMP},
+    {1182, OID_TEXT} /* date */,
+    {1183, OID_TEXT} /* time */,
+    {1185, OID_TIMESTAMPTZ},
+    {1187, OID_TEXT} /* interval */,
+    {1231, OID_NUMERIC},
+    {1270, OID_TEXT} /* timetz */,
+    {1561, OID_TEXT} /* bit */,
+    {1563, OID_TEXT} /* varbit */,
+    {199, OID_JSON},
+    {143, OID_TEXT} /* xml */,
+    {651, OID_TEXT} /* cidr */,
+    {791, OID_TEXT} /* money */,
+    {2951, OID_TEXT} /* uuid */,
+    {3807, OID_JSONB},
 };
 
 /* -- memory -------------------------------------------------------------------------------------------------------- */
@@ -92,7 +114,10 @@ void rb_pg_arena_release(struct pg_arena *a)
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* "\x0aff"; a server that was told bytea_output = escape: "a\\b\012". The value never grows. */

@@ -29,8 +29,9 @@ static void test_values(void **state)
                         "'infinity' '-infinity' '0044-03-15 12:00:00+00 BC'");
     assert_string_equal(rows(c, "SELECT '{\"a\": [1, null]}'::json, '{\"b\":2}'::jsonb"),
                         "json'{\"a\": [1, null]}' json'{\"b\": 2}'");
-    assert_string_equal(rows(c, "SELECT '6f1b0f0e-1111-4222-8333-abcdefabcdef'::uuid, '10.0.0.0/8'::cidr, '1 day'::interval"),
-                        "'6f1b0f0e-1111-4222-8333-abcdefabcdef' '10.0.0.0/8' '1 day'");
+    assert_string_equal(
+        rows(c, "SELECT '6f1b0f0e-1111-4222-8333-abcdefabcdef'::uuid, '10.0.0.0/8'::cidr, '1 day'::interval"),
+        "'6f1b0f0e-1111-4222-8333-abcdefabcdef' '10.0.0.0/8' '1 day'");
     assert_string_equal(rows(c, "SELECT 1 WHERE false"), "");
     give_back(c);
 }
@@ -40,7 +41,8 @@ static void test_numeric_as_number(void **state)
     (void)state;
     struct rb_sql_conn *c = lease(true);
     struct answer a;
-    struct rb_sql_statement st = {.text = "SELECT 1.25::numeric, '{2.5,NULL}'::numeric[]", .numeric = true, .read = true};
+    struct rb_sql_statement st = {
+        .text = "SELECT 1.25::numeric AS a, '{2.5,NULL}'::numeric[] AS b", .numeric = true, .read = true};
     ask_with(&a, c, &st);
     assert_string_equal(rb_buf_text(&a.rows), "1.25f [2.5f null]");
     drop(&a);
@@ -64,7 +66,10 @@ static void test_arrays(void **state)
     give_back(c);
 }
 
-#define TEXT(s) {.type = RB_SQL_TEXT, .text = (s), .len = strlen(s)}
+#define TEXT(s) \
+    { \
+        .type = RB_SQL_TEXT, .text = (s), .len = strlen(s) \
+    }
 
 static void test_parameters(void **state)
 {
@@ -152,7 +157,8 @@ static void test_parameters_must_fit(void **state)
     (void)state;
     struct rb_sql_failure f;
     struct pg_text t;
-    struct rb_sql_param one[] = {{.name = "a"}}, two[] = {{.name = "a"}, {.name = "zz"}}, mixed[] = {{.name = "a"}, {0}};
+    struct rb_sql_param one[] = {{.name = "a"}}, two[] = {{.name = "a"}, {.name = "zz"}},
+                        mixed[] = {{.name = "a"}, {0}};
     struct rb_sql_param number[] = {{0}};
     assert_false(rb_pg_text("SELECT :a, :other", one, 1, &t, &f));
     assert_non_null(strstr(f.message, ":other"));
@@ -207,6 +213,19 @@ static void test_constraints_are_named(void **state)
     give_back(c);
 }
 
+static void test_two_columns_of_one_name(void **state)
+{
+    (void)state;
+    struct rb_sql_conn *c = lease(true);
+    struct answer a;
+    struct rb_sql_statement st = {.text = "SELECT 1 AS n, 2 AS n FROM generate_series(1, 1000)", .read = true};
+    ask_with(&a, c, &st);
+    assert_string_equal(a.f.kind, "usage");
+    assert_non_null(strstr(a.f.message, "both called \"n\""));
+    drop(&a);
+    give_back(c);
+}
+
 static void test_changes_and_returning(void **state)
 {
     (void)state;
@@ -246,7 +265,8 @@ static void test_one_statement_or_a_script(void **state)
     assert_int_equal(a.changes, 4);
     assert_int_equal(a.row_count, 0);
     drop(&a);
-    struct rb_sql_statement half = {.text = "INSERT INTO s VALUES (9); SELECT 1/0; INSERT INTO s VALUES (10)", .script = true};
+    struct rb_sql_statement half = {.text = "INSERT INTO s VALUES (9); SELECT 1/0; INSERT INTO s VALUES (10)",
+                                    .script = true};
     ask_with(&a, c, &half);
     assert_string_equal(a.f.code, "22012");
     drop(&a);
@@ -304,7 +324,7 @@ static void test_rows_over_the_cap(void **state)
     assert_true(a.ok && !a.more);
     drop(&a);
     struct rb_sql_statement bytes = {
-        .text = "SELECT repeat('x', 1000) FROM generate_series(1, 2000000000)", .read = true, .max_bytes = 5000};
+        .text = "SELECT repeat('x', 1000) || generate_series(1, 2000000000)", .read = true, .max_bytes = 5000};
     ask_with(&a, c, &bytes);
     assert_true(a.ok && a.more);
     assert_int_equal(a.row_count, 4);
@@ -319,7 +339,8 @@ static void test_cap_undoes_nothing(void **state)
     struct rb_sql_conn *c = lease(false);
     struct answer a;
     rows(c, "CREATE TABLE capped (n int)");
-    struct rb_sql_statement st = {.text = "INSERT INTO capped SELECT generate_series(1, 5000) RETURNING n", .max_rows = 2};
+    struct rb_sql_statement st = {.text = "INSERT INTO capped SELECT generate_series(1, 5000) RETURNING n",
+                                  .max_rows = 2};
     ask_with(&a, c, &st);
     assert_true(a.ok && a.more);
     assert_int_equal(a.row_count, 2);
@@ -481,6 +502,7 @@ int main(void)
         T(test_parameters_must_fit),
         T(test_error_has_its_place),
         T(test_constraints_are_named),
+        T(test_two_columns_of_one_name),
         T(test_changes_and_returning),
         T(test_one_statement_or_a_script),
         T(test_copy_is_refused),
