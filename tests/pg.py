@@ -57,6 +57,16 @@ def free_port():
         return s.getsockname()[1]
 
 
+def ask(folder, port, text, database="app"):
+    """What psql prints for it as the superuser, unaligned, without headers; for whoever has not started the server."""
+    p = subprocess.run([programs() / "psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h", folder, "-p",
+                        str(port), "-U", "admin", "-d", database, "-f", "-"], input=text, text=True,
+                       capture_output=True, env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"})
+    if p.returncode:
+        raise RuntimeError(p.stderr)
+    return p.stdout.rstrip("\n")
+
+
 class Postgres:
     def __init__(self, **settings):
         self.bin = programs()
@@ -179,13 +189,7 @@ class Postgres:
     # -- asking it
 
     def sql(self, text, database="app"):
-        """What psql prints, unaligned, without headers."""
-        p = subprocess.run([self.bin / "psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.dir, "-p",
-                            str(self.port), "-U", "admin", "-d", database, "-f", "-"], input=text, text=True,
-                           capture_output=True, env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"})
-        if p.returncode:
-            raise RuntimeError(p.stderr)
-        return p.stdout.rstrip("\n")
+        return ask(self.dir, self.port, text, database)
 
     def dsn(self, query="", user="app", database="app", host="127.0.0.1", port=None, password=PASSWORD):
         from urllib.parse import quote

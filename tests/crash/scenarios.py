@@ -17,6 +17,7 @@ class Scenario:
     again = True  # what goes on is killed too
     output = ("--json",)  # how it is shown: () is as plain lines
     detached = False
+    postgres = False  # it needs the server that is started once for all
     answers = {}  # text of a gate → (command, what is answered)
 
     def on_event(self, case, process, event):
@@ -355,14 +356,14 @@ class Fails(Scenario):
 
 
 from secret_scenarios import Secrets  # noqa: E402  they are scenarios themselves
-from sql_scenarios import Sql, SqlWal  # noqa: E402
+from sql_scenarios import Sql, SqlPg, SqlWal  # noqa: E402
 
 ALL = [
     cls() for cls in (
         Sequential, Keyed, Plain, Detached, Concurrent, Dozen, Hundred, Undo, UndoAgain, People, PeopleLive, Sleep,
         Memo, Close, Again, Cancel, Park, Checklist, Ask, AskLive, AskFails, Retries, Fails,
         Secrets,
-        Sql, SqlWal,
+        Sql, SqlWal, SqlPg,
     )
 ]
 
