@@ -14,6 +14,8 @@ local function set(text, into)
 end
 
 local EFFECT = "timeout retry title read idempotent secret on_doubt "
+local FILE = "timeout retry title "
+local FILE_ACT = FILE .. "on_doubt "
 local EXEC = EFFECT .. "cwd env stdin check max_output"
 
 -- Each verb that takes a literal option table: which argument it is, its keys, and whether it also has positions (a
@@ -21,6 +23,13 @@ local EXEC = EFFECT .. "cwd env stdin check max_output"
 M.options = {
     exec = { arg = 2, keys = set(EXEC) },
     ["exec.sh"] = { arg = 2, keys = set(EXEC) },
+    ["file.read"] = { arg = 2, keys = set(FILE .. "max cut") },
+    ["file.stat"] = { arg = 2, keys = set(FILE .. "follow") },
+    ["file.list"] = { arg = 2, keys = set(FILE .. "recursive depth glob max cut") },
+    ["file.digest"] = { arg = 2, keys = set(FILE) },
+    ["file.write"] = { arg = 3, keys = set(FILE_ACT .. "mode backup create expect") },
+    ["file.remove"] = { arg = 2, keys = set(FILE_ACT .. "recursive missing_ok max") },
+    ["file.mkdir"] = { arg = 2, keys = set(FILE_ACT .. "parents mode") },
     step = { arg = 2, keys = set "retry timeout undo on_doubt" },
     check = { arg = 4, keys = set "acts timeout retry" },
     manual = { arg = 2, keys = set "type choices by timeout on_timeout" },
@@ -39,7 +48,9 @@ M.options = {
     wait_until = { arg = 1, keys = set "title every timeout" },
 }
 -- Globals that wait: a function that Lua's C code calls back can not use them.
-M.waits = set [[exec exec.sh secret step check checklist manual approve signal sleep sleep_until
+M.waits = set [[exec exec.sh secret
+    file.read file.stat file.list file.digest file.write file.remove file.mkdir
+    step check checklist manual approve signal sleep sleep_until
     all settle each race timeout retry wait_until]]
 M.checklist = set "serial" -- keys of the table of rows
 M.row = set "acts timeout retry" -- keys of one row
@@ -57,6 +68,7 @@ M.globals = set [[
     random_secret assert error getmetatable setmetatable ipairs load next pairs pcall xpcall rawequal rawget rawlen
     rawset require select tonumber tostring type collectgarbage _VERSION _G]]
 M.globals.exec = set "sh"
+M.globals.file = set "read stat list digest write remove mkdir"
 M.globals.secret = set "equal"
 M.globals.json = set "encode decode object"
 M.globals.base64 = set "encode decode encode_url decode_url"
@@ -76,11 +88,11 @@ M.globals.coroutine = set "close create isyieldable resume running status wrap y
 -- Lua's own words that are not there, and what to do instead.
 local exec_instead = "run a command with exec({ … })"
 M.absent = {
-    io = "there are no files: " .. exec_instead .. ", or print(…) for a line in the log",
+    io = "use file.read(path) and file.write(path, text), or print(…) for a line in the log",
     ["os.execute"] = exec_instead,
     ["os.exit"] = "use fail(message), or return from the file",
     ["os.getenv"] = "use env(name)",
-    ["os.remove"] = exec_instead,
+    ["os.remove"] = "use file.remove(path)",
     ["os.rename"] = exec_instead,
     ["os.tmpname"] = exec_instead .. " (mktemp)",
     ["os.setlocale"] = "the locale is always C",
@@ -92,7 +104,6 @@ M.absent = {
     http = "it comes in a later version: run curl with exec({ … })",
     sql = "it comes in a later version: run psql or sqlite3 with exec({ … })",
     ssh = "it comes in a later version: run ssh with exec({ … })",
-    file = "it comes in a later version: " .. exec_instead,
     notify = "it comes in a later version: " .. exec_instead,
     lock = "it comes in a later version; the header's lock keeps runs apart",
 }

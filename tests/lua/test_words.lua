@@ -68,6 +68,13 @@ function TestWords.test_every_option_is_annotated_and_nothing_else()
     local class_of = {
         exec = "ExecOptions",
         ["exec.sh"] = "ExecOptions",
+        ["file.read"] = "FileReadOptions",
+        ["file.stat"] = "FileStatOptions",
+        ["file.list"] = "FileListOptions",
+        ["file.digest"] = "FileOptions",
+        ["file.write"] = "FileWriteOptions",
+        ["file.remove"] = "FileRemoveOptions",
+        ["file.mkdir"] = "FileMkdirOptions",
         step = "StepOptions",
         check = "CheckOptions",
         manual = "Manual",
