@@ -1,8 +1,8 @@
-/* Owns file.read, stat, list, digest, write, remove and mkdir as ops: their arguments, what they reach, and what came of
- * them as a value. How a file is read or replaced is io/file.c's.
+/* Owns file.read, stat, list, digest, write, remove and mkdir as ops: their arguments, what they reach, and what came
+ * of them as a value. How a file is read or replaced is io/file.c's.
  *
- * What changes files is idempotent by its nature: after a crash it is begun again, looks at what is there, and does what
- * is missing (rb_file.again). So no doubt is left, unless the call's on_doubt wishes to be asked. */
+ * What changes files is idempotent by its nature: after a crash it is begun again, looks at what is there, and does
+ * what is missing (rb_file.again). So no doubt is left, unless the call's on_doubt wishes to be asked. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,8 +69,7 @@ static void release(struct rb_effect *e)
 /* May it be reached, and from which folder on are links looked at? */
 static int ask_policy(const struct rb_effect *e, struct rb_file_place *p, struct rb_err *err)
 {
-    p->bases[0] = p->bases[1] = 1;
-    return rb_policy_check(e->run, "file", p->path, err);
+    return rb_policy_check_path(e->run, p->path, p->bases, err);
 }
 
 static int ask_policy_of_all(const struct rb_effect *e, struct rb_file *f, struct rb_err *err)
@@ -355,7 +354,10 @@ static void assume(struct rb_effect *e, lua_State *L)
 
 /* -- the call ------------------------------------------------------------------------------------------------------ */
 
-#define TYPE(name) {.kind = "file." name, .start = start, .cancel = cancel, .push = push, .assume = assume, .free = release}
+#define TYPE(name) \
+    { \
+        .kind = "file." name, .start = start, .cancel = cancel, .push = push, .assume = assume, .free = release \
+    }
 
 static const struct rb_effect_type types[] = {
     [RB_FILE_READ] = TYPE("read"),     [RB_FILE_STAT] = TYPE("stat"),   [RB_FILE_LIST] = TYPE("list"),
@@ -375,26 +377,12 @@ static enum rb_file_verb read_verb(lua_State *L)
     return (enum rb_file_verb)luaL_argerror(L, 1, "verb");
 }
 
-/* The folder of the runbook: what relative paths are below. */
-static char *folder_of(const struct rb_run *run)
-{
-    const char *slash = strrchr(run->file, '/');
-    char *dir = slash ? rb_strndup(run->file, slash == run->file ? 1 : (size_t)(slash - run->file)) : rb_strdup(".");
-    char *real = realpath(dir, NULL);
-    if (!real)
-        return dir;
-    free(dir);
-    return real;
-}
-
 /* [-0, +0, e] an absolute path without . and .. from a text. */
 static char *normal(lua_State *L, const struct rb_effect *e, const char *text)
 {
     struct rb_err err = {0};
     struct rb_buf *out = rb_effect_buf(L, RB_FILE_PATH_MAX);
-    char *folder = folder_of(e->run);
-    int rc = rb_file_normal(folder, text, out, &err);
-    free(folder);
+    int rc = rb_file_normal(e->run->folder ? e->run->folder : "/", text, out, &err);
     if (rc)
         rb_error_raise(L, "usage", "not_started", "%s: %s", e->type->kind, err.msg);
     char *path = rb_buf_detach(out);

@@ -49,16 +49,16 @@ struct rb_file {
     /* The request, filled by the caller and owned by this struct. */
     enum rb_file_verb verb;
     struct rb_file_place place, backup; /* backup.path NULL: none is wanted */
-    struct rb_buf content; /* WRITE: what to write; READ: what was read */
-    size_t max;           /* READ: bytes; LIST, REMOVE: entries */
-    bool cut;             /* READ, LIST: more than max is no error */
-    bool follow;          /* STAT: what a link leads to */
+    struct rb_buf content;              /* WRITE: what to write; READ: what was read */
+    size_t max;                         /* READ: bytes; LIST, REMOVE: entries */
+    bool cut;                           /* READ, LIST: more than max is no error */
+    bool follow;                        /* STAT: what a link leads to */
     bool recursive, missing_ok, parents, create;
-    int depth;           /* LIST, recursive: levels of folders */
-    char *glob;          /* LIST: of the name, or of the path below the folder when it has a slash; NULL */
-    mode_t mode;         /* WRITE, MKDIR; (mode_t)-1: as docs/file.md says */
-    mode_t mode_of_new;  /* WRITE without a mode, where nothing is replaced */
-    bool expects;        /* WRITE: only over a content with this digest */
+    int depth;          /* LIST, recursive: levels of folders */
+    char *glob;         /* LIST: of the name, or of the path below the folder when it has a slash; NULL */
+    mode_t mode;        /* WRITE, MKDIR; (mode_t)-1: as docs/file.md says */
+    mode_t mode_of_new; /* WRITE without a mode, where nothing is replaced */
+    bool expects;       /* WRITE: only over a content with this digest */
     uint8_t expected[RB_SHA_LEN];
     char tag[17]; /* names this operation in its temporary files; "" for reads */
     bool again;   /* it may have been done before: looks first */

@@ -84,17 +84,8 @@ static int walk(int dir, const char *path, int flags)
 /* path is below dir, normal and not empty. */
 static int open_without_links(int dir, const char *path, int flags)
 {
-    int fd = openat2_once(dir, path, flags | O_NOFOLLOW, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
-    if (is_absent(fd))
-        return walk(dir, path, flags);
-    if (fd >= 0 && (flags & O_PATH)) { /* with O_NOFOLLOW it may be of the link itself */
-        struct stat st;
-        if (fstat(fd, &st) == 0 && S_ISLNK(st.st_mode)) {
-            close(fd);
-            return -ELOOP;
-        }
-    }
-    return fd;
+    int fd = openat2_once(dir, path, flags, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
+    return is_absent(fd) ? walk(dir, path, flags) : fd;
 }
 
 static int open_beneath(int dir, const char *path, int flags)
@@ -105,7 +96,7 @@ static int open_beneath(int dir, const char *path, int flags)
 
 int rb_file_open_below(int dir, const char *name, int flags)
 {
-    int fd = openat2_once(dir, name, flags | O_NOFOLLOW, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_NO_XDEV);
+    int fd = openat2_once(dir, name, flags, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_NO_XDEV);
     if (!is_absent(fd))
         return fd;
     struct stat here, there;

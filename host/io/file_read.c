@@ -141,9 +141,7 @@ void rb_file_do_stat(struct rb_file *f)
         f->end = RB_FILE_ELSEWHERE;
         return;
     }
-    int rc = dir < 0                                                               ? dir
-             : fstatat(dir, name, &f->st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0 ? 0
-                                                                                   : -errno;
+    int rc = dir < 0 ? dir : fstatat(dir, name, &f->st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0 ? 0 : -errno;
     f->found = rc == 0;
     if (rc == 0 && S_ISLNK(f->st.st_mode)) {
         ssize_t n = readlinkat(dir, name, target, sizeof(target));

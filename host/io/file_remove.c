@@ -57,7 +57,8 @@ static int each_below(struct tree *t, int fd, bool remove, int depth)
         close(fd);
         return rb_file_fail(f, e, "can not be removed");
     }
-    int rc = depth < DEPTH_MAX ? 0 : rb_file_fail_as(f, "file.too_big", "has more than %d levels of folders", DEPTH_MAX);
+    int rc =
+        depth < DEPTH_MAX ? 0 : rb_file_fail_as(f, "file.too_big", "has more than %d levels of folders", DEPTH_MAX);
     for (struct dirent *e; !rc && (errno = 0, e = readdir(d));) {
         struct stat st;
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)

@@ -138,7 +138,8 @@ static int meets_what_is_there(struct writing *w)
         else if (w->interrupted && memcmp(there, ours, RB_SHA_LEN) == 0)
             return 1;
     }
-    const char *maybe = w->interrupted ? "; it may have been written before the host was stopped, and changed since" : "";
+    const char *maybe =
+        w->interrupted ? "; it may have been written before the host was stopped, and changed since" : "";
     if (f->create && w->exists)
         rb_file_fail_as(f, "file.exists", "is there already, and was to be created%s", maybe);
     else if (f->expects && !w->exists)
@@ -264,9 +265,9 @@ static int still_the_same(struct writing *w)
     bool there = fstatat(w->dir, w->name, &now, AT_SYMLINK_NOFOLLOW) == 0;
     if (there && !S_ISREG(now.st_mode))
         return rb_file_fail_as(w->f, "file.changed", "has become a %s meanwhile", rb_file_type_name(now.st_mode));
-    if (w->f->expects && (!there || now.st_ino != w->old.st_ino || now.st_dev != w->old.st_dev ||
-                          now.st_size != w->old.st_size || now.st_mtim.tv_sec != w->old.st_mtim.tv_sec ||
-                          now.st_mtim.tv_nsec != w->old.st_mtim.tv_nsec))
+    if (w->f->expects &&
+        (!there || now.st_ino != w->old.st_ino || now.st_dev != w->old.st_dev || now.st_size != w->old.st_size ||
+         now.st_mtim.tv_sec != w->old.st_mtim.tv_sec || now.st_mtim.tv_nsec != w->old.st_mtim.tv_nsec))
         return rb_file_fail_as(w->f, "file.changed", "was changed meanwhile, and was left as it is");
     return 0;
 }
