@@ -1,6 +1,7 @@
 """The runbooks of the sweep, and what a person does with each: which command comes next, what is answered from another
 process and when, what must be true at the end beyond what is true of every run."""
 
+import files
 from case import BOOKS, ENDED
 
 
@@ -355,11 +356,15 @@ class Fails(Scenario):
 
 
 from secret_scenarios import Secrets  # noqa: E402  they are scenarios themselves
+class Files(files.Files, Scenario):
+    """Of tests/crash/files.py."""
+
 
 ALL = [
     cls() for cls in (
         Sequential, Keyed, Plain, Detached, Concurrent, Dozen, Hundred, Undo, UndoAgain, People, PeopleLive, Sleep,
         Memo, Close, Again, Cancel, Park, Checklist, Ask, AskLive, AskFails, Retries, Fails,
         Secrets,
+        Files,
     )
 ]
