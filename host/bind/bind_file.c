@@ -327,11 +327,8 @@ static void push(struct rb_effect *e, lua_State *L)
     case RB_FILE_STAT: push_stat(L, e->run, f); break;
     case RB_FILE_LIST: push_list(L, e->run, f); break;
     case RB_FILE_DIGEST:
-        lua_createtable(L, 0, 2);
         rb_sha_hex(f->digest, hex);
         lua_pushstring(L, hex);
-        lua_setfield(L, -2, "sha256");
-        set_int(L, "size", (int64_t)f->size);
         break;
     case RB_FILE_WRITE: push_written(op, L); break;
     case RB_FILE_REMOVE:

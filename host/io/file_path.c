@@ -189,6 +189,8 @@ int rb_file_open(struct rb_file_place *p, size_t len, int flags)
     char text[RB_FILE_PATH_MAX];
     size_t used;
     int base = open_base(p, len, flags, &used);
+    if (base == -EXDEV || base == -ELOOP) /* the second base is not beneath the first */
+        return lead(p, len);
     if (base < 0 || used == len)
         return base;
     snprintf(text, sizeof(text), "%.*s", (int)(len - used), p->path + used);

@@ -264,7 +264,7 @@ file = {}
 ---@param path string
 ---@param opts? rbhost.FileReadOptions
 ---@return string content
----@return { size: integer, cut: boolean } about
+---@return integer? size with cut = true: of the whole file
 function file.read(path, opts) end
 
 ---What is there; nil when nothing is. Of a link: the link itself.
@@ -279,10 +279,10 @@ function file.stat(path, opts) end
 ---@return { name: string, type: string }[]
 function file.list(path, opts) end
 
+---The SHA-256 of the content.
 ---@param path string
 ---@param opts? rbhost.FileOptions
----@return string sha256
----@return integer size
+---@return string hex
 function file.digest(path, opts) end
 
 ---Replaces the file as a whole, or makes it: at every moment it is the old one or the new one, and lasting when this

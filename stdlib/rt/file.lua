@@ -79,10 +79,13 @@ local function run(name, path, opts, content)
     end)
 end
 
---- The content, and { size, cut } of it.
+--- The content; where it may be cut, the size of the whole file besides.
 function M.fields.read(path, opts)
     local r = run("read", path, opts)
-    return r.content, { size = r.size, cut = r.cut or false }
+    if opts and opts.cut then
+        return r.content, r.size
+    end
+    return r.content
 end
 
 --- What is there, nil when nothing is.
@@ -94,10 +97,8 @@ function M.fields.list(path, opts)
     return run("list", path, opts)
 end
 
---- The SHA-256 and the size.
 function M.fields.digest(path, opts)
-    local r = run("digest", path, opts)
-    return r.sha256, r.size
+    return run("digest", path, opts)
 end
 
 function M.fields.write(path, content, opts)

@@ -29,6 +29,7 @@ assert(file.remove(DIR .. "left"))
 
 local final = {}
 for i, entry in ipairs(file.list(p.dir .. "/files", { recursive = true })) do
-    final[i] = entry.name .. " " .. file.stat(DIR .. entry.name).mode .. " " .. file.digest(DIR .. entry.name):sub(1, 12)
+    local path = DIR .. entry.name
+    final[i] = ("%s %s %s"):format(entry.name, file.stat(path).mode, file.digest(path):sub(1, 12))
 end
 evidence("final", final)
