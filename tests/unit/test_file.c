@@ -261,6 +261,14 @@ static void test_many_times(void **state)
     rb_file_free(l);
 }
 
+/* The first loop of a process opens what the process keeps. */
+static int first_loop(void **state)
+{
+    (void)state;
+    struct rb_err err;
+    return rb_loop_init(&loop, &err) || rb_loop_release(&loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,5 +280,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_an_interrupted_attempt_left_is_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_times, setup, teardown),
     };
-    return cmocka_run_group_tests_name("file", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("file", tests, first_loop, NULL);
 }
