@@ -104,11 +104,28 @@ static void on_time(struct rb_timer *t)
     rb_timer_arm_ms(t, DETACH_MS);
 }
 
-/* Secrets leave what was read before anybody sees it. */
+static void redact_text(const struct rb_run *run, char **text)
+{
+    struct rb_buf clean;
+    if (!*text)
+        return;
+    rb_buf_init(&clean, SIZE_MAX / 2);
+    rb_secret_redact(run, *text, strlen(*text), &clean);
+    free(*text);
+    *text = clean.len ? rb_buf_detach(&clean) : rb_strdup("");
+    rb_buf_release(&clean);
+}
+
+/* Secrets leave what came back before anybody sees it. */
 static void redact(const struct rb_run *run, struct rb_file *f)
 {
     struct rb_buf clean, *b = &f->content;
-    if (!rb_secret_any(run) || !b->len)
+    if (!rb_secret_any(run))
+        return;
+    redact_text(run, &f->target);
+    for (size_t i = 0; i < f->count; i++)
+        redact_text(run, &f->entries[i].name);
+    if (f->verb != RB_FILE_READ || !b->len)
         return;
     if (f->was_cut)
         b->len -= rb_secret_tail(run, b->data, b->len);
@@ -162,8 +179,7 @@ static void on_done(struct rb_file *f)
     rb_timer_disarm(&op->timer);
     switch (f->end) {
     case RB_FILE_DONE:
-        if (f->verb == RB_FILE_READ)
-            redact(e->run, f);
+        redact(e->run, f);
         rb_effect_done(e);
         break;
     case RB_FILE_FAILED: rb_effect_failed(e, f->kind, RB_OUTCOME_FAILED, false, "%s", f->text); break;
@@ -228,13 +244,9 @@ static void cancel(struct rb_effect *e, bool now)
 
 /* -- the result ---------------------------------------------------------------------------------------------------- */
 
-static void set_text(lua_State *L, const struct rb_run *run, const char *field, const char *text)
+static void set_text(lua_State *L, const char *field, const char *text)
 {
-    struct rb_buf clean;
-    rb_buf_init(&clean, SIZE_MAX / 2);
-    rb_secret_redact(run, text, strlen(text), &clean);
-    lua_pushlstring(L, rb_buf_text(&clean), clean.len);
-    rb_buf_release(&clean);
+    lua_pushstring(L, text);
     lua_setfield(L, -2, field);
 }
 
@@ -258,7 +270,7 @@ static void set_int(lua_State *L, const char *field, int64_t n)
     lua_setfield(L, -2, field);
 }
 
-static void push_stat(lua_State *L, const struct rb_run *run, const struct rb_file *f)
+static void push_stat(lua_State *L, const struct rb_file *f)
 {
     const struct stat *st = &f->st;
     if (!f->found) {
@@ -266,31 +278,29 @@ static void push_stat(lua_State *L, const struct rb_run *run, const struct rb_fi
         return;
     }
     lua_createtable(L, 0, 10);
-    lua_pushstring(L, type_of(IFTODT(st->st_mode)));
-    lua_setfield(L, -2, "type");
+    set_text(L, "type", type_of(IFTODT(st->st_mode)));
     set_mode(L, st->st_mode & 07777);
     set_int(L, "size", st->st_size);
     set_int(L, "uid", st->st_uid);
     set_int(L, "gid", st->st_gid);
     set_int(L, "links", (int64_t)st->st_nlink);
     if (f->owner[0])
-        set_text(L, run, "owner", f->owner);
+        set_text(L, "owner", f->owner);
     if (f->group[0])
-        set_text(L, run, "group", f->group);
+        set_text(L, "group", f->group);
     if (f->target)
-        set_text(L, run, "target", f->target);
+        set_text(L, "target", f->target);
     lua_pushnumber(L, (lua_Number)st->st_mtim.tv_sec + (lua_Number)(st->st_mtim.tv_nsec / 1000) / 1e6);
     lua_setfield(L, -2, "mtime");
 }
 
-static void push_list(lua_State *L, const struct rb_run *run, const struct rb_file *f)
+static void push_list(lua_State *L, const struct rb_file *f)
 {
     lua_createtable(L, (int)f->count, 0);
     for (size_t i = 0; i < f->count; i++) {
         lua_createtable(L, 0, 2);
-        set_text(L, run, "name", f->entries[i].name);
-        lua_pushstring(L, type_of(f->entries[i].type));
-        lua_setfield(L, -2, "type");
+        set_text(L, "name", f->entries[i].name);
+        set_text(L, "type", type_of(f->entries[i].type));
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
 }
@@ -299,13 +309,10 @@ static void push_written(struct file_op *op, lua_State *L)
 {
     const struct rb_file *f = op->file;
     lua_createtable(L, 0, 4);
-    lua_pushstring(L, op->path);
-    lua_setfield(L, -2, "path");
+    set_text(L, "path", op->path);
     set_int(L, "size", (int64_t)f->content.len);
-    if (f->backed_up) {
-        lua_pushstring(L, f->backup.path);
-        lua_setfield(L, -2, "backup");
-    }
+    if (f->backed_up)
+        set_text(L, "backup", f->backup.path);
 }
 
 static void push(struct rb_effect *e, lua_State *L)
@@ -324,8 +331,8 @@ static void push(struct rb_effect *e, lua_State *L)
             lua_setfield(L, -2, "cut");
         }
         break;
-    case RB_FILE_STAT: push_stat(L, e->run, f); break;
-    case RB_FILE_LIST: push_list(L, e->run, f); break;
+    case RB_FILE_STAT: push_stat(L, f); break;
+    case RB_FILE_LIST: push_list(L, f); break;
     case RB_FILE_DIGEST:
         rb_sha_hex(f->digest, hex);
         lua_pushstring(L, hex);
@@ -345,8 +352,7 @@ static void assume(struct rb_effect *e, lua_State *L)
         return;
     }
     push_written(op, L);
-    lua_pushstring(L, e->as);
-    lua_setfield(L, -2, "assumed");
+    set_text(L, "assumed", e->as);
 }
 
 /* -- the call ------------------------------------------------------------------------------------------------------ */
@@ -513,6 +519,7 @@ int rb_bind_file(lua_State *L)
     struct rb_effect *e = &op->effect;
     rb_timer_init(&op->timer, rb_effect_loop(e), on_time);
     op->file = rb_file_new(verb);
+    op->file->refuse = rb_strdup(rb_store_path(e->run->host->store));
     if (acts) {
         e->idempotent = true;
         e->on_doubt = RB_DOUBT_RETRY;

@@ -38,9 +38,35 @@ void rb_file_free(struct rb_file *f)
     free(f->backup.path);
     free(f->backup.elsewhere);
     free(f->glob);
+    free(f->refuse);
     free(f->target);
     rb_buf_release(&f->content);
     free(f);
+}
+
+static void look_at_refused(struct rb_file *f)
+{
+    static const char *const behind[] = {"", "-wal", "-shm", ".d"};
+    char path[RB_FILE_PATH_MAX + 8];
+    struct stat st;
+    f->refused_count = 0;
+    for (size_t i = 0; i < RB_COUNT(behind) && f->refuse; i++) {
+        snprintf(path, sizeof(path), "%s%s", f->refuse, behind[i]);
+        if (stat(path, &st))
+            continue;
+        f->refused[f->refused_count].dev = st.st_dev;
+        f->refused[f->refused_count++].ino = st.st_ino;
+    }
+}
+
+bool rb_file_refused(struct rb_file *f, const struct stat *st)
+{
+    for (int i = 0; i < f->refused_count; i++)
+        if (f->refused[i].dev == st->st_dev && f->refused[i].ino == st->st_ino) {
+            rb_file_fail_as(f, "policy", "is, or holds, the journal of this host, which no runbook may touch");
+            return true;
+        }
+    return false;
 }
 
 static void on_pool(struct rb_work *w)
@@ -51,8 +77,10 @@ static void on_pool(struct rb_work *w)
         [RB_FILE_MKDIR] = rb_file_do_mkdir,
     };
     struct rb_file *f = RB_CONTAINER(w, struct rb_file, work);
-    if (!rb_file_stopping(f))
-        verbs[f->verb](f);
+    if (rb_file_stopping(f))
+        return;
+    look_at_refused(f);
+    verbs[f->verb](f);
 }
 
 static void on_back(struct rb_work *w, int status)

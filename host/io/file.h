@@ -61,8 +61,11 @@ struct rb_file {
     bool expects;       /* WRITE: only over a content with this digest */
     uint8_t expected[RB_SHA_LEN];
     char tag[17]; /* names this operation in its temporary files; "" for reads */
-    bool again;   /* it may have been done before: looks first */
-    bool sweep;   /* it was begun before: removes what it left */
+    /* A SQLite database that this process has open, or NULL: it, what belongs to it (-wal, -shm, .d) and folders that
+     * hold it are left alone. Even to read it is harm: closing the descriptor would drop SQLite's locks. */
+    char *refuse;
+    bool again; /* it may have been done before: looks first */
+    bool sweep; /* it was begun before: removes what it left */
 
     /* The result, valid in on_done. */
     enum rb_file_end end;
@@ -82,6 +85,11 @@ struct rb_file {
     void *arg;
     struct rb_work work;
     atomic_bool stop;
+    struct {
+        dev_t dev;
+        ino_t ino;
+    } refused[4];
+    int refused_count;
 };
 
 /* A request on the heap, all zero but for its defaults. */

@@ -24,6 +24,8 @@ int rb_file_fail(struct rb_file *f, int err, const char *what);
 int rb_file_fail_as(struct rb_file *f, const char *kind, const char *fmt, ...) RB_PRINTF(3, 4);
 /* Is it to stop? Then f has ended. */
 bool rb_file_stopping(struct rb_file *f);
+/* Is it what f->refuse stands for? Then f has ended. */
+bool rb_file_refused(struct rb_file *f, const struct stat *st);
 const char *rb_file_verb_name(const struct rb_file *f);
 const char *rb_file_type_name(mode_t mode);
 

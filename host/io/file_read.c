@@ -37,6 +37,8 @@ static int reach_file(struct rb_file *f)
             return -1;
         if (fstat(fd, &f->st))
             rb_file_fail(f, errno, "can not be read");
+        else if (rb_file_refused(f, &f->st))
+            ;
         else if (S_ISDIR(f->st.st_mode))
             rb_file_fail_as(f, "file.is_directory", "is a folder; file.list says what is in it");
         else if (!S_ISREG(f->st.st_mode))

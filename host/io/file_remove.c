@@ -23,6 +23,11 @@ static int reach_parent(struct rb_file *f, const char **name, const char *what)
     }
     if (dir < 0)
         return rb_file_fail(f, dir, what);
+    struct stat st;
+    if (fstat(dir, &st) == 0 && rb_file_refused(f, &st)) {
+        close(dir);
+        return -1;
+    }
     if (!**name) {
         close(dir);
         return rb_file_fail_as(f, "file.denied", "is the root of all files");
@@ -71,6 +76,8 @@ static int each_below(struct tree *t, int fd, bool remove, int depth)
             if (errno == ENOENT)
                 continue;
             rc = rb_file_fail(f, errno, "can not be removed");
+        } else if (rb_file_refused(f, &st)) {
+            rc = -1;
         } else if (S_ISDIR(st.st_mode)) {
             int below = rb_file_open_below(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY);
             if (below == -EXDEV)
@@ -138,6 +145,10 @@ void rb_file_do_remove(struct rb_file *f)
         } else {
             rb_file_fail(f, errno, "can not be removed");
         }
+        close(dir);
+        return;
+    }
+    if (rb_file_refused(f, &st)) {
         close(dir);
         return;
     }

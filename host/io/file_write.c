@@ -82,6 +82,9 @@ static int open_folders(struct writing *w)
         return rb_file_fail_as(f, "file.not_found", "can not be written: its folder is not there; file.mkdir makes it");
     if (w->dir < 0)
         return rb_file_fail(f, w->dir, "can not be written");
+    struct stat st;
+    if (fstat(w->dir, &st) == 0 && rb_file_refused(f, &st))
+        return -1;
     if (!f->backup.path)
         return 0;
     w->backup_dir = rb_file_open_parent(&f->backup, &w->backup_name);
@@ -99,6 +102,8 @@ static int look(struct writing *w)
     w->exists = fstatat(w->dir, w->name, &w->old, AT_SYMLINK_NOFOLLOW) == 0;
     if (!w->exists && errno != ENOENT)
         return rb_file_fail(f, errno, "can not be written");
+    if (w->exists && rb_file_refused(f, &w->old))
+        return -1;
     if (w->exists && S_ISLNK(w->old.st_mode)) {
         int rc = rb_file_link_leads(&f->place);
         if (rc == -ELOOP && f->place.elsewhere)

@@ -4,10 +4,13 @@ local call = require "rt.call"
 
 local M = { fields = {} }
 
+local MOST = { ["file.read"] = 64 << 20 } -- what the journal keeps of one result
+
 --- A count of something, for the engine.
 local function count(verb, name, n)
-    if n ~= nil and (math.type(n) ~= "integer" or n < 1) then
-        base.usage("%s: %s is a whole number from 1 on", verb, name)
+    local most = MOST[verb] or 1000000
+    if n ~= nil and (math.type(n) ~= "integer" or n < 1 or n > most) then
+        base.usage("%s: %s is a whole number from 1 to %d", verb, name, most)
     end
     return n
 end

@@ -21,6 +21,7 @@ for bad, says in (
     ('file.read("x", { mx = 5 })', "did you mean max"),
     ('file.read("x", { max = 0 })', "max"),
     ('file.read("x", { max = "1k" })', "max"),
+    ('file.read("x", { max = 1 << 27 })', "from 1 to 67108864"),
     ('file.read("x", { backup = true })', "unknown option"),
     ('file.write("x")', "content"),
     ('file.write("x", 5)', "content"),
@@ -213,6 +214,19 @@ contains("a folder that is not empty: what to do", got[7], "file.not_empty\tfile
 contains("a folder that is not empty: what to do", got[7], "recursive = true")
 eq("modes of folders, whatever the umask", [mode(n) for n in ("a", "b", "b/c")], ["0o755", "0o755", "0o755"])
 eq("a link is removed, and not what it leads to", sorted(p.name for p in (c.dir / "target").iterdir()), ["in", "keep"])
+
+c = Case(r"""
+    for _, call in ipairs { { "read", "j.db" }, { "digest", "again.db" }, { "read", "j.db-shm" }, { "write", "j.db", "x" }, { "write", "j.db-wal", "x" },
+            { "remove", "j.db" }, { "write", "j.db.d/lock", "x" }, { "remove", "j.db.d/lock" }, { "remove", "j.db.d", { recursive = true } }, { "remove", "@DIR@", { recursive = true } } } do
+        local ok, e = pcall(file[call[1]], call[2], call[3]) print(ok, e.kind)
+    end
+    print(file.stat("j.db").type)
+""")
+c.rb("run", "t.lua")
+os.link(c.dir / "j.db", c.dir / "again.db")
+ends("the host's journal", c.run(), 0)
+eq("is out of reach, by any name", c.prints(c.ids()[-1]), ["false\tpolicy"] * 10 + ["file"])
+ends("and whole", c.rb("verify", "--all"), 0)
 
 # -- on the way of every op
 
