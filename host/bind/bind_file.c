@@ -104,37 +104,6 @@ static void on_time(struct rb_timer *t)
     rb_timer_arm_ms(t, DETACH_MS);
 }
 
-static void redact_text(const struct rb_run *run, char **text)
-{
-    struct rb_buf clean;
-    if (!*text)
-        return;
-    rb_buf_init(&clean, SIZE_MAX / 2);
-    rb_secret_redact(run, *text, strlen(*text), &clean);
-    free(*text);
-    *text = clean.len ? rb_buf_detach(&clean) : rb_strdup("");
-    rb_buf_release(&clean);
-}
-
-/* Secrets leave what came back before anybody sees it. */
-static void redact(const struct rb_run *run, struct rb_file *f)
-{
-    struct rb_buf clean, *b = &f->content;
-    if (!rb_secret_any(run))
-        return;
-    redact_text(run, &f->target);
-    for (size_t i = 0; i < f->count; i++)
-        redact_text(run, &f->entries[i].name);
-    if (f->verb != RB_FILE_READ || !b->len)
-        return;
-    if (f->was_cut)
-        b->len -= rb_secret_tail(run, b->data, b->len);
-    rb_buf_init(&clean, SIZE_MAX / 2);
-    rb_secret_redact(run, b->data, b->len, &clean);
-    rb_buf_release(b);
-    *b = clean;
-}
-
 /* A link was in the way. Where it leads is asked about like any path, and then gone to without following any link. */
 static void follow(struct file_op *op)
 {
@@ -179,7 +148,8 @@ static void on_done(struct rb_file *f)
     rb_timer_disarm(&op->timer);
     switch (f->end) {
     case RB_FILE_DONE:
-        redact(e->run, f);
+        if (f->was_cut && !e->secret) /* perhaps in the middle of a secret, of which the beginning would not be found */
+            f->content.len -= rb_secret_tail(e->run, rb_buf_text(&f->content), f->content.len);
         rb_effect_done(e);
         break;
     case RB_FILE_FAILED: rb_effect_failed(e, f->kind, RB_OUTCOME_FAILED, false, "%s", f->text); break;

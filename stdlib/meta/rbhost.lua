@@ -216,6 +216,7 @@ function exec.sh(text, opts) end
 ---@class rbhost.FileReadOptions: rbhost.FileOptions
 ---@field max? integer Bytes, default 1 MiB; a larger file is an error.
 ---@field cut? boolean The beginning of a larger file is enough.
+---@field secret? boolean The content is a secret: opaque, redacted from then on, encrypted in the journal.
 
 ---@class rbhost.FileStatOptions: rbhost.FileOptions
 ---@field follow? boolean What a link leads to, instead of the link.
@@ -263,7 +264,7 @@ file = {}
 ---The content. Text or bytes, as it is.
 ---@param path string
 ---@param opts? rbhost.FileReadOptions
----@return string content
+---@return string|rbhost.Secret content
 ---@return integer? size with cut = true: of the whole file
 function file.read(path, opts) end
 

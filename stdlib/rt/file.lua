@@ -72,6 +72,7 @@ local function run(name, path, opts, content)
         parents = opts.parents,
         title = opts.title,
         on_doubt = opts.on_doubt,
+        secret = opts.secret,
         timeout_ms = call.milliseconds(opts.timeout, verb .. ": timeout"),
     }
     if request.create and request.expect then

@@ -23,7 +23,7 @@ local EXEC = EFFECT .. "cwd env stdin check max_output"
 M.options = {
     exec = { arg = 2, keys = set(EXEC) },
     ["exec.sh"] = { arg = 2, keys = set(EXEC) },
-    ["file.read"] = { arg = 2, keys = set(FILE .. "max cut") },
+    ["file.read"] = { arg = 2, keys = set(FILE .. "max cut secret") },
     ["file.stat"] = { arg = 2, keys = set(FILE .. "follow") },
     ["file.list"] = { arg = 2, keys = set(FILE .. "recursive depth glob max cut") },
     ["file.digest"] = { arg = 2, keys = set(FILE) },

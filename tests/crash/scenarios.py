@@ -1,7 +1,6 @@
 """The runbooks of the sweep, and what a person does with each: which command comes next, what is answered from another
 process and when, what must be true at the end beyond what is true of every run."""
 
-import files
 from case import BOOKS, ENDED
 
 
@@ -356,8 +355,7 @@ class Fails(Scenario):
 
 
 from secret_scenarios import Secrets  # noqa: E402  they are scenarios themselves
-class Files(files.Files, Scenario):
-    """Of tests/crash/files.py."""
+from file_scenarios import Files  # noqa: E402
 
 
 ALL = [

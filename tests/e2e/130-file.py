@@ -289,6 +289,24 @@ check("read as their names, in a file that only its owner reads",
 journal = b"".join(p.read_bytes() for p in c.dir.glob("j.db*") if p.is_file())
 lacks("and are nowhere in the journal", journal.decode("latin-1") + r.stdout + r.stderr, TOKEN)
 
+KEY = "-----BEGIN KEY----- 0123456789abcdef"
+c = Case(r"""
+    local key = file.read("key", { secret = true })
+    print(key, file.stat("key").size)
+    file.write("copy", key) file.write("more", "key: " .. key .. "\n")
+    signal "go"
+    print(file.digest "copy" == hash.sha256 "KEY", file.read "more")
+""".replace("KEY", KEY))
+(c.dir / "t.lua").write_text((c.dir / "t.lua").read_text().replace(f'hash.sha256 "{KEY}"', f'"{hashlib.sha256(KEY.encode()).hexdigest()}"'))
+(c.dir / "key").write_text(KEY + "\n")
+env = {"XDG_CONFIG_HOME": str(c.dir / "config"), "HOME": str(c.dir)}
+ends("a file that is a secret", c.run(env=env), 3)
+ends("and a resume", c.rb("signal", c.id, "go", "--resume", env=env), 0)
+check("is opaque, and is written as it is", c.prints()[0].startswith("‹secret:") and c.prints()[1].startswith("true\tkey: ‹secret:"), c.prints())
+eq("into a file of its owner", ((c.dir / "copy").read_text(), mode("copy")), (KEY, "0o600"))
+journal = b"".join(p.read_bytes() for p in c.dir.glob("j.db*") if p.is_file())
+lacks("and is nowhere in the journal", journal.decode("latin-1"), KEY)
+
 # -- without openat2
 
 c = Case("""

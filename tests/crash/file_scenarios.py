@@ -1,6 +1,8 @@
 """The scenario of `file`: at each kill every file is wholly old or wholly new, at the end each is what it should be, nothing
 was done twice, and no temporary file is left."""
 
+from scenarios import Scenario
+
 WORDS = {"whole": ("old", "new"), "whole.bak": ("old",), "left": ("left",), "right": ("right",)}
 SMALL = {"a/b/left": "left", "a/b/right": "right"}
 LINES = ["".join(f"{i}\n" for i in range(1, n + 1)) for n in range(5)]
@@ -21,9 +23,7 @@ def allowed(name):
     return LINES
 
 
-class Files:
-    """To be mixed into Scenario of scenarios.py."""
-
+class Files(Scenario):
     name, short = "files that are replaced and removed", 100
     book = "files.lua"
     same_world = False
