@@ -66,16 +66,27 @@ static void release(struct rb_effect *e)
 
 /* -- on its way ---------------------------------------------------------------------------------------------------- */
 
-/* May it be reached, and from which folder on are links looked at? */
-static int ask_policy(const struct rb_effect *e, struct rb_file_place *p, struct rb_err *err)
+/* What lies below a path, as a policy has it. */
+static void tree_name(const char *path, char out[RB_FILE_PATH_MAX + 4])
 {
-    return rb_policy_check_path(e->run, p->path, p->bases, err);
+    snprintf(out, RB_FILE_PATH_MAX + 4, "%s/**", path[1] ? path : "");
+}
+
+/* May it be reached, and all below it where that is wanted; and from which folder on are links looked at? */
+static int ask_policy(const struct rb_effect *e, bool tree, struct rb_file_place *p, struct rb_err *err)
+{
+    char all[RB_FILE_PATH_MAX + 4];
+    int rc = rb_policy_check_path(e->run, p->path, p->bases, err);
+    if (rc || !tree)
+        return rc;
+    tree_name(p->path, all);
+    return rb_policy_check(e->run, "file", all, err);
 }
 
 static int ask_policy_of_all(const struct rb_effect *e, struct rb_file *f, struct rb_err *err)
 {
-    int rc = ask_policy(e, &f->place, err);
-    return rc || !f->backup.path ? rc : ask_policy(e, &f->backup, err);
+    int rc = ask_policy(e, f->recursive, &f->place, err);
+    return rc || !f->backup.path ? rc : ask_policy(e, false, &f->backup, err);
 }
 
 static void fail_late(struct file_op *op)
@@ -120,7 +131,7 @@ static void follow(struct file_op *op)
     free(p->path);
     p->path = p->elsewhere;
     p->elsewhere = NULL;
-    if (ask_policy(e, p, &err)) {
+    if (ask_policy(e, f->recursive, p, &err)) {
         rb_effect_failed(e, "policy", RB_OUTCOME_NOT_STARTED, false, "%s: a link leads from %.500s to %.500s: %.900s",
                          e->type->kind, op->path, p->path, err.msg);
         return;
@@ -471,14 +482,6 @@ static void read_options(lua_State *L, struct file_op *op, struct rb_json *j)
     }
 }
 
-/* What lies below it is reached, too. */
-static void reach_tree(struct file_op *op)
-{
-    char all[RB_FILE_PATH_MAX + 4];
-    int n = snprintf(all, sizeof(all), "%s/**", op->path[1] ? op->path : "");
-    rb_effect_reach(&op->effect, "file", all, (size_t)n);
-}
-
 int rb_bind_file(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -508,7 +511,10 @@ int rb_bind_file(lua_State *L)
     if (verb == RB_FILE_WRITE)
         read_write(L, op, &j);
     rb_json_end_object(&j);
-    if (op->file->recursive)
-        reach_tree(op);
+    if (op->file->recursive) {
+        char all[RB_FILE_PATH_MAX + 4];
+        tree_name(op->path, all);
+        rb_effect_reach(e, "file", all, strlen(all));
+    }
     return rb_effect_call(L, e);
 }

@@ -87,6 +87,20 @@ for binary, env, kernel in KERNELS:
     ends(f"the folder that a pattern names may be a link itself{kernel}", c.rb("run", "t.lua", binary=binary, env=env), 0)
     eq(f"and what is in it may be reached{kernel}", c.prints(), ["1"])
 
+    c = Case(r"""
+    for _, call in ipairs { { "list", "tree" }, { "remove", "tree" }, { "list", "link" }, { "remove", "up/tree" }, { "list", "up" } } do
+        local ok, e = pcall(file[call[1]], call[2], { recursive = true }) print(ok, e.kind, e.outcome)
+    end
+    """)
+    (c.dir / "tree/keep").mkdir(parents=True)
+    (c.dir / "tree/keep/x").write_text("x")
+    (c.dir / "link").symlink_to("tree")
+    (c.dir / "up").symlink_to(".")
+    c.write("c.lua", 'return { policy = { deny = { file = { "@DIR@/tree/keep" } } } }')
+    c.rb("--config", "c.lua", "run", "t.lua", binary=binary, env=env)
+    eq(f"a tree with something forbidden in it is not gone into, by whatever way{kernel}", c.prints(), ["false\tpolicy\tnot_started"] * 5)
+    check(f"and is whole{kernel}", (c.dir / "tree/keep/x").exists())
+
     # A process swaps a folder for a link to the outside and back, as fast as it can, while files are written below it.
     c = Case(HEAD + r"""
     local kinds = {}
