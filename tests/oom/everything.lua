@@ -115,6 +115,14 @@ local outcomes = settle {
 warn(tostring(outcomes.bad.error), outcomes.good.ok, env "OOM_NAME")
 print(exec({ "cat" }, { stdin = "Bearer " .. p.token, read = true, env = { T = p.token } }).stdout)
 
+local path = p.world .. ".file"
+file.write(path, "old")
+file.write(path, "Bearer " .. p.token, { backup = true })
+print(file.read(path), file.stat(path).mode, file.digest(path .. ".bak"), pcall(file.read, path .. ".not"))
+for _, entry in ipairs(file.list(p.world:match "^(.*)/", { glob = "*.file*" })) do
+  print(entry.name, file.remove(p.world:match "^(.*/)" .. entry.name))
+end
+
 local words = {}
 for word in coroutine.wrap(function()
   for w in ("one two"):gmatch "%a+" do
