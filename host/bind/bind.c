@@ -14,7 +14,6 @@ const struct rb_binding rb_bindings[] = {
     {"http_stream", rb_bind_http_stream},
     {"http_event", rb_bind_http_event},
     {"http_stream_close", rb_bind_http_stream_close},
-    {"sql", rb_bind_sql},
-    {"sql_drop", rb_bind_sql_drop},
+    {"file", rb_bind_file},
     {NULL, NULL},
 };

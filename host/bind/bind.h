@@ -12,6 +12,7 @@ int rb_bind_gate(lua_State *L);  /* gate{ kind= "approve"|"manual"|"signal", …
 /* sql{ action= "run"|"begin"|"commit"|"backup", dsn=, text=, params=, … }: bind_sql.h */
 int rb_bind_sql(lua_State *L);
 int rb_bind_sql_drop(lua_State *L); /* key: its transaction is over; what was not committed is rolled back */
+int rb_bind_file(lua_State *L);     /* file{ verb= "read"|"stat"|…, path=, … } */
 
 int rb_bind_secret(lua_State *L); /* secret{ name= } */
 

@@ -72,6 +72,8 @@ local function check_argv(call, path, spec, report)
     end
 end
 
+local ACTS = { ["file.write"] = true, ["file.remove"] = true, ["file.mkdir"] = true }
+
 -- Commands, and requests that may change something, directly in the function of a check that does not say acts = true.
 -- A `read` whose value is not literal is the author's word.
 local function check_reads(fn, report)
@@ -87,6 +89,8 @@ local function check_reads(fn, report)
                     path .. " inside a check without read = true; a check that acts says so: acts = true"
                 )
             end
+        elseif ACTS[path] then
+            report(node.at, "warning", path .. " inside a check; a check that acts says so: acts = true")
         elseif node.tag == "Call" or node.tag == "Method" then
             local writes = lint_sql.writes(node)
             if writes then

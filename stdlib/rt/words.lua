@@ -14,6 +14,8 @@ local function set(text, into)
 end
 
 local EFFECT = "timeout retry title read idempotent secret on_doubt "
+local FILE = "timeout retry title "
+local FILE_ACT = FILE .. "on_doubt "
 local EXEC = EFFECT .. "cwd env stdin check max_output"
 local WIRE = "headers query auth bearer tls unix max_body proxy connect_timeout http2 "
 local HTTP = EFFECT .. WIRE .. "follow expect save "
@@ -32,6 +34,13 @@ M.options = {
     ["http.patch"] = { arg = 2, keys = set(HTTP_BODY) },
     ["http.delete"] = { arg = 2, keys = set(HTTP_BODY) },
     ["http.events"] = { arg = 2, keys = set("title timeout method json reconnect max_event last_id " .. WIRE) },
+    ["file.read"] = { arg = 2, keys = set(FILE .. "max cut secret") },
+    ["file.stat"] = { arg = 2, keys = set(FILE .. "follow") },
+    ["file.list"] = { arg = 2, keys = set(FILE .. "recursive depth glob max cut") },
+    ["file.digest"] = { arg = 2, keys = set(FILE) },
+    ["file.write"] = { arg = 3, keys = set(FILE_ACT .. "mode backup create expect") },
+    ["file.remove"] = { arg = 2, keys = set(FILE_ACT .. "recursive missing_ok max") },
+    ["file.mkdir"] = { arg = 2, keys = set(FILE_ACT .. "parents mode") },
     step = { arg = 2, keys = set "retry timeout undo on_doubt" },
     check = { arg = 4, keys = set "acts timeout retry" },
     manual = { arg = 2, keys = set "type choices by timeout on_timeout" },
@@ -64,7 +73,9 @@ M.options["db:tx"] =
 
 -- Globals that wait: a function that Lua's C code calls back can not use them.
 M.waits = set [[http http.get http.head http.post http.put http.patch http.delete http.events
-    exec exec.sh sql secret step check checklist manual approve signal sleep sleep_until
+    exec exec.sh sql secret
+    file.read file.stat file.list file.digest file.write file.remove file.mkdir
+    step check checklist manual approve signal sleep sleep_until
     all settle each race timeout retry wait_until]]
 -- Verbs that may change something: in a check they say read = true.
 M.acts = set "exec exec.sh http.post http.put http.patch http.delete"
@@ -85,6 +96,7 @@ M.globals = set [[
     rawset require select tonumber tostring type collectgarbage _VERSION _G]]
 M.globals.exec = set "sh"
 M.globals.http = set "get head post put patch delete events"
+M.globals.file = set "read stat list digest write remove mkdir"
 M.globals.secret = set "equal"
 M.globals.sql = set "open bytes"
 M.globals.json = set "encode decode object"
@@ -105,11 +117,11 @@ M.globals.coroutine = set "close create isyieldable resume running status wrap y
 -- Lua's own words that are not there, and what to do instead.
 local exec_instead = "run a command with exec({ … })"
 M.absent = {
-    io = "there are no files: " .. exec_instead .. ", or print(…) for a line in the log",
+    io = "use file.read(path) and file.write(path, text), or print(…) for a line in the log",
     ["os.execute"] = exec_instead,
     ["os.exit"] = "use fail(message), or return from the file",
     ["os.getenv"] = "use env(name)",
-    ["os.remove"] = exec_instead,
+    ["os.remove"] = "use file.remove(path)",
     ["os.rename"] = exec_instead,
     ["os.tmpname"] = exec_instead .. " (mktemp)",
     ["os.setlocale"] = "the locale is always C",
@@ -119,7 +131,6 @@ M.absent = {
     loadfile = "use require",
     ["string.dump"] = "bytecode is refused",
     ssh = "it comes in a later version: run ssh with exec({ … })",
-    file = "it comes in a later version: " .. exec_instead,
     notify = "it comes in a later version: " .. exec_instead,
     lock = "it comes in a later version; the header's lock keeps runs apart",
 }

@@ -357,6 +357,7 @@ class Fails(Scenario):
 
 from secret_scenarios import Secrets  # noqa: E402  they are scenarios themselves
 from sql_scenarios import Sql, SqlPg, SqlWal  # noqa: E402
+from file_scenarios import Files  # noqa: E402
 
 ALL = [
     cls() for cls in (
@@ -364,6 +365,7 @@ ALL = [
         Memo, Close, Again, Cancel, Park, Checklist, Ask, AskLive, AskFails, Retries, Fails,
         Secrets,
         Sql, SqlWal, SqlPg,
+        Files,
     )
 ]
 

@@ -69,8 +69,8 @@ end
 function TestLint.test_what_is_not_in_the_sandbox()
     finds(
         "io.open('x')",
-        "1:1: error: io.open is not available in a runbook: there are no files: "
-            .. "run a command with exec({ … }), or print(…) for a line in the log"
+        "1:1: error: io.open is not available in a runbook: use file.read(path) "
+            .. "and file.write(path, text), or print(…) for a line in the log"
     )
     finds(
         "os.execute('x')",
@@ -166,6 +166,10 @@ function TestLint.test_exec_takes_a_list()
 end
 
 function TestLint.test_checks_only_read()
+    finds(
+        "check('a', 'b', function() file.write('x', file.read 'y') end)",
+        "1:28: warning: file.write inside a check; a check that acts says so: acts = true"
+    )
     local said = " inside a check without read = true; a check that acts says so: acts = true"
     finds("checklist 't' { { 'a', 'b', function() exec({ 'x' }) end } }", "1:40: warning: exec" .. said)
     finds(

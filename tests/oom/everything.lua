@@ -122,6 +122,13 @@ local rows = db:tx({ exactly_once = true }, function(tx)
   return tx:query("SELECT x, :token AS token FROM t LIMIT 1", { token = p.token })
 end)
 print(#rows, rows.columns[1], rows[1].token, pcall(db.query, db, "SELECT nope"))
+local path = p.world .. ".file"
+file.write(path, "old")
+file.write(path, "Bearer " .. p.token, { backup = true })
+print(file.read(path), file.stat(path).mode, file.digest(path .. ".bak"), pcall(file.read, path .. ".not"))
+for _, entry in ipairs(file.list(p.world:match "^(.*)/", { glob = "*.file*" })) do
+  print(entry.name, file.remove(p.world:match "^(.*/)" .. entry.name))
+end
 
 local words = {}
 for word in coroutine.wrap(function()
