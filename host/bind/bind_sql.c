@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/json.h"
+#include "base/fault.h"
 #include "bind/bind.h"
 #include "engine/error.h"
 
@@ -101,6 +101,7 @@ static struct rb_sql_statement statement(struct sql_op *op, const char *text)
                                      .max_rows = op->max_rows,
                                      .max_bytes = op->max_bytes,
                                      .timeout_ms = op->timeout_ms,
+                                     .lock_ms = op->lock_ms,
                                      .on_done = on_done,
                                      .arg = op};
 }
@@ -151,7 +152,7 @@ static void run_once(struct sql_op *op)
 static void next_of_begin(struct sql_op *op)
 {
     op->stage++;
-    if (op->once && op->stage <= 3) {
+    if (op->once && op->stage <= 3 && !rb_mutation("no-once-row")) {
         run_once(op);
         return;
     }

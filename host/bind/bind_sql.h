@@ -40,7 +40,7 @@ struct sql_op {
     size_t param_count;
     bool read, script, numeric;
     size_t max_rows, max_bytes;
-    uint64_t timeout_ms;
+    uint64_t timeout_ms, lock_ms;
     struct sql_tx *tx; /* NULL: outside of transactions */
     struct rb_list tx_link;
 

@@ -331,6 +331,7 @@ void rb_sql_read_args(lua_State *L, struct sql_op *op)
     op->max_rows = (size_t)rb_args_int(L, 1, "max_rows", 0);
     op->max_bytes = (size_t)rb_args_int(L, 1, "max_bytes", 0);
     op->timeout_ms = (uint64_t)rb_args_int(L, 1, "timeout_ms", 0);
+    op->lock_ms = (uint64_t)rb_args_int(L, 1, "lock_ms", 0);
     op->isolation = rb_args_text(L, 1, "db:tx", "isolation");
     op->once = rb_args_text(L, 1, "db:tx", "once");
     char *key = rb_args_text(L, 1, "db:tx", "tx");

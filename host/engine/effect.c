@@ -538,6 +538,11 @@ const json_t *rb_effect_config(const struct rb_effect *e, const char *key)
     return rb_host_config(e->run->host, key);
 }
 
+const char *rb_effect_journal(const struct rb_effect *e)
+{
+    return rb_store_path(e->run->host->store);
+}
+
 int rb_effect_attempt(const struct rb_effect *e)
 {
     const struct rb_replay *r = &e->run->replay;
@@ -550,11 +555,6 @@ int rb_effect_attempt(const struct rb_effect *e)
             return (int)rb_json_member_int(ev->data, ev->data_len, "attempt", 1);
     }
     return 1;
-}
-
-const char *rb_effect_journal(const struct rb_effect *e)
-{
-    return rb_store_path(e->run->host->store);
 }
 
 void rb_effect_rerun(struct rb_effect *e)

@@ -151,9 +151,9 @@ struct rb_loop *rb_effect_loop(const struct rb_effect *e);
 const struct rb_limits *rb_effect_limits(const struct rb_effect *e);
 /* A member of the configuration, borrowed; NULL when it is not there. Shape: front/config.h. */
 const json_t *rb_effect_config(const struct rb_effect *e, const char *key);
+const char *rb_effect_journal(const struct rb_effect *e); /* the file of the run's journal */
 /* The attempt that this one is, or that it repeats because nobody knows whether it has happened. */
 int rb_effect_attempt(const struct rb_effect *e);
-const char *rb_effect_journal(const struct rb_effect *e); /* the file of the run's journal */
 /* Gives it the oldest signal of this name that has come already. */
 bool rb_effect_take_letter(struct rb_effect *e, const char *name);
 /* Live output, to whoever watches; secrets are taken out here. stream is 1 or 2. */

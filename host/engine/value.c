@@ -55,16 +55,6 @@ static int refuse(struct encoder *e, const struct path *p, const char *why)
     return RB_EINVAL;
 }
 
-void rb_value_push_null(lua_State *L)
-{
-    lua_pushlightuserdata(L, NULL);
-}
-
-bool rb_value_is_null(lua_State *L, int index)
-{
-    return lua_type(L, index) == LUA_TLIGHTUSERDATA && !lua_touserdata(L, index);
-}
-
 static void encode_number(struct encoder *e, int index)
 {
     if (lua_isinteger(e->L, index)) {
@@ -293,17 +283,16 @@ static int encode_table(struct encoder *e, int index, const struct path *p, int 
     return RB_OK;
 }
 
-/* Rows of a database: a list that knows the names of its columns. */
+/* Rows of a database, their columns on top of the stack. */
 static int encode_rows(struct encoder *e, int index, const struct path *p, int depth)
 {
+    int columns = lua_gettop(e->L);
     rb_buf_adds(e->out, "{\"$rows\":");
     int rc = encode_table(e, index, p, depth);
-    if (rc || !rb_lib_rows_columns(e->L, index))
-        return rc;
     rb_buf_adds(e->out, ",\"columns\":");
-    rc = encode_table(e, lua_gettop(e->L), p, depth);
-    lua_pop(e->L, 1);
+    rc = rc ? rc : encode_table(e, columns, p, depth);
     rb_buf_addc(e->out, '}');
+    lua_settop(e->L, columns - 1);
     return rc;
 }
 
@@ -325,10 +314,7 @@ static int encode(struct encoder *e, int index, const struct path *p, int depth)
         return RB_OK;
     }
     case LUA_TTABLE:
-        if (!rb_lib_rows_columns(L, index))
-            return encode_table(e, index, p, depth);
-        lua_pop(L, 1);
-        return encode_rows(e, index, p, depth);
+        return rb_lib_rows_columns(L, index) ? encode_rows(e, index, p, depth) : encode_table(e, index, p, depth);
     default: break;
     }
     if (rb_value_is_null(L, index)) {

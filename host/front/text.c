@@ -284,6 +284,30 @@ static void add_words(struct rb_buf *out, const json_t *list)
 }
 
 #define WRITES_SHOWN 3
+#define PARAMS_SHOWN 120
+
+/* Of a statement: its parameters, and of a COMMIT what it keeps. Who is asked about it has to know. */
+static void add_statement(struct rb_buf *out, const json_t *args)
+{
+    const json_t *params = json_object_get(args, "params"), *writes = json_object_get(args, "writes");
+    if (json_array_size(params) || json_object_size(params)) {
+        struct rb_buf text;
+        rb_buf_init(&text, PARAMS_SHOWN);
+        rb_text_value(&text, params);
+        rb_buf_addc(out, ' ');
+        rb_text_line(out, rb_buf_text(&text), text.len);
+        rb_buf_adds(out, text.cut ? "…" : "");
+        rb_buf_release(&text);
+    }
+    for (size_t i = 0; i < json_array_size(writes); i++) {
+        rb_buf_adds(out, i ? "; " : " of ");
+        if (i == WRITES_SHOWN) {
+            rb_buf_adds(out, "…");
+            break;
+        }
+        rb_text_value(out, json_array_get(writes, i));
+    }
+}
 
 void rb_text_op(struct rb_buf *out, const char *op, const json_t *args)
 {
@@ -319,15 +343,7 @@ void rb_text_op(struct rb_buf *out, const char *op, const json_t *args)
             rb_text_value(out, v);
         break;
     }
-    const json_t *writes = json_object_get(args, "writes"); /* of a COMMIT: what it keeps */
-    for (size_t i = 0; i < json_array_size(writes); i++) {
-        rb_buf_adds(out, i ? "; " : " of ");
-        if (i == WRITES_SHOWN) {
-            rb_buf_adds(out, "…");
-            break;
-        }
-        rb_text_value(out, json_array_get(writes, i));
-    }
+    add_statement(out, args);
 }
 
 static void local(int64_t wall_us, struct tm *tm)

@@ -83,6 +83,7 @@ struct rb_sql_statement {
     bool numeric;               /* PostgreSQL: numeric as a float instead of text */
     size_t max_rows, max_bytes; /* past either: the result is cut and `more` says so */
     uint64_t timeout_ms;        /* 0: none */
+    uint64_t lock_ms;           /* how long another's lock is waited for; 0: as the driver thinks right */
     void (*on_done)(void *arg, struct rb_sql_result *result); /* borrowed for the call */
     void *arg;
 };

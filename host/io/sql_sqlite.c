@@ -135,8 +135,7 @@ static struct sqlite_work *new_work(struct sqlite_side *s, enum sqlite_job job)
 static void dispatch(struct sqlite_work *w, struct sqlite_conn *c)
 {
     w->conn = c;
-    uint64_t busy_ms = w->timeout_ms ? w->timeout_ms : RB_SQLITE_BUSY_MS;
-    w->busy_until = busy_ms < INT64_MAX / 2000 ? rb_clock_boot() + (int64_t)busy_ms * 1000 : INT64_MAX;
+    w->busy_until = w->lock_ms < INT64_MAX / 2000 ? rb_clock_boot() + (int64_t)w->lock_ms * 1000 : INT64_MAX;
     if (w->timeout_ms)
         rb_timer_arm_ms(&w->timer, w->timeout_ms);
     pthread_mutex_lock(&c->mutex);
@@ -387,8 +386,9 @@ static void on_guest_release(struct rb_loop_guest *g)
 
 static struct sqlite_side *side_of(struct rb_loop *loop, struct rb_err *err)
 {
-    if (loop->sqlite)
-        return RB_CONTAINER(loop->sqlite, struct sqlite_side, guest);
+    struct rb_loop_guest *known = rb_loop_guest_find(loop, on_guest_release);
+    if (known)
+        return RB_CONTAINER(known, struct sqlite_side, guest);
     struct sqlite_side *s = rb_alloc(sizeof(*s));
     int rc = uv_async_init(&loop->uv, &s->async, on_async);
     if (rc) {
@@ -405,7 +405,7 @@ static struct sqlite_side *side_of(struct rb_loop *loop, struct rb_err *err)
     rb_list_init(&s->finished);
     rb_list_init(&s->gone);
     pthread_mutex_init(&s->mutex, NULL);
-    loop->sqlite = &s->guest;
+    rb_loop_guest_add(loop, &s->guest);
     return s;
 }
 
@@ -424,6 +424,7 @@ static int open_(struct rb_loop *loop, const struct rb_sql_open *opt, struct rb_
     w->on_open = opt->on_open;
     w->arg = opt->arg;
     w->timeout_ms = opt->connect_timeout_ms;
+    w->lock_ms = RB_SQLITE_LOCK_MS;
     *out = &w->work;
     if (!rb_list_empty(&s->waiting) || !place(s, w)) {
         rb_list_push(&s->waiting, &w->link);
@@ -447,6 +448,7 @@ static int give(struct rb_sql_conn *conn, enum sqlite_job job, const char *text,
     w->max_rows = st->max_rows;
     w->max_bytes = st->max_bytes;
     w->timeout_ms = st->timeout_ms;
+    w->lock_ms = st->lock_ms ? st->lock_ms : RB_SQLITE_LOCK_MS;
     copy_params(w, st);
     *out = &w->work;
     if (c->side->released) {

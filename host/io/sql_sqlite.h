@@ -13,7 +13,7 @@
 #include "io/sql.h"
 #include "io/timer.h"
 
-#define RB_SQLITE_BUSY_MS 10000 /* how long another's lock is waited for, where the statement has no time-out */
+#define RB_SQLITE_LOCK_MS 10000 /* how long another's lock is waited for, where the statement does not say */
 
 struct sqlite_side;
 
@@ -46,7 +46,7 @@ struct sqlite_work {
     size_t param_count;
     bool read, script, last;
     size_t max_rows, max_bytes;
-    uint64_t timeout_ms;
+    uint64_t timeout_ms, lock_ms;
     struct sqlite_target *target; /* of an open that waits */
     void (*on_done)(void *arg, struct rb_sql_result *result);
     void (*on_open)(void *arg, struct rb_sql_conn *conn, const struct rb_sql_failure *why);
@@ -107,6 +107,8 @@ bool rb_sql_sqlite_recover(struct sqlite_conn *c);
 void rb_sql_sqlite_do(struct sqlite_conn *c, struct sqlite_work *w);
 /* Runs a word of the driver's own (BEGIN …); an SQLite code. */
 int rb_sql_sqlite_word(struct sqlite_conn *c, const char *text);
+/* Reads a little: the file is mended where it has to be, and a transaction has begun to see. An SQLite code. */
+int rb_sql_sqlite_look(struct sqlite_conn *c);
 bool rb_sql_sqlite_uses_wal(sqlite3 *db);
 /* What an SQLite code means for the caller. */
 void rb_sql_sqlite_failure(struct sqlite_conn *c, struct sqlite_work *w, int rc, struct rb_sql_failure *f);

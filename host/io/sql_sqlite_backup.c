@@ -58,7 +58,7 @@ static bool open_part(struct sqlite_conn *c, struct sqlite_work *w, struct copy 
 static int hold(struct sqlite_conn *c)
 {
     int rc = rb_sql_sqlite_word(c, "BEGIN DEFERRED");
-    return rc ? rc : rb_sql_sqlite_word(c, "SELECT count(*) FROM sqlite_schema");
+    return rc ? rc : rb_sql_sqlite_look(c);
 }
 
 /* In steps, between which others may write. SQLite begins the copy anew after each write of another process; where that
@@ -66,7 +66,7 @@ static int hold(struct sqlite_conn *c)
 static int copy_pages(struct sqlite_conn *c, struct sqlite_work *w, sqlite3 *to)
 {
     bool held = rb_sql_sqlite_uses_wal(c->db);
-    int rc = held ? hold(c) : SQLITE_OK, again = 0, waits = 0, left = INT_MAX;
+    int rc = held ? hold(c) : rb_sql_sqlite_look(c), again = 0, waits = 0, left = INT_MAX;
     sqlite3_backup *b = rc ? NULL : sqlite3_backup_init(to, "main", c->db, "main");
     if (!b)
         return rc ? rc : sqlite3_extended_errcode(to);

@@ -32,6 +32,7 @@ static bool of_the_process(const char *pragma)
 static int authorize(void *arg, int action, const char *a, const char *b, const char *database, const char *trigger)
 {
     struct sqlite_conn *c = arg;
+    (void)database;
     (void)trigger;
     switch (action) {
     case SQLITE_ATTACH:
@@ -56,7 +57,7 @@ static int authorize(void *arg, int action, const char *a, const char *b, const 
     case SQLITE_CREATE_TEMP_VIEW:
     case SQLITE_CREATE_TEMP_TRIGGER:
     case SQLITE_CREATE_TEMP_INDEX: c->soiled = true; return SQLITE_OK;
-    default: (void)database; return SQLITE_OK;
+    default: return SQLITE_OK;
     }
 }
 

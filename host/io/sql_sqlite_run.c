@@ -51,7 +51,7 @@ static void constraint(struct rb_sql_failure *f)
 
 static void busy(const struct sqlite_work *w, struct rb_sql_failure *f)
 {
-    uint64_t ms = w->timeout_ms ? w->timeout_ms : RB_SQLITE_BUSY_MS;
+    uint64_t ms = w->timeout_ms && w->timeout_ms < w->lock_ms ? w->timeout_ms : w->lock_ms;
     rb_sql_fail(f, "sql.busy", "the database is locked by another, and was for %.3gs; nothing was done",
                 (double)ms / 1000);
     f->not_started = f->retryable = true;
@@ -123,6 +123,19 @@ int rb_sql_sqlite_word(struct sqlite_conn *c, const char *text)
     int rc = sqlite3_exec(c->db, text, NULL, NULL, NULL);
     c->own_word = false;
     return rc;
+}
+
+/* A reader may not mend what a writer that was killed has left. */
+static bool left_by_a_writer(int rc)
+{
+    return rc == SQLITE_READONLY_ROLLBACK || rc == SQLITE_READONLY_RECOVERY || rc == SQLITE_READONLY_CANTINIT;
+}
+
+int rb_sql_sqlite_look(struct sqlite_conn *c)
+{
+    static const char text[] = "SELECT count(*) FROM sqlite_schema";
+    int rc = rb_sql_sqlite_word(c, text);
+    return left_by_a_writer(rc) && rb_sql_sqlite_recover(c) ? rb_sql_sqlite_word(c, text) : rc;
 }
 
 /* After a statement outside of a transaction none may be left. */
@@ -247,11 +260,6 @@ static void run_script(struct sqlite_conn *c, struct sqlite_work *w)
     w->result.changes = sqlite3_total_changes64(c->db) - before;
 }
 
-static bool left_by_a_writer(int rc)
-{
-    return rc == SQLITE_READONLY_ROLLBACK || rc == SQLITE_READONLY_RECOVERY || rc == SQLITE_READONLY_CANTINIT;
-}
-
 /* In WAL mode a file is at rest when nobody has it open: then it is closed before the result is told. */
 bool rb_sql_sqlite_uses_wal(sqlite3 *db)
 {
@@ -284,9 +292,14 @@ static void run(struct sqlite_conn *c, struct sqlite_work *w)
 
 static void begin(struct sqlite_conn *c, struct sqlite_work *w)
 {
-    int rc = rb_sql_sqlite_word(c, w->text);
+    int rc = c->target->read ? rb_sql_sqlite_look(c) : SQLITE_OK;
+    if (!rc)
+        rc = rb_sql_sqlite_word(c, w->text);
+    if (!rc && c->target->read)
+        rc = rb_sql_sqlite_look(c); /* from here on it sees one state */
     if (rc) {
         fail(c, w, rc);
+        leave_none_open(c);
         return;
     }
     c->in_tx = w->result.ok = true;
@@ -334,7 +347,7 @@ void rb_sql_sqlite_do(struct sqlite_conn *c, struct sqlite_work *w)
     } else {
         end(c, w);
     }
-    if (w->last && rb_sql_sqlite_uses_wal(c->db))
+    if (w->last && (c->target->attach[0] || rb_sql_sqlite_uses_wal(c->db)))
         rb_sql_sqlite_close(c);
     rb_sql_sqlite_rows_finish(w);
 }

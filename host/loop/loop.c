@@ -160,10 +160,6 @@ int rb_loop_release(struct rb_loop *loop)
         rb_list_remove(&g->link);
         g->release(g);
     }
-    if (loop->sqlite) {
-        loop->sqlite->release(loop->sqlite);
-        loop->sqlite = NULL;
-    }
     if (loop->timers) {
         loop->timers->release(loop->timers);
         loop->timers = NULL;

@@ -22,7 +22,6 @@ struct rb_loop {
     struct rb_list signals;
     struct rb_list guests;        /* struct rb_loop_guest, the newest last */
     struct rb_loop_guest *timers; /* io/timer.c's, or NULL: what every other guest may need, so it goes last */
-    struct rb_loop_guest *sqlite; /* io/sql_sqlite.c's, or NULL */
     bool again;
     bool stopped;
     bool released;

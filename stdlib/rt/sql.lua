@@ -24,6 +24,7 @@ DB.__index = DB
 DB.__metatable = "db"
 
 local function rows_of(db, verb, ...)
+    args.check_self(db, "db", verb)
     local r, opts = args.request(verb, db.opts, ...)
     if opts.script then
         base.usage("%s: a script gives no rows; it is for db:exec", verb)
@@ -48,8 +49,12 @@ end
 
 --- A statement that changes something: { changes, last_id, rows }.
 function DB:exec(...)
+    args.check_self(self, "db", "db:exec")
     local r, opts = args.request("db:exec", self.opts, ...)
-    return send(self, "db:exec", r, opts, opts.read or false)
+    if opts.read then
+        base.usage "db:exec is for statements that write; db:query is for those that look"
+    end
+    return send(self, "db:exec", r, opts, false)
 end
 
 --- Calls fn(row, n) for each row. They are asked for in batches, each an operation of its own.
@@ -59,11 +64,13 @@ end
 ---@param fn fun(row: table, n: integer): any false ends it
 ---@return integer rows
 function DB:each(text, params, opts, fn)
+    args.check_self(self, "db", "db:each")
     return require("rt.sql_each")(self, rows_of, text, params, opts, fn)
 end
 
 --- Several statements that take place together or not at all, as one operation.
 function DB:tx(opts, fn)
+    args.check_self(self, "db", "db:tx")
     return require("rt.sql_tx").tx(self, opts, fn)
 end
 
@@ -71,8 +78,12 @@ end
 ---@param path string
 ---@param opts table?
 function DB:backup(path, opts)
+    args.check_self(self, "db", "db:backup")
     base.expect("db:backup", "the path", path, "string")
-    opts = base.options("db:backup", opts)
+    opts = args.copy(base.options("db:backup", opts))
+    for _, name in ipairs { "timeout", "retry", "on_doubt" } do
+        opts[name] = opts[name] or self.opts[name]
+    end
     local r = args.complete("db:backup", { text = args.path(path) }, opts)
     r.action, r.dsn, r.looks = "backup", self.dsn, true
     if r.idempotent == nil then
@@ -117,11 +128,10 @@ M.fields.bytes = args.bytes
 
 --- One statement: a read where its first word says so, else an effect.
 function M.call(dsn, ...)
-    local first = dsn
     if type(dsn) == "table" and not host.is_secret(dsn) then
         base.usage 'sql: the DSN comes first: sql("app", "SELECT …"), sql("app", { "SELECT …", timeout = "5s" })'
     end
-    local db = M.fields.open(first)
+    local db = M.fields.open(dsn)
     local r, opts = args.request("sql", db.opts, ...)
     local looks = opts.read
     if looks == nil then

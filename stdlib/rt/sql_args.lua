@@ -29,6 +29,16 @@ function M.copy(t)
     return copy
 end
 
+--- Is it called as db:query(…), and not as db.query(…)?
+---@param self any
+---@param kind string "db" or "tx"
+---@param verb string "db:query"
+function M.check_self(self, kind, verb)
+    if getmetatable(self) ~= kind then
+        base.usage("%s is called with a colon: %s(…), not %s(…)", verb, verb, (verb:gsub(":", ".")))
+    end
+end
+
 -- -- the DSN
 
 local function normal(path)
@@ -202,10 +212,11 @@ end
 ---@return table r
 function M.complete(verb, r, opts)
     r.title, r.idempotent, r.on_doubt = opts.title, opts.idempotent, opts.on_doubt
-    r.numeric, r.script = opts.numeric, opts.script
+    r.numeric, r.script, r.secret = opts.numeric, opts.script, opts.secret
     r.max_rows = count(verb, "max_rows", opts.max_rows, M.MAX_ROWS)
     r.max_bytes = count(verb, "max_bytes", opts.max_bytes, M.MAX_BYTES)
     r.timeout_ms = call.milliseconds(opts.timeout or TIMEOUT, verb .. ": timeout")
+    r.lock_ms = opts.timeout and r.timeout_ms or nil -- else the driver's own patience
     return r
 end
 

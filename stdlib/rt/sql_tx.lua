@@ -30,6 +30,7 @@ local function raise_lost(e)
 end
 
 local function send(tx, verb, looks, ...)
+    args.check_self(tx, "tx", verb)
     local db, state = tx.db, tx.state
     if state.over then
         base.usage("%s: the transaction is over", verb)
@@ -80,7 +81,7 @@ local function begin(db, opts, state)
     r.action, r.dsn, r.attach, r.tx = "begin", db.dsn, db.attach, state.key
     r.isolation, r.looks, r.read = opts.isolation, only_looks or false, true
     r.once = opts.exactly_once and not only_looks and state.once or nil
-    state.database = host.sql(r).database
+    state.database = (host.sql(r) or {}).database -- nil where a person has skipped it
 end
 
 -- Is the row there that the attempt wrote? In PostgreSQL a COMMIT whose sender has died may still be under way: its
@@ -179,9 +180,11 @@ local function again(e, opts, conflicts)
     return conflicts + 1 < opts.attempts and conflicts + 1 or nil
 end
 
-local function check_options(opts, fn)
+local function check_options(db, opts, fn)
     base.expect("db:tx", "the function", fn, "function")
     opts = args.copy(base.options("db:tx", opts))
+    opts.read = opts.read or db.opts.read
+    opts.on_doubt = opts.on_doubt or db.opts.on_doubt
     opts.attempts = opts.attempts or 3
     if math.type(opts.attempts) ~= "integer" or opts.attempts < 1 then
         base.usage "db:tx: attempts is a whole number from 1"
@@ -211,7 +214,7 @@ function M.tx(db, opts, fn)
     if fn == nil and type(opts) == "function" then
         opts, fn = nil, opts
     end
-    opts = check_options(opts, fn)
+    opts = check_options(db, opts, fn)
     return base.in_scope(opts.title or "tx", function()
         local conflicts = 0
         for n = 1, math.maxinteger do

@@ -55,7 +55,7 @@ M.options["sql.open"] = { arg = 2, keys = set(EFFECT .. "max_rows max_bytes nume
 for _, name in ipairs { "query", "one", "value", "exec" } do
     M.options["db:" .. name] = M.options.sql
     M.options["tx:" .. name] =
-        { arg = 1, list = true, keys = set "title timeout max_rows max_bytes numeric script params" }
+        { arg = 1, list = true, keys = set "title timeout max_rows max_bytes numeric script secret params" }
 end
 M.options["db:each"] = { arg = 3, keys = set "timeout retry title max_rows max_bytes numeric batch" }
 M.options["db:backup"] = { arg = 2, keys = set "timeout retry title idempotent on_doubt" }

@@ -355,14 +355,14 @@ class Fails(Scenario):
 
 
 from secret_scenarios import Secrets  # noqa: E402  they are scenarios themselves
-import scenarios_sql  # noqa: E402  (its classes are Scenarios)
+from sql_scenarios import Sql, SqlWal  # noqa: E402
 
 ALL = [
     cls() for cls in (
         Sequential, Keyed, Plain, Detached, Concurrent, Dozen, Hundred, Undo, UndoAgain, People, PeopleLive, Sleep,
         Memo, Close, Again, Cancel, Park, Checklist, Ask, AskLive, AskFails, Retries, Fails,
         Secrets,
-        scenarios_sql.Sql, scenarios_sql.SqlWal,
+        Sql, SqlWal,
     )
 ]
 

@@ -138,10 +138,15 @@ for call, kind, says in (
     ('db:one("SELECT id FROM t")', "sql.too_big", "more than one row"),
     ('db:value("SELECT id, b FROM t")', "usage", "2 columns"),
     ('db:exec("INSERT INTO t (id) VALUES (1)")', "sql.constraint", "UNIQUE constraint failed: t.id"),
+    ('db:exec { "SELECT 1", read = true }', "usage", "db:query"),
+    ('sql.open("sqlite:app.db", { read = true }):exec("DELETE FROM t")', "usage", "db:query"),
     ('db:exec("BEGIN")', "usage", "db:tx"),
     ('db:exec("/* x */ commit")', "usage", "db:tx"),
     ('db:exec("SAVEPOINT x")', "usage", "db:tx"),
     ('db.nope()', "lua", ""),
+    ('db.query("SELECT 1")', "usage", "db:query(…), not db.query(…)"),
+    ('db.tx(function() end)', "usage", "db:tx(…), not db.tx(…)"),
+    ('db:query({ "SELECT :id", id = 1 })', "usage", "unknown option \"id\""),
     ('sql("app", "SELECT 1")', "usage", "there is no DSN app in the configuration"),
     ('sql("sqlite:", "SELECT 1")', "usage", "name a file"),
     ('sql("sqlite::memory:", "SELECT 1")', "usage", "memory"),
@@ -219,6 +224,19 @@ contains("a name that is not there", c.prints()[0], "there is no DSN ap in the c
 contains("read_only in the configuration", c.prints()[1], "read-only in the configuration")
 eq("and before anything starts", [e["args"] for e in c.events("intent")], [])
 eq("reads it lets", c.prints()[2], "0")
+c = Case("""
+    local rows = sql("sqlite:app.db", { "SELECT id, b FROM t", secret = true })
+    signal "go"
+    print(rows.columns[2], rows[1].id, rows[1].b)
+    print(#sql("sqlite:app.db", "SELECT id FROM t WHERE b = ?", rows[1].b))
+""")
+database(c, TABLE + "INSERT INTO t (b) VALUES ('correct-horse-7');")
+c.env.update(HOME=str(c.dir), XDG_STATE_HOME=str(c.dir / "state"), XDG_CONFIG_HOME=str(c.dir / "config"))
+ends("rows whose texts are secrets", c.run(), 3)
+ends("resumed", c.rb("signal", c.id, "go", "--resume"), 0)
+check("are of use, and in the journal in no clear form",
+      [line.split("‹")[0] for line in c.prints()] == ["b\t1\t", "1"] and
+      b"correct-horse-7" not in b"".join(f.read_bytes() for f in c.dir.glob("j.db*") if f.is_file()), c.prints())
 c = Case("""
     print(pcall(sql, "postgres://ada:tr0ub4dor@127.0.0.1:1/db?connect_timeout=1", { "SELECT 1", timeout = "2s" }))
 """)

@@ -176,6 +176,13 @@ with contextlib.closing(sqlite3.connect(hot.dir / "app.db", isolation_level=None
     shutil.copy(hot.dir / "app.db", c.dir / "app.db")
     shutil.copy(hot.dir / "app.db-journal", c.dir / "app.db-journal")
     db.execute("ROLLBACK")
+hot.write("tx.lua", 'print(sql.open("sqlite:app.db"):tx({ read = true }, function(tx) return tx:value "SELECT count(*) FROM t" end))')
+hot.write("backup.lua", 'sql.open("sqlite:app.db"):backup "copy.db" print(sql("sqlite:copy.db", "SELECT count(*) AS n FROM t")[1].n)')
+for name in ("tx.lua", "backup.lua"):
+    for file in ("app.db", "app.db-journal"):
+        shutil.copy(c.dir / file, hot.dir / file)
+    ends(f"{name} of what a killed writer has left", hot.rb("run", name), 0)
+    eq("mends it, too", hot.prints(), ["1"])
 check("a hot journal", (c.dir / "app.db-journal").stat().st_size > 512, "")
 ends("a read of what a killed writer has left", c.run(), 0)
 eq("mends it first", c.prints(), ["1"])

@@ -112,11 +112,15 @@ c = book("""
     for _, i in ipairs { "immediate", "deferred", "exclusive", "serializable" } do db:tx({ isolation = i }, function(tx) tx:exec "INSERT INTO t (a) VALUES (1)" end) end
     check("a", "b", function() return db:tx({ read = true }, function(tx) return tx:value "SELECT 1" end) end)
     print(pcall(check, "a", "b", function() db:tx(function(tx) end) end))
+    print(pcall(db.tx, db, function(tx) tx.exec "DELETE FROM t" end))
+    local only = sql.open("sqlite:app.db", { read = true })
+    print(pcall(only.tx, only, function(tx) tx:exec "DELETE FROM t" end))
 """)
 r = c.run()
 ends("options", r, 0)
 for i, says in ((0, "the transaction is over"), (1, "the transaction only reads"), (3, "there is no isolation loose"),
-                (4, 'SQLite has no isolation "read committed"'), (5, "did you mean attempts"), (6, "the function"), (7, "read = true")):
+                (4, 'SQLite has no isolation "read committed"'), (5, "did you mean attempts"), (6, "the function"), (7, "read = true"),
+                (8, "tx:exec(…), not tx.exec(…)"), (9, "the transaction only reads")):
     contains(f"say what is wrong: {says}", c.prints()[i], says)
 eq("and do what they say", (c.prints()[2], len(words(c))), ("0", 4))
 
@@ -273,6 +277,11 @@ for point, attempt in (("sql.before-commit", 2), ("sql.after-commit", 1), ("effe
     with contextlib.closing(sqlite3.connect(c.dir / "app.db")) as db:
         eq("one row says so, by the run and the attempt", db.execute("SELECT key FROM rbhost_once").fetchall(),
            [(f"{c.id}/tx/attempt {attempt}",)])
+c = book(TX % "{ exactly_once = true },")
+defect = {"RBHOST_MUTATE": "no-once-row"}
+c.run(env={**defect, "RBHOST_FAULT": "kill:sql.after-commit:1"}, binary=RBHOST_FAULT)
+c.rb("resume", env=defect, binary=RBHOST_FAULT)
+eq("without that row it would be done twice: these tests see it", words(c), ["first 1", "second 1", "first 2", "second 2"])
 c = book("""
     local look = function() return db:value "SELECT count(*) FROM t" > 0 and "done" or "retry" end
     db:tx({ on_doubt = look }, function(tx, attempt) tx:exec("INSERT INTO t (a) VALUES (?)", attempt) end)

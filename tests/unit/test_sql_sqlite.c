@@ -158,8 +158,13 @@ static struct rb_sql_conn *open_now(bool read)
 static void begin_run(struct answer *a, struct rb_sql_conn *c, const char *text, uint64_t timeout_ms)
 {
     struct rb_err err = {0};
-    struct rb_sql_statement st = {
-        .text = text, .max_rows = 100, .max_bytes = 1 << 20, .timeout_ms = timeout_ms, .on_done = on_done, .arg = a};
+    struct rb_sql_statement st = {.text = text,
+                                  .max_rows = 100,
+                                  .max_bytes = 1 << 20,
+                                  .timeout_ms = timeout_ms,
+                                  .lock_ms = timeout_ms,
+                                  .on_done = on_done,
+                                  .arg = a};
     *a = (struct answer){0};
     waiting++;
     assert_int_equal(c->driver->run(c, &st, &a->work, &err), 0);
