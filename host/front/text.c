@@ -324,6 +324,10 @@ void rb_text_op(struct rb_buf *out, const char *op, const json_t *args)
         rb_text_value(out, args);
         return;
     }
+    if (json_is_string(json_object_get(args, "method"))) {
+        rb_buf_addc(out, ' ');
+        rb_text_value(out, json_object_get(args, "method"));
+    }
     if (json_is_string(json_object_get(args, "dsn"))) {
         rb_buf_addc(out, ' ');
         rb_text_value(out, json_object_get(args, "dsn"));

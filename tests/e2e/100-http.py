@@ -87,7 +87,9 @@ http.get("@U@/hello", { bearer = "t0ken" })
 http.get("@U@/hello", { headers = { ["X-List"] = { "a", "b" }, ["X-N"] = 5, ["X-Empty"] = "" } })
 """))
 c.write("up", "file's text")
-ends("requests of every form", c.run(), 0)
+r = c.run()
+ends("requests of every form", r, 0)
+contains("the screen says what is asked", r.stderr + r.stdout, f"http POST {U}/echo")
 eq("come back as they should", c.prints(), [
     "/echo?z=0&a=x%20y%26%3D%C3%BC&b=1&b=true\tGET\t200\ttrue",
     '{"a":[1,"ü\\n"],"b":{}}\tapplication/json', "true\t1",
@@ -204,6 +206,16 @@ c = Case(book(r"""
 before = len(other.log)
 c.run()
 eq("each hop is asked about", (c.prints(), len(other.log) - before), (["policy\tfailed", "policy\tnot_started"], 0))
+
+c = Case(book(r"""
+    for _, url in ipairs { "@U@/hello", "http://localhost:@P@/hello", "http://2130706433:@P@/hello" } do
+        local ok, e = pcall(http.post, url) print(e.kind, e.outcome)
+    end
+""").replace("@P@", str(s.port)))
+c.write("conf.lua", "return { policy = { loopback = false } }")
+before = len(s.log)
+c.run("--config", "conf.lua")
+eq("addresses are asked about, whatever their name", (c.prints(), len(s.log) - before), (["policy\tnot_started"] * 3, 0))
 
 # -- come back later
 
