@@ -35,7 +35,7 @@ bootstrap() {
     run env -i PATH="$bin" TMP="$TMP" TMPDIR="$TMP" CI=true sh "$ROOT/bootstrap" "$@"
 }
 
-everything=$(sed -n "s/^\(build\|demo\|tests\)='\(.*\)'$/\2/p" "$ROOT/bootstrap" | tr ' ' '\n')
+everything=$(sed -n "s/^\(build\|lazy\|demo\|tests\|servers\)='\(.*\)'$/\2/p" "$ROOT/bootstrap" | tr ' ' '\n')
 printf '%s\n' "$everything" >"$TMP/have"
 bootstrap
 eq 'with everything there it only hands over' "$status/$err" 0/
