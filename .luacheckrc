@@ -15,7 +15,7 @@ local verbs = {
   "runbook", "step", "checklist", "check", "manual", "approve", "evidence", "note", "fail", "skip", "undo", "settled", "secret", "lock",
   "signal", "memo", "restart_with",
   -- records
-  "now", "uuid", "env", "print", "warn",
+  "now", "uuid", "env", "random_secret", "print", "warn",
   -- effects, reads and waits
   "http", "sql", "exec", "ssh", "sleep", "sleep_until", "file", "notify",
   -- concurrency
