@@ -47,6 +47,10 @@ static void destroy(struct exec_op *op)
         rb_buf_release(&op->result.out.buf);
         rb_buf_release(&op->result.err.buf);
     }
+    for (size_t i = 0; op->env && op->env[i]; i++) /* secrets are in the environment and the input */
+        explicit_bzero(op->env[i], strlen(op->env[i]));
+    if (op->input)
+        explicit_bzero(op->input, op->input_len);
     rb_args_free(op->argv);
     rb_args_free(op->env);
     free(op->cwd);
@@ -100,6 +104,7 @@ static void redact(const struct rb_run *run, struct rb_capture *c)
     struct rb_buf clean;
     rb_buf_init(&clean, SIZE_MAX / 2);
     rb_secret_redact(run, b->data, b->len, &clean);
+    explicit_bzero(b->data, b->cap);
     rb_buf_release(b);
     *b = clean;
 }

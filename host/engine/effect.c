@@ -76,7 +76,10 @@ void *rb_effect_new(lua_State *L, size_t size, const struct rb_effect_type *type
 
 static int l_buf_gc(lua_State *L)
 {
-    rb_buf_release(lua_touserdata(L, 1));
+    struct rb_buf *b = lua_touserdata(L, 1);
+    if (b->data && rb_secret_any(rb_run_of(L))) /* perhaps one of them was put in */
+        explicit_bzero(b->data, b->cap);
+    rb_buf_release(b);
     return 0;
 }
 

@@ -113,10 +113,10 @@ void rb_run_free(struct rb_run *run)
         rb_effect_free(RB_CONTAINER(it, struct rb_effect, link));
     while ((it = rb_list_pop(&run->mailbox)))
         rb_letter_free(RB_CONTAINER(it, struct rb_letter, link));
-    rb_secret_free(run);
     rb_policy_free(run);
     rb_undo_free(run);
     rb_vm_close(&run->vm);
+    rb_secret_free(run);
     if (run->journal)
         rb_journal_close(run->journal);
     rb_replay_release(&run->replay);

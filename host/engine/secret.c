@@ -123,6 +123,19 @@ static int declare(struct rb_run *run, const json_t *kinds, struct rb_err *err)
     return rc;
 }
 
+/* A secret that is also the value of another parameter: the script gets what the journal has. */
+static void clean_params(struct rb_run *run)
+{
+    struct rb_buf clean_json;
+    rb_buf_init(&clean_json, SIZE_MAX / 2);
+    if (rb_secret_filter(run, true, run->params_json, strlen(run->params_json), &clean_json)) {
+        explicit_bzero(run->params_json, strlen(run->params_json));
+        free(run->params_json);
+        run->params_json = rb_buf_detach(&clean_json);
+    }
+    rb_buf_release(&clean_json);
+}
+
 int rb_secret_declare(struct rb_run *run, const char *names_json, struct rb_err *err)
 {
     json_t *names = json_loads(names_json, 0, NULL), *kinds = json_object(), *v;
@@ -140,6 +153,8 @@ int rb_secret_declare(struct rb_run *run, const char *names_json, struct rb_err 
     }
     if (!rc)
         rc = declare(run, kinds, err);
+    if (!rc)
+        clean_params(run);
     if (!rc && json_object_size(kinds))
         run->secret_kinds = json_dumps(kinds, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(names);

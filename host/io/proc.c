@@ -80,6 +80,8 @@ static void maybe_free(struct rb_proc *p)
         return;
     rb_buf_release(&p->result.out.buf);
     rb_buf_release(&p->result.err.buf);
+    if (p->input) /* it may be a password */
+        explicit_bzero(p->input, p->input_len);
     free(p->input);
     free(p);
 }

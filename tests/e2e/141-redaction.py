@@ -97,6 +97,7 @@ c = case("""
 local a = manual("what did it say?", { type = "string" })
 print(a)
 step("title " .. p.other, function() note(p.other) end)
+print(memo("m", function() return p.other end), pcall(exec, { "echo", p.other }))
 signal "go"
 fail("it said " .. p.other)
 """)
@@ -105,6 +106,13 @@ r = c.run("--params", "token.json", "--reason", "because " + TOKEN, "--actor", "
 ends("said as a reason and as another parameter", r, 3)
 eq("it is in neither", leaks(c, r.stdout, r.stderr), [])
 eq("the placeholder is", c.events("run.start")[0]["reason"], "because ‹secret:token›")
+n = c.events("wait")[0]["seq"]
+ends("answered", c.rb("answer", c.id, n, "--value", "nothing", "--no-resume"), 0)
+ends("it goes on as it began", c.rb("resume", c.id, "token=@token"), 3)
+ends("and once more", c.rb("signal", c.id, "go", "--no-resume"), 0)
+r = c.rb("resume", c.id, "token=@token")
+check("to its end", r.returncode == 1 and "it said as a text: ‹secret:token›" in r.stderr, r.stderr)
+eq("still nowhere", leaks(c, r.stdout, r.stderr), [])
 c = case("""
 local a = manual("what did it say?", { type = "string" })
 print(a.value or a)

@@ -169,6 +169,21 @@ check("is redacted from then on", TOLD in shown[0] and TOLD not in shown[1] + sh
 ends("which a resume does not take for another way", c.rb("signal", c.id, "go", "--resume"), 0)
 eq("a result that has a secret in it is whole for those who may have it", c.lines("world"), [f"x {TOLD} y"])
 
+c = case("""
+local s = random_secret(64)
+local function deep(n) return n > 0 and 1 + deep(n - 1) or 0 end
+local lost = 0
+for i = 1, 30000 do
+    if i % 7 == 0 then deep(i % 150) end
+    local joined = "a" .. s .. "b"
+    if type(joined) ~= "userdata" or i % 100 == 0 and #tostring(joined) ~= #tostring(s) + 2 then lost = lost + 1 end
+    if i % 500 == 0 then sleep(0) end
+end
+print(lost)
+""")
+ends("joined again and again, while the stack grows and shrinks", c.run(), 0)
+eq("it is a secret each time", c.prints(), ["0"])
+
 c = case('local s = random_secret(64)\nprint(exec({ "true" }, { secret = true }).stdout)\nprint(s)')
 ends("a dry run", c.run("--dry"), 0)
 for args in ("", "7", "63", "100", "8192", '"256"', "256.5", "256, { alphabet = 'z' }", "256, { alphabt = 'hex' }"):
