@@ -4,10 +4,14 @@
 #include <stddef.h>
 
 const struct rb_binding rb_bindings[] = {
-    {"exec", rb_bind_exec}, {"sleep", rb_bind_sleep}, {"gate", rb_bind_gate}, {"secret", rb_bind_secret},
+    {"exec", rb_bind_exec},
+    {"sleep", rb_bind_sleep},
+    {"gate", rb_bind_gate},
+    {"secret", rb_bind_secret},
     {"http", rb_bind_http},
     {"http_stream", rb_bind_http_stream},
     {"http_event", rb_bind_http_event},
     {"http_stream_close", rb_bind_http_stream_close},
+    {"notify", rb_bind_notify},
     {NULL, NULL},
 };

@@ -11,6 +11,7 @@ int rb_bind_sleep(lua_State *L); /* sleep{ until= wall µs, title= } */
 int rb_bind_gate(lua_State *L);  /* gate{ kind= "approve"|"manual"|"signal", … } */
 
 int rb_bind_secret(lua_State *L); /* secret{ name= } */
+int rb_bind_notify(lua_State *L); /* notify{ channel=, text=, headline=, severity=, fields= {{name, value} …}, … } */
 
 int rb_bind_http(lua_State *L);              /* http{ method=, url=, headers=, body=, … }: see http_request.h */
 int rb_bind_http_stream(lua_State *L);       /* http_stream() → a stream of events, not open yet */

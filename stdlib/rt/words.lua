@@ -48,13 +48,15 @@ M.options = {
     shield = { arg = 2, keys = set "timeout" },
     random_secret = { arg = 2, keys = set "alphabet" },
     wait_until = { arg = 1, keys = set "title every timeout" },
+    notify = { arg = 3, keys = set "timeout retry title check idempotent on_doubt" },
 }
 -- Globals that wait: a function that Lua's C code calls back can not use them.
 M.waits = set [[http http.get http.head http.post http.put http.patch http.delete http.events
     exec exec.sh secret step check checklist manual approve signal sleep sleep_until
-    all settle each race timeout retry wait_until]]
+    all settle each race timeout retry wait_until notify notify.resolve]]
 -- Verbs that may change something: in a check they say read = true.
-M.acts = set "exec exec.sh http.post http.put http.patch http.delete"
+M.acts = set "exec exec.sh http.post http.put http.patch http.delete notify notify.resolve"
+M.message = set "text title severity fields dedup action" -- of notify
 M.checklist = set "serial" -- keys of the table of rows
 M.row = set "acts timeout retry" -- keys of one row
 
@@ -72,6 +74,7 @@ M.globals = set [[
     rawset require select tonumber tostring type collectgarbage _VERSION _G]]
 M.globals.exec = set "sh"
 M.globals.http = set "get head post put patch delete events"
+M.globals.notify = set "resolve"
 M.globals.secret = set "equal"
 M.globals.json = set "encode decode object"
 M.globals.base64 = set "encode decode encode_url decode_url"
@@ -107,7 +110,6 @@ M.absent = {
     sql = "it comes in a later version: run psql or sqlite3 with exec({ … })",
     ssh = "it comes in a later version: run ssh with exec({ … })",
     file = "it comes in a later version: " .. exec_instead,
-    notify = "it comes in a later version: " .. exec_instead,
     lock = "it comes in a later version; the header's lock keeps runs apart",
 }
 

@@ -355,12 +355,14 @@ class Fails(Scenario):
 
 
 from secret_scenarios import Secrets  # noqa: E402  they are scenarios themselves
+from notify_scenarios import Notify  # noqa: E402
 
 ALL = [
     cls() for cls in (
         Sequential, Keyed, Plain, Detached, Concurrent, Dozen, Hundred, Undo, UndoAgain, People, PeopleLive, Sleep,
         Memo, Close, Again, Cancel, Park, Checklist, Ask, AskLive, AskFails, Retries, Fails,
         Secrets,
+        Notify,
     )
 ]
 

@@ -76,6 +76,7 @@ function TestWords.test_every_option_is_annotated_and_nothing_else()
         ["http.patch"] = "HttpBodyOptions",
         ["http.delete"] = "HttpBodyOptions",
         ["http.events"] = "HttpEventsOptions",
+        notify = "NotifyOptions",
         step = "StepOptions",
         check = "CheckOptions",
         manual = "Manual",
