@@ -90,6 +90,9 @@ static void body_text(const struct http_op *op, char *out, size_t n)
 {
     const struct rb_buf *b = &op->answer.body;
     const char *text = rb_buf_text(b);
+    out[0] = '\0';
+    if (op->effect.secret)
+        return;
     size_t from = strspn(text, " \t\r\n"), len = strcspn(text + from, "\r\n");
     len = len < n - 4 ? len : n - 4;
     memcpy(out, text + from, len);

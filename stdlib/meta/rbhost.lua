@@ -234,6 +234,7 @@ function exec.sh(text, opts) end
 ---@field expect? integer|string|(integer|string)[]|false Statuses that are no error: 200, "2xx", "200-299", a list; false: every one. Default "2xx".
 ---@field save? string The body goes to this file, which appears when it is whole.
 ---@field read? boolean It looks and changes nothing; default for GET, HEAD and OPTIONS.
+---@field secret? boolean The texts of the answer are secrets: nobody sees them, and json() can not read them.
 ---@field idempotent? boolean Doing it twice does no harm; default for PUT and DELETE.
 ---@field on_doubt? rbhost.OnDoubt
 ---@field retry? rbhost.RetryOptions|false

@@ -9,22 +9,25 @@ local json = host.global "json"
 local PATIENCE = 60 -- seconds that a server may ask for without the author's having said `retry`
 
 -- A result is plain data, in the journal too; this gives it `json()`, called with a dot or a colon.
+local function as_json(result)
+    local url, body = tostring(rawget(result, "url")), rawget(result, "body")
+    if rawget(result, "body_cut") then
+        base.raise("http.json", url .. ": the body was cut: raise max_body")
+    elseif host.is_secret(body) then
+        base.raise("http.json", "the body is a secret (secret = true): it can be passed on, and not be read")
+    end
+    local ok, v = host.try(json.decode, body)
+    if not ok then
+        base.raise("http.json", ("%s: the body is not JSON: %s"):format(url, host.error_text(host.normalize(v))))
+    end
+    return v
+end
+
 local RESULT = {
     __index = function(result, key)
-        if key ~= "json" then
-            return nil
-        end
-        return function()
-            if rawget(result, "body_cut") then
-                base.raise("http.json", ("%s: the body was cut: raise max_body"):format(rawget(result, "url")))
-            end
-            local ok, v = host.try(json.decode, rawget(result, "body"))
-            if not ok then
-                local why = tostring(v):gsub("^.-json%.decode: ", "")
-                base.raise("http.json", ("%s: the body is not JSON: %s"):format(rawget(result, "url"), why))
-            end
-            return v
-        end
+        return key == "json" and function()
+            return as_json(result)
+        end or nil
     end,
 }
 

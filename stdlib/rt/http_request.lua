@@ -188,6 +188,7 @@ function M.build(verb, opts)
         read = read,
         idempotent = idempotent,
         on_doubt = opts.on_doubt,
+        secret = opts.secret,
         title = opts.title,
         save = opts.save and path(verb, "save", opts.save),
         unix = opts.unix and path(verb, "unix", opts.unix),

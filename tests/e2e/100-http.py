@@ -249,6 +249,19 @@ contains("a placeholder of a secret that was printed is refused", c.prints()[2],
 contains("messages show no password", c.prints()[3], "GET http://127.0.0.1:1/x: connection refused")
 contains("nor a secret of a URL that is none", c.prints()[4], "GET http://127.0.0.1:1/x: this is no URL")
 
+c = Case(book(r"""
+    local r = http.post("@U@/echo", { body = "s3ssion-token-of-the-day", secret = true })
+    print(r.body, r.status)
+    print(pcall(r.json))
+    print(http.post("@U@/echo", { body = r.body }).status)
+    local ok, e = pcall(http.post, "@U@/status/500", { secret = true }) print(e.message)
+"""))
+r = c.run()
+ends("an answer that is a secret", r, 0)
+lacks("is not shown", "".join(c.prints()) + r.stdout + r.stderr, "s3ssion")
+eq("and can be passed on", s.asked("/echo", "POST")[-1][3], b"s3ssion-token-of-the-day")
+lacks("nor is the body of one that failed", c.prints()[-1], "as you wish")
+
 # -- checks, dry runs, times
 
 c = Case(book(r"""
