@@ -364,18 +364,12 @@ static void on_timer(struct rb_timer *timer)
         try_channel(t);
 }
 
-/* "30s", "2m", or seconds. */
 static uint64_t channel_timeout(struct rb_run *run, const char *name)
 {
     struct rb_err err;
     const json_t *c = rb_tell_channel(run, name, &err), *v = json_object_get(c, "timeout");
-    double s = json_number_value(v);
-    if (json_is_string(v)) {
-        char *unit;
-        s = strtod(json_string_value(v), &unit);
-        s *= strncmp(unit, "ms", 2) == 0 ? 0.001 : *unit == 'm' ? 60 : *unit == 'h' ? 3600 : 1;
-    }
-    return s > 0 && s < 86400 ? (uint64_t)(s * 1000) : RB_TELL_TIMEOUT_MS;
+    int64_t us = json_is_string(v) ? rb_rate_span(json_string_value(v)) : (int64_t)(json_number_value(v) * 1e6);
+    return us >= 1000 ? (uint64_t)(us / 1000) : RB_TELL_TIMEOUT_MS;
 }
 
 void rb_tell_start(const struct rb_tell_options *opt, struct rb_telling **out)

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "io/http.h"
+#include "io/http_url.h"
 #include "io/mail.h"
 #include "io/proc.h"
 #include "io/timer.h"
@@ -298,38 +299,19 @@ static void on_http_done(void *arg, struct rb_http_result *r)
     finish(n);
 }
 
-/* The proxy for this URL as the configuration's `http` has it. */
-static const char *proxy_for(const json_t *http, const char *url)
-{
-    const char *host = strstr(url, "://"), *proxy = json_string_value(json_object_get(http, "proxy"));
-    const json_t *list = json_object_get(http, "no_proxy");
-    json_t *one;
-    size_t i;
-    if (!host || !proxy)
-        return NULL;
-    host += 3;
-    size_t len = strcspn(host, ":/?#");
-    json_array_foreach((json_t *)(uintptr_t)list, i, one)
-    {
-        const char *p = json_string_value(one);
-        if (p && p[0] == '*' && p[1] == '.') {
-            size_t tail = strlen(++p);
-            if (len > tail && strncasecmp(host + len - tail, p, tail) == 0)
-                return NULL;
-        } else if (p && strlen(p) == len && strncasecmp(host, p, len) == 0) {
-            return NULL;
-        }
-    }
-    return proxy;
-}
-
 static int send_by_http(struct rb_notify *n, const struct rb_notify_options *opt, struct rb_err *err)
 {
     struct rb_request r;
+    struct rb_http_url url = {0};
+    struct rb_buf proxy;
     const char *ca = rb_channel_text(opt->channel, "ca_file");
     rb_request_init(&r);
+    rb_buf_init(&proxy, 4096);
     int rc = n->kind->shape(opt->channel, opt->message, rb_clock_wall(), &r, err);
+    if (!rc)
+        rc = rb_http_url_read(rb_buf_text(&r.url), NULL, &url, err);
     if (!rc) {
+        rb_http_proxy(opt->http, &url, &proxy);
         rb_request_header(&r, "User-Agent: rbhost/" RB_VERSION);
         struct rb_http_options ho = {.method = "POST",
                                      .url = rb_buf_text(&r.url),
@@ -338,7 +320,7 @@ static int send_by_http(struct rb_notify *n, const struct rb_notify_options *opt
                                      .body_len = r.body.len,
                                      .repeatable = n->kind->dedups,
                                      .ca_file = ca ? ca : json_string_value(json_object_get(opt->http, "ca_file")),
-                                     .proxy = proxy_for(opt->http, rb_buf_text(&r.url)),
+                                     .proxy = proxy.len ? rb_buf_text(&proxy) : NULL,
                                      .connect_timeout_ms = opt->timeout_ms,
                                      .timeout_ms = opt->timeout_ms,
                                      .max_body = ANSWER_MAX,
@@ -346,7 +328,9 @@ static int send_by_http(struct rb_notify *n, const struct rb_notify_options *opt
                                      .on_done = on_http_done,
                                      .arg = n};
         rc = rb_http_start(n->loop, &ho, &n->http, err);
+        rb_http_url_release(&url);
     }
+    rb_buf_release(&proxy);
     rb_request_release(&r);
     return rc;
 }

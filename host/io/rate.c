@@ -3,10 +3,11 @@
 
 #include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
 
-static int64_t span(const char *text)
+int64_t rb_rate_span(const char *text)
 {
     int64_t total = 0;
     while (*text) {
@@ -14,11 +15,19 @@ static int64_t span(const char *text)
         if (!isdigit((unsigned char)*text))
             return 0;
         int64_t n = strtoll(text, &end, 10);
-        int64_t unit = *end == 's' ? 1 : *end == 'm' ? 60 : *end == 'h' ? 3600 : *end == 'd' ? 86400 : 0;
-        if (n > 1000000 || (!unit && *end))
+        size_t len = strcspn(end, "0123456789");
+        int64_t unit = len == 0                                 ? 1000000
+                       : len == 2 && strncmp(end, "ms", 2) == 0 ? 1000
+                       : len != 1                               ? 0
+                       : *end == 's'                            ? 1000000
+                       : *end == 'm'                            ? 60000000
+                       : *end == 'h'                            ? 3600000000
+                       : *end == 'd'                            ? 86400000000
+                                                                : 0;
+        if (n > 1000000 || !unit)
             return 0;
-        total += n * (unit ? unit : 1) * 1000000;
-        text = unit ? end + 1 : end;
+        total += n * unit;
+        text = end + len;
     }
     return total;
 }
@@ -32,7 +41,7 @@ int rb_rate_init(struct rb_rate *r, const char *text)
     long n = isdigit((unsigned char)*text) ? strtol(text, &slash, 10) : 0;
     if (n < 1 || *slash != '/')
         return RB_EINVAL;
-    r->window = span(slash + 1);
+    r->window = rb_rate_span(slash + 1);
     if (r->window <= 0)
         return RB_EINVAL;
     r->max = n > RB_RATE_MAX ? RB_RATE_MAX : (int)n;

@@ -14,6 +14,8 @@ struct rb_rate {
     size_t next, used;
 };
 
+/* "90s", "1h30m", "60": µs; 0 when it is none. */
+int64_t rb_rate_span(const char *text);
 /* "10/1m", with a number and a unit (s, m, h, d) or both: "5/90s". RB_EINVAL for anything else. */
 int rb_rate_init(struct rb_rate *r, const char *text);
 void rb_rate_release(struct rb_rate *r);

@@ -22,6 +22,8 @@ def case(text, rest=""):
 
 
 class Terminal:
+    """A question that stands there now is emphasized; an answered one is repeated above it, plainly."""
+
     def __init__(self, c, *args):
         self.master, slave = pty.openpty()
         self.text = ""
@@ -60,14 +62,14 @@ def told(c):
 
 c = case('runbook { notify = { waiting = "ops" } }\napprove { "Go?" }')
 t = Terminal(c, "run", "t.lua")
-t.until("the question", lambda: "[y]es" in t.text)
+t.until("the question", lambda: "\x1b[1mapprove?" in t.text)
 t.send("y fine\n")
 eq("a question that is answered at once", t.end(), 0)
 eq("is told to nobody", (told(c), c.events("notice")), ([], []))
 
 c = case('runbook { notify = { waiting = "ops" } }\napprove { "Go?" }\nnotify("term", "hello")\n', 'limits = { notice_after = "100ms" },')
 t = Terminal(c, "run", "t.lua")
-t.until("somebody to be told", lambda: told(c) and "[y]es" in t.text)
+t.until("somebody to be told", lambda: told(c) and "\x1b[1mapprove?" in t.text)
 contains("a question that nobody answers is told of, with the command for another process", told(c)[0]["text"], f"approve {c.id}")
 check("which does not resume what is driven", "--resume" not in told(c)[0]["text"], told(c))
 t.send("y fine\n")
@@ -77,10 +79,10 @@ eq("told once", len(told(c)), 1)
 
 c = case('runbook { on_failure = "ask", notify = { failed = "ops" } }\nexec({ "false" })')
 t = Terminal(c, "run", "t.lua")
-t.until("the question after the failure", lambda: "[r]etry" in t.text)
+t.until("the question after the failure", lambda: "\x1b[1m[r]etry" in t.text)
 eq("a failure is told before anybody is asked what to do", [m["title"] for m in told(c)], ["t failed"])
 t.send("r\n")
-t.until("the second failure", lambda: t.text.count("[r]etry, ") >= 2 and len(told(c)) == 2)
+t.until("the second failure", lambda: t.text.count("\x1b[1m[r]etry") == 2 and len(told(c)) == 2)
 t.send("s\n")
 eq("each failure is one", (t.end(), len({m["id"] for m in told(c)})), (1, 2))
 

@@ -25,6 +25,20 @@ static void test_words(void **state)
         assert_int_equal(rb_rate_init(&r, bad[i]), RB_EINVAL);
 }
 
+static void test_span(void **state)
+{
+    (void)state;
+    assert_int_equal(rb_rate_span("90s"), 90 * S);
+    assert_int_equal(rb_rate_span("1h30m"), 5400 * S);
+    assert_int_equal(rb_rate_span("250ms"), S / 4);
+    assert_int_equal(rb_rate_span("1s500ms"), 3 * S / 2);
+    assert_int_equal(rb_rate_span("60"), 60 * S);
+    assert_int_equal(rb_rate_span("2d"), 172800 * S);
+    assert_int_equal(rb_rate_span("soon"), 0);
+    assert_int_equal(rb_rate_span("5 m"), 0);
+    assert_int_equal(rb_rate_span(""), 0);
+}
+
 static void test_window(void **state)
 {
     (void)state;
@@ -57,7 +71,7 @@ static void test_none(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_words), cmocka_unit_test(test_window),
-                                       cmocka_unit_test(test_none)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_words), cmocka_unit_test(test_span),
+                                       cmocka_unit_test(test_window), cmocka_unit_test(test_none)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
