@@ -107,6 +107,29 @@ void rb_notice_generation(struct rb_run *run, int64_t seq)
 
 /* -- one notice ---------------------------------------------------------------------------------------------------- */
 
+/* How a state is said, and how bad it is. */
+static const struct saying {
+    const char *state, *says;
+    enum rb_severity severity;
+} sayings[] = {
+    {"waiting", "waits for an answer", RB_WARNING},
+    {"in_doubt", "is in doubt", RB_ERROR},
+    {"failed", "failed", RB_ERROR},
+    {"parked", "was parked", RB_WARNING},
+    {"denied", "was denied", RB_WARNING},
+    {"cancelled", "was cancelled", RB_WARNING},
+    {"succeeded", "succeeded", RB_INFO},
+    {"more", "has held messages back", RB_INFO},
+};
+
+static const struct saying *saying(const char *state)
+{
+    size_t i = 0;
+    while (i + 1 < RB_COUNT(sayings) && strcmp(sayings[i].state, state) != 0)
+        i++;
+    return &sayings[i];
+}
+
 static void drop(struct notice *o)
 {
     rb_list_remove(&o->link);
@@ -123,15 +146,7 @@ static void complain(const struct notice *o, const char *why)
     struct rb_run *run = o->of->run;
     struct rb_buf line;
     rb_buf_init(&line, 1500);
-    rb_buf_addf(&line, "warning: nobody was told by channel %s that the run %s%s: %s", o->channel,
-                strcmp(o->state, "more") == 0                                           ? "has held messages back"
-                : strcmp(o->state, "in_doubt") == 0                                     ? "is in doubt"
-                : strcmp(o->state, "waiting") == 0                                      ? "waits"
-                : strcmp(o->state, "failed") == 0 || strcmp(o->state, "succeeded") == 0 ? ""
-                                                                                        : "was ",
-                strcmp(o->state, "more") == 0 || strcmp(o->state, "in_doubt") == 0 || strcmp(o->state, "waiting") == 0
-                    ? ""
-                    : o->state,
+    rb_buf_addf(&line, "warning: nobody was told by channel %s that the run %s: %s", o->channel, saying(o->state)->says,
                 why);
     if (run->observer.on_told)
         run->observer.on_told(run->observer.arg, run, rb_buf_text(&line));
@@ -178,38 +193,20 @@ static void headline(const struct notice *o, struct rb_buf *out)
 {
     const struct rb_run *run = o->of->run;
     const char *what = run->title && *run->title ? run->title : run->runbook;
-    static const struct {
-        const char *state, *says;
-    } words[] = {{"waiting", "waits for you"},
-                 {"in_doubt", "is in doubt"},
-                 {"parked", "was parked"},
-                 {"denied", "was denied"},
-                 {"cancelled", "was cancelled"}};
-    const char *says = o->state; /* failed, succeeded */
-    for (size_t i = 0; i < RB_COUNT(words); i++)
-        if (strcmp(words[i].state, o->state) == 0)
-            says = words[i].says;
-    rb_buf_addf(out, "%s %s", what ? what : run->id, says);
+    rb_buf_addf(out, "%s %s", what ? what : run->id, saying(o->state)->says);
 }
 
 /* What the run has come to is durable and shown: now it may be told. */
 static void on_durable(struct rb_durable *w)
 {
-    static const struct {
-        const char *state;
-        enum rb_severity severity;
-    } severities[] = {{"in_doubt", RB_ERROR}, {"failed", RB_ERROR}, {"succeeded", RB_INFO}};
     struct notice *o = RB_CONTAINER(w, struct notice, durable);
     struct rb_run *run = o->of->run;
-    struct rb_message m = {.severity = RB_WARNING, .at = rb_clock_wall(), .run = run->id};
+    struct rb_message m = {.severity = saying(o->state)->severity, .at = rb_clock_wall(), .run = run->id};
     struct rb_buf title, text, clean, id;
     rb_buf_init(&title, 1000);
     rb_buf_init(&text, TEXT_MAX);
     rb_buf_init(&clean, TEXT_MAX * 2);
     rb_buf_init(&id, 200);
-    for (size_t i = 0; i < RB_COUNT(severities); i++)
-        if (strcmp(severities[i].state, o->state) == 0)
-            m.severity = severities[i].severity;
     if (o->held) {
         m.severity = o->worst;
         rb_buf_addf(&text, "and %d more, held back by the channel's rate; `rbhost log %s` has them", o->held, run->id);
@@ -273,11 +270,12 @@ static void tell_all(struct rb_run *run, const char *state, int64_t of, const ch
 static void tell_held(struct rb_backlog *b)
 {
     struct rb_run *run = b->run;
-    char ref[64];
+    char ref[64], sum[RB_SHA_HEX];
     if (!b->count || run->dry || run->mode == RB_RUN_STOPPED || run->stop_status)
         return;
     rb_timer_disarm(&b->opens);
-    snprintf(ref, sizeof(ref), "more-%lld", (long long)rb_journal_seq(run->journal));
+    rb_sha_of_hex(b->channel, strlen(b->channel), sum);
+    snprintf(ref, sizeof(ref), "more-%.8s-%d", sum, ++b->told); /* the same after a crash before it is recorded */
     struct notice *o = begin(notices(run), "more", ref, b->channel, NULL, true);
     o->held = b->count;
     o->worst = b->worst;
@@ -373,39 +371,54 @@ void rb_notice_hurry(struct rb_run *run)
 
 /* -- after a replay ------------------------------------------------------------------------------------------------ */
 
-static int64_t held_of(json_t *held, const char *channel)
+/* One more of a channel in a table of counts. */
+static void count(json_t *counts, const char *channel)
 {
-    return json_integer_value(json_object_get(held, channel));
+    json_object_set_new(counts, channel, json_integer(json_integer_value(json_object_get(counts, channel)) + 1));
+}
+
+static void read_notice(struct rb_run *run, const struct rb_recorded *ev, json_t *held, json_t *more)
+{
+    char ref[64] = "", channel[256] = "";
+    rb_json_member_text(ev->data, ev->data_len, "ref", ref, sizeof(ref));
+    rb_json_member_text(ev->data, ev->data_len, "channel", channel, sizeof(channel));
+    if (rb_json_member_is(ev->data, ev->data_len, "for", "more")) {
+        json_object_set_new(held, channel, json_integer(0));
+        count(more, channel);
+    } else if (rb_json_member_true(ev->data, ev->data_len, "ok")) {
+        mark(notices(run), ref, channel);
+    }
+}
+
+static void read_result(struct rb_run *run, const struct rb_recorded *ev, json_t *held)
+{
+    char channel[256];
+    struct rb_slice v = rb_json_member(ev->data, ev->data_len, "value");
+    if (!v.p || !rb_json_member_text(v.p, v.n, "channel", channel, sizeof(channel)))
+        return;
+    if (rb_json_member_true(v.p, v.n, "delivered"))
+        rb_tell_passed(run, channel, ev->at);
+    if (rb_json_member_is(v.p, v.n, "held", "rate"))
+        count(held, channel);
 }
 
 void rb_notice_live(struct rb_run *run)
 {
-    json_t *held = json_object(), *count;
-    const char *name;
+    json_t *held = json_object(), *more = json_object(), *n;
+    const char *channel;
     for (int64_t seq = 1; seq <= (int64_t)run->replay.count; seq++) {
         const struct rb_recorded *ev = rb_replay_at(&run->replay, seq);
-        char ref[64] = "", channel[256] = "";
-        if (strcmp(ev->kind, "run.retry") == 0 || strcmp(ev->kind, "undo.start") == 0) {
+        if (strcmp(ev->kind, "run.retry") == 0 || strcmp(ev->kind, "undo.start") == 0)
             rb_notice_generation(run, seq);
-        } else if (strcmp(ev->kind, "notice") == 0) {
-            rb_json_member_text(ev->data, ev->data_len, "ref", ref, sizeof(ref));
-            rb_json_member_text(ev->data, ev->data_len, "channel", channel, sizeof(channel));
-            if (rb_json_member_is(ev->data, ev->data_len, "for", "more"))
-                json_object_del(held, channel);
-            else if (rb_json_member_true(ev->data, ev->data_len, "ok"))
-                mark(notices(run), ref, channel);
-        } else if (strcmp(ev->kind, "result") == 0 && rb_json_member_is(ev->data, ev->data_len, "op", "notify")) {
-            struct rb_slice v = rb_json_member(ev->data, ev->data_len, "value");
-            if (!v.p || !rb_json_member_text(v.p, v.n, "channel", channel, sizeof(channel)))
-                continue;
-            if (rb_json_member_true(v.p, v.n, "delivered"))
-                rb_tell_passed(run, channel, ev->at);
-            if (rb_json_member_is(v.p, v.n, "held", "rate"))
-                json_object_set_new(held, channel, json_integer(held_of(held, channel) + 1));
-        }
+        else if (strcmp(ev->kind, "notice") == 0)
+            read_notice(run, ev, held, more);
+        else if (strcmp(ev->kind, "result") == 0 && rb_json_member_is(ev->data, ev->data_len, "op", "notify"))
+            read_result(run, ev, held);
     }
-    json_object_foreach(held, name, count) rb_tell_restore(run, name, (int)json_integer_value(count));
+    json_object_foreach(held, channel, n) rb_tell_restore(run, channel, (int)json_integer_value(n),
+                                                          (int)json_integer_value(json_object_get(more, channel)));
     json_decref(held);
+    json_decref(more);
 }
 
 void rb_notice_free(struct rb_run *run)

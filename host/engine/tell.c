@@ -123,15 +123,17 @@ void rb_tell_passed(struct rb_run *run, const char *channel, int64_t at)
         rb_rate_count(backlog(run, channel)->rate, rb_clock_boot() - (ago > 0 ? ago : 0));
 }
 
-void rb_tell_restore(struct rb_run *run, const char *channel, int count)
+void rb_tell_restore(struct rb_run *run, const char *channel, int count, int told)
 {
     struct rb_err err;
-    if (count <= 0 || !rb_tell_channel(run, channel, &err))
+    if (!rb_tell_channel(run, channel, &err))
         return;
     struct rb_backlog *b = backlog(run, channel);
+    b->told = told;
     b->count = count;
     b->worst = RB_INFO;
-    rb_timer_arm(&b->opens, rb_rate_opens(b->rate, rb_clock_boot()));
+    if (count)
+        rb_timer_arm(&b->opens, rb_rate_opens(b->rate, rb_clock_boot()));
 }
 
 /* Does the rate hold it back? Then it is counted. */

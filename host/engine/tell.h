@@ -52,14 +52,16 @@ struct rb_backlog {
     struct rb_list link;
     char *channel;
     int count; /* not told of yet */
+    int told;  /* how often it was told of what was held back */
     enum rb_severity worst;
     struct rb_timer opens; /* when the next may pass */
     struct rb_run *run;
     struct rb_rate *rate;
 };
 void rb_tell_free(struct rb_run *run); /* the run's counts */
-/* After a replay: one was delivered at this time (wall µs); so many were held back and not told of. */
+/* After a replay: one was delivered at this time (wall µs); so many were held back and not told
+ * of, and so often it was told of others. */
 void rb_tell_passed(struct rb_run *run, const char *channel, int64_t at);
-void rb_tell_restore(struct rb_run *run, const char *channel, int count);
+void rb_tell_restore(struct rb_run *run, const char *channel, int count, int told);
 
 #endif

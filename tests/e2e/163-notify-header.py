@@ -50,7 +50,7 @@ c = case(ALL + 'approve { "Promote v2?", by = "root" }\nmanual("plug it in")\n')
 r = c.run()
 ends("a run that waits, off a terminal", r, 3)
 one = told(c)[-1]
-eq("somebody was told", (len(told(c)), one["title"], one["severity"], one["environment"]), (1, "Ship it waits for you", "warning", "lab"))
+eq("somebody was told", (len(told(c)), one["title"], one["severity"], one["environment"]), (1, "Ship it waits for an answer", "warning", "lab"))
 contains("what it waits for", one["text"], "approve: Promote v2?")
 contains("who may answer", one["text"], "for root")
 eq("it is journaled", states(c), [("waiting", "ops", True)])
