@@ -185,7 +185,7 @@ asan ubsan tsan gcstress:
 TESTS_asan     := unit/ lua/ e2e/ crash
 TESTS_ubsan    := $(TESTS_asan)
 TESTS_gcstress := $(TESTS_asan)
-TESTS_tsan     := unit/loop unit/journal unit/store unit/proc crash
+TESTS_tsan     := unit/loop unit/sql unit/journal unit/store unit/proc crash
 
 # Every allocation fails in turn.
 oom:

@@ -8,6 +8,8 @@ const struct rb_binding rb_bindings[] = {
     {"sleep", rb_bind_sleep},
     {"gate", rb_bind_gate},
     {"secret", rb_bind_secret},
+    {"sql", rb_bind_sql},
+    {"sql_drop", rb_bind_sql_drop},
     {"http", rb_bind_http},
     {"http_stream", rb_bind_http_stream},
     {"http_event", rb_bind_http_event},

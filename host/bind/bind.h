@@ -9,6 +9,9 @@ extern const struct rb_binding rb_bindings[];
 int rb_bind_exec(lua_State *L);  /* exec{ argv=, cwd=, env=, stdin=, timeout=, check=, max_output=, … } */
 int rb_bind_sleep(lua_State *L); /* sleep{ until= wall µs, title= } */
 int rb_bind_gate(lua_State *L);  /* gate{ kind= "approve"|"manual"|"signal", … } */
+/* sql{ action= "run"|"begin"|"commit"|"backup", dsn=, text=, params=, … }: bind_sql.h */
+int rb_bind_sql(lua_State *L);
+int rb_bind_sql_drop(lua_State *L); /* key: its transaction is over; what was not committed is rolled back */
 
 int rb_bind_secret(lua_State *L); /* secret{ name= } */
 int rb_bind_notify(lua_State *L); /* notify{ channel=, text=, headline=, severity=, fields= {{name, value} …}, … } */

@@ -239,6 +239,13 @@ int rb_effect_call_at(lua_State *L, struct rb_effect *e, const char *key)
                        "%s may change something, and a check only looks: add read = true if it does not change "
                        "anything, or acts = true to the check's row",
                        e->type->kind);
+    if (task->in_tx && e->cls != RB_CLASS_READ && !e->within_tx)
+        rb_error_raise(
+            L, "usage", "not_started",
+            "%s can not be used inside db:tx: a transaction may be rolled back and its function called again, "
+            "and it holds locks of the database meanwhile; do it before or behind, or use the tx that the "
+            "function is given",
+            e->type->kind);
     if (e->args.cut || e->reach.cut)
         rb_error_raise(L, "usage", "not_started", "the arguments of %s are larger than %zu bytes", e->type->kind,
                        ARGS_MAX);
@@ -394,6 +401,12 @@ void rb_effect_open(struct rb_effect *e)
     if (e->task && e->task->grace_until)
         rb_timer_arm(&e->grace, e->task->grace_until);
     struct rb_err err = {0};
+    if (e->type->prepare && e->type->prepare(e, &err)) {
+        char kind[32];
+        snprintf(kind, sizeof(kind), "%s", e->error_kind[0] ? e->error_kind : "usage");
+        rb_effect_failed(e, kind, RB_OUTCOME_NOT_STARTED, false, "%s", err.msg);
+        return;
+    }
     if (refused(e, &err)) {
         rb_effect_failed(e, "policy", e->again ? RB_OUTCOME_UNKNOWN : RB_OUTCOME_NOT_STARTED, false, "%s%s", err.msg,
                          e->again ? " (what it did when it was started before is not known)" : "");
@@ -523,6 +536,11 @@ const struct rb_limits *rb_effect_limits(const struct rb_effect *e)
 const json_t *rb_effect_config(const struct rb_effect *e, const char *key)
 {
     return rb_host_config(e->run->host, key);
+}
+
+const char *rb_effect_journal(const struct rb_effect *e)
+{
+    return rb_store_path(e->run->host->store);
 }
 
 int rb_effect_attempt(const struct rb_effect *e)

@@ -45,6 +45,9 @@ struct rb_effect_type {
     const char *kind; /* "exec" */
     bool slots;       /* counts against the limit of children at once */
     bool person;      /* only a person can end it: the run is `waiting` meanwhile */
+    /* Live only, before the policy is asked and the intent written: can it go ahead at all? Non-zero: no, err says why
+     * (kind: e->error_kind, else "usage"). NULL: yes. */
+    int (*prepare)(struct rb_effect *e, struct rb_err *err);
     /* Begins the work; on the loop, never inside a Lua call. Non-zero: it has not started, err says why. */
     int (*start)(struct rb_effect *e, struct rb_err *err);
     /* Ends it early; rb_effect_done() or rb_effect_failed() must follow soon. now: at once, without courtesy. */
@@ -54,6 +57,8 @@ struct rb_effect_type {
     /* [-0, +1, m] the result that "it was done" stands for, when a person says so, it is skipped or the run is dry.
      * NULL: nil. */
     void (*assume)(struct rb_effect *e, lua_State *L);
+    /* [-0, +0, m] adds what else is known of a failure to the error table on top of the stack; NULL: nothing. */
+    void (*explain)(struct rb_effect *e, lua_State *L);
     /* Of ops that a person or a signal ends; NULL for others. wants: does it wait for a signal of this name? decide:
      * kind approve, deny, answer or signal with its data (JSON object) and actor (JSON); RB_EINVAL, RB_EDENIED with a
      * sentence when it does not fit. */
@@ -71,6 +76,7 @@ struct rb_effect {
     int doubt_ref; /* registry reference of the function, LUA_NOREF */
     bool idempotent, doubt_stated;
     bool secret;         /* the texts of its result are secrets: sealed.c */
+    bool within_tx;      /* part of the database transaction that its task is in: allowed there */
     struct rb_buf args;  /* JSON object: what the journal, the prompt and the report show */
     struct rb_buf world; /* the bytes that reach the world: what the digest covers; empty: args */
     char *title;         /* or NULL; owned */
@@ -145,6 +151,7 @@ struct rb_loop *rb_effect_loop(const struct rb_effect *e);
 const struct rb_limits *rb_effect_limits(const struct rb_effect *e);
 /* A member of the configuration, borrowed; NULL when it is not there. Shape: front/config.h. */
 const json_t *rb_effect_config(const struct rb_effect *e, const char *key);
+const char *rb_effect_journal(const struct rb_effect *e); /* the file of the run's journal */
 /* The attempt that this one is, or that it repeats because nobody knows whether it has happened. */
 int rb_effect_attempt(const struct rb_effect *e);
 /* Gives it the oldest signal of this name that has come already. */

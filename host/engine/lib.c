@@ -56,11 +56,15 @@ static int l_scope_push(lua_State *L) /* title → path */
     return 1;
 }
 
-/* the error that is raised next passes every pcall of this task, as a cancellation does */
+/* The error that is raised next passes every pcall of this task, as a cancellation does. false: it has come to where
+ * it was meant for, and pcalls are as usual again. */
 static int l_unwind(lua_State *L)
 {
     struct rb_task *task = rb_task_current(L);
-    task->context.unwind_depth = task->context.depth;
+    if (lua_isnone(L, 1) || lua_toboolean(L, 1))
+        task->context.unwind_depth = task->context.depth;
+    else if (!task->cancel_delivered)
+        task->context.unwind_depth = -1;
     return 0;
 }
 
@@ -90,6 +94,7 @@ static int l_flag(lua_State *L) /* name, +1 | -1 → the new count */
     int *flag = strcmp(name, "shield") == 0       ? &task->shield
                 : strcmp(name, "reads_only") == 0 ? &task->reads_only
                 : strcmp(name, "memo") == 0       ? &task->in_memo
+                : strcmp(name, "tx") == 0         ? &task->in_tx
                                                   : &task->no_wait;
     *flag += by;
     lua_pushinteger(L, *flag);
@@ -359,7 +364,7 @@ static int l_undo_done(lua_State *L) /* n */
 
 /* -- the rest ------------------------------------------------------------------------------------------------------ */
 
-static int l_info(lua_State *L) /* → { run, runbook, dry, step, file } */
+static int l_info(lua_State *L) /* → { run, runbook, dry, step, file, folder, actor } */
 {
     struct rb_run *run = rb_run_of(L);
     lua_createtable(L, 0, 6);
@@ -369,6 +374,8 @@ static int l_info(lua_State *L) /* → { run, runbook, dry, step, file } */
     lua_setfield(L, -2, "runbook");
     lua_pushstring(L, run->file);
     lua_setfield(L, -2, "file");
+    lua_pushstring(L, run->folder);
+    lua_setfield(L, -2, "folder");
     lua_pushboolean(L, run->dry);
     lua_setfield(L, -2, "dry");
     lua_pushboolean(L, run->confirm_steps);

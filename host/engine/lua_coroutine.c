@@ -94,6 +94,7 @@ static int finish_body(lua_State *L, int status, lua_KContext ctx)
 /* Body of every coroutine; upvalue 1: the script's function. */
 static int body(lua_State *L)
 {
+    luaL_checkstack(L, RB_VM_STACK_ROOM, "no room for a coroutine");
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
     int status = lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, 0, finish_body);

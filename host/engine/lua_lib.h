@@ -63,4 +63,10 @@ int rb_lib_duration_us(const char *s, size_t n, int64_t *us);
 bool rb_lib_is_json_object(lua_State *L, int index);
 void rb_lib_mark_json_object(lua_State *L, int index);
 
+/* Rows of a database: a list of tables that has `columns`, the list of their names, beside it. [-2, +1, m] (rows,
+ * columns) → rows, marked. */
+void rb_lib_rows(lua_State *L);
+/* [-0, +1|0, -] Is the table at index such rows? Then its columns are pushed. */
+bool rb_lib_rows_columns(lua_State *L, int index);
+
 #endif

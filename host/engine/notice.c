@@ -383,7 +383,9 @@ static void read_notice(struct rb_run *run, const struct rb_recorded *ev, json_t
     rb_json_member_text(ev->data, ev->data_len, "ref", ref, sizeof(ref));
     rb_json_member_text(ev->data, ev->data_len, "channel", channel, sizeof(channel));
     if (rb_json_member_is(ev->data, ev->data_len, "for", "more")) {
-        json_object_set_new(held, channel, json_integer(0));
+        json_int_t left =
+            json_integer_value(json_object_get(held, channel)) - rb_json_member_int(ev->data, ev->data_len, "held", 0);
+        json_object_set_new(held, channel, json_integer(left > 0 ? left : 0));
         count(more, channel);
     } else if (rb_json_member_true(ev->data, ev->data_len, "ok")) {
         mark(notices(run), ref, channel);

@@ -59,6 +59,8 @@ static void push_error(lua_State *L, struct rb_effect *e)
         lua_pushstring(L, outcome_word(e->outcome));
         lua_setfield(L, -2, "outcome");
     }
+    if (e->type->explain)
+        e->type->explain(e, L);
     if (e->error_has_result && e->type->push) {
         e->type->push(e, L);
         lua_setfield(L, -2, "result");

@@ -72,6 +72,7 @@ static int body_k(lua_State *L, int status, lua_KContext ctx)
 static int body(lua_State *L) /* fn, arguments… */
 {
     struct rb_task *task = rb_task_current(L);
+    luaL_checkstack(L, RB_VM_STACK_ROOM, "no room for a task");
     lua_pushcfunction(L, rb_task_on_error);
     lua_insert(L, 1);
     if (task->cancel_wanted && !task->shield) { /* it was cancelled before it began */
@@ -119,6 +120,7 @@ struct rb_task *rb_task_spawn(lua_State *L, struct rb_run *run, struct rb_task *
         task->reads_only = parent->reads_only;
         task->on_doubt = parent->on_doubt;
         task->in_memo = parent->in_memo;
+        task->in_tx = parent->in_tx;
         task->grace_until = parent->grace_until;
     }
     run->tasks++;

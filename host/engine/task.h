@@ -43,6 +43,7 @@ struct rb_task {
     int reads_only;      /* > 0: inside a check: effects are refused */
     int on_doubt;        /* of effects that do not say: 0 their own default, else 1 + enum rb_on_doubt */
     int in_memo;         /* > 0: a replay will not come here */
+    int in_tx;           /* > 0: inside a transaction of a database: only reads, and what is part of it */
     int no_wait;         /* > 0: inside memo or another place where waiting is refused */
 };
 

@@ -31,8 +31,15 @@ int rb_value_encode(lua_State *L, int index, const char *what, const struct rb_c
 int rb_value_decode(lua_State *L, const char *json, size_t n, const struct rb_codec *codec, struct rb_err *err);
 
 /* null of D2: an absent value from JSON or SQL, a light userdata that is NULL. */
-void rb_value_push_null(lua_State *L);
-bool rb_value_is_null(lua_State *L, int index);
+static inline void rb_value_push_null(lua_State *L)
+{
+    lua_pushlightuserdata(L, NULL);
+}
+
+static inline bool rb_value_is_null(lua_State *L, int index)
+{
+    return lua_type(L, index) == LUA_TLIGHTUSERDATA && !lua_touserdata(L, index);
+}
 
 /* Secrets are userdata of this metatable: the NUL-terminated template of secret.h. */
 #define RB_SECRET_META "rbhost.secret"

@@ -23,6 +23,11 @@ struct rb_vm_context {
     bool random_seeded;
 };
 
+/* Slots that the bottom frame of every coroutine keeps free: the stack is neither moved nor shrunk for calls within
+ * them. In the distribution's 5.4.4 `a .. b .. c` goes on with a pointer into the old stack when a __concat in it has
+ * moved it (mended upstream in 5.4.7); errors and secrets have one, so that an author meets it without knowing. */
+#define RB_VM_STACK_ROOM 250
+
 enum rb_vm_dead { RB_VM_ALIVE, RB_VM_BUDGET, RB_VM_MEMORY }; /* sticky: every pcall re-raises it, the run ends */
 
 /* What the engine gives to the sandbox. Each is a lua_CFunction that behaves as a record of the run (same on replay);

@@ -283,9 +283,36 @@ static void add_words(struct rb_buf *out, const json_t *list)
     }
 }
 
+#define WRITES_SHOWN 3
+#define PARAMS_SHOWN 120
+
+/* Of a statement: its parameters, and of a COMMIT what it keeps. Who is asked about it has to know. */
+static void add_statement(struct rb_buf *out, const json_t *args)
+{
+    const json_t *params = json_object_get(args, "params"), *writes = json_object_get(args, "writes");
+    if (json_array_size(params) || json_object_size(params)) {
+        struct rb_buf text;
+        rb_buf_init(&text, PARAMS_SHOWN);
+        rb_text_value(&text, params);
+        rb_buf_addc(out, ' ');
+        rb_text_line(out, rb_buf_text(&text), text.len);
+        rb_buf_adds(out, text.cut ? "…" : "");
+        rb_buf_release(&text);
+    }
+    for (size_t i = 0; i < json_array_size(writes); i++) {
+        rb_buf_adds(out, i ? "; " : " of ");
+        if (i == WRITES_SHOWN) {
+            rb_buf_adds(out, "…");
+            break;
+        }
+        rb_text_value(out, json_array_get(writes, i));
+    }
+}
+
 void rb_text_op(struct rb_buf *out, const char *op, const json_t *args)
 {
-    static const char *const names[] = {"argv", "text", "script", "sh", "name", "key", "title", "duration", "url"};
+    static const char *const names[] = {"argv",  "text",     "script", "sh",        "name",  "key",
+                                        "title", "duration", "url",    "statement", "backup"};
     rb_buf_adds(out, op);
     if (json_is_array(args) && json_array_size(args) && json_is_string(json_array_get(args, 0))) {
         rb_buf_addc(out, ' ');
@@ -297,6 +324,10 @@ void rb_text_op(struct rb_buf *out, const char *op, const json_t *args)
         rb_text_value(out, args);
         return;
     }
+    if (json_is_string(json_object_get(args, "dsn"))) {
+        rb_buf_addc(out, ' ');
+        rb_text_value(out, json_object_get(args, "dsn"));
+    }
     for (size_t i = 0; i < RB_COUNT(names) && json_is_object(args); i++) {
         const json_t *v = json_object_get(args, names[i]);
         if (!v)
@@ -306,8 +337,9 @@ void rb_text_op(struct rb_buf *out, const char *op, const json_t *args)
             add_words(out, v);
         else
             rb_text_value(out, v);
-        return;
+        break;
     }
+    add_statement(out, args);
 }
 
 static void local(int64_t wall_us, struct tm *tm)

@@ -8,8 +8,17 @@
 #include "base/err.h"
 #include "loop/loop.h"
 
-struct rb_sql_conn; /* one connection, leased from its driver's pool */
-struct rb_sql_work; /* one statement (or another request) that is under way */
+struct rb_sql_driver;
+
+/* One connection, leased from its driver's pool. The drivers' own structs begin with it. */
+struct rb_sql_conn {
+    const struct rb_sql_driver *driver;
+};
+
+/* One statement (or another request) that is under way. */
+struct rb_sql_work {
+    const struct rb_sql_driver *driver;
+};
 
 enum rb_sql_type {
     RB_SQL_NULL,
@@ -41,7 +50,8 @@ struct rb_sql_param {
 /* What went wrong, for the error table. */
 struct rb_sql_failure {
     char kind[32];      /* "sql.error" "sql.constraint" "sql.busy" "sql.connect" "sql.auth" "sql.timeout" "sql.lost"
-                          * "sql.too_big" "sql.readonly" "sql.serialization" "cancelled" */
+                          * "sql.too_big" "sql.readonly" "sql.serialization" "cancelled"; "usage": the parameters do
+                          * not fit the statement, or it is not one that may be sent */
     char message[1024]; /* a sentence, without secrets */
     char code[8];       /* SQLSTATE, or SQLite's extended code as a number */
     char detail[512], hint[512], constraint[128], table[128], column[128];
@@ -68,10 +78,12 @@ struct rb_sql_statement {
     const struct rb_sql_param *params; /* copied */
     size_t param_count;
     bool read;                  /* the database must refuse to change anything */
-    bool script;                /* several statements, no parameters, no rows (exec of a file) */
+    bool script;                /* several statements, no parameters, no rows: all of them or none */
+    bool last;                  /* nothing more comes on this connection: it may be closed before on_done */
     bool numeric;               /* PostgreSQL: numeric as a float instead of text */
     size_t max_rows, max_bytes; /* past either: the result is cut and `more` says so */
     uint64_t timeout_ms;        /* 0: none */
+    uint64_t lock_ms;           /* how long another's lock is waited for; 0: as the driver thinks right */
     void (*on_done)(void *arg, struct rb_sql_result *result); /* borrowed for the call */
     void *arg;
 };
@@ -79,9 +91,10 @@ struct rb_sql_statement {
 struct rb_sql_open {
     /* "sqlite:/path?…", "postgres://…", "postgres:service=…" (the driver's own words behind it) */
     const char *dsn;
-    const char *password;    /* apart from the DSN, so that no message can hold it; NULL */
-    bool read;               /* for reads: a read-only connection or session */
-    const char *refuse_path; /* SQLite: this file may not be opened nor attached (the journal); NULL */
+    const char *password;      /* apart from the DSN, so that no message can hold it; NULL */
+    bool read;                 /* for reads: a read-only connection or session */
+    const char *refuse_path;   /* SQLite: this file may not be opened nor attached (the journal); NULL */
+    const char *const *attach; /* SQLite: "name=/path" of the databases that are attached, NULL-terminated; NULL */
     uint64_t connect_timeout_ms;
     /* Once: a connection that is the caller's until rb_sql_release(), or conn NULL and why. */
     void (*on_open)(void *arg, struct rb_sql_conn *conn, const struct rb_sql_failure *why);
@@ -92,7 +105,7 @@ enum rb_sql_end { RB_SQL_COMMIT, RB_SQL_ROLLBACK };
 
 struct rb_sql_driver {
     const char *scheme; /* "sqlite", "postgres" */
-    /* Leases a connection, a kept one or a new one. *out may be given to `forget` until on_open was called. */
+    /* Leases a connection, a kept one or a new one. *out may be given to `cancel` until on_open was called. */
     int (*open)(struct rb_loop *loop, const struct rb_sql_open *opt, struct rb_sql_work **out, struct rb_err *err);
     /* One statement on it. Only one at a time. */
     int (*run)(struct rb_sql_conn *conn, const struct rb_sql_statement *st, struct rb_sql_work **out,
@@ -106,7 +119,8 @@ struct rb_sql_driver {
     /* A copy of the whole database into a file, consistent, while others write (SQLite); NULL: not this database. */
     int (*backup)(struct rb_sql_conn *conn, const char *path, const struct rb_sql_statement *st,
                   struct rb_sql_work **out, struct rb_err *err);
-    /* Ends what is under way early; its callback follows, with "cancelled" or "sql.timeout". */
+    /* Ends what is under way early; its callback follows, with what had become of it by then: "cancelled" when nothing
+     * of it stays, `unknown` when nobody can say. */
     void (*cancel)(struct rb_sql_work *w);
     /* Gives it back. keep: it is as it was when it was leased; else it is closed (and a transaction in it rolled
      * back). */
@@ -115,6 +129,18 @@ struct rb_sql_driver {
 
 /* The driver of a DSN; NULL with a sentence when there is none of that scheme. */
 const struct rb_sql_driver *rb_sql_driver_of(const char *dsn, struct rb_err *err);
+
+/* -- for drivers --------------------------------------------------------------------------------------------------- */
+
+/* Empties it and sets kind and message (cut, on a character's border). */
+void rb_sql_fail(struct rb_sql_failure *f, const char *kind, const char *fmt, ...) RB_PRINTF(3, 4);
+
+/* Rows are tables by the names of their columns: two of one name are an error that says so. True: there are, and f is
+ * set. */
+bool rb_sql_duplicate(char *const *columns, size_t n, struct rb_sql_failure *f);
+
+/* 1-based character of the byte at offset in the statement. */
+int rb_sql_position(const char *text, size_t offset);
 
 extern const struct rb_sql_driver rb_sql_sqlite;
 extern const struct rb_sql_driver rb_sql_pg;

@@ -190,6 +190,7 @@ function M.build(verb, opts)
         on_doubt = opts.on_doubt,
         secret = opts.secret,
         title = opts.title,
+        secret = opts.secret,
         save = opts.save and path(verb, "save", opts.save),
         unix = opts.unix and path(verb, "unix", opts.unix),
         tls = tls_of(verb, opts.tls),

@@ -2,6 +2,7 @@
 -- the words of rt.words; the header's own problems come from rt.reader.
 local lexer = require "rt.lexer"
 local options = require "rt.lint_options"
+local sql = require "rt.lint_sql"
 local parse = require "rt.parse"
 local plain = require "rt.plain"
 local reader = require "rt.reader"
@@ -173,6 +174,7 @@ function M.check(text, file)
         elseif tag == "Call" or tag == "Method" then
             local path = tag == "Call" and tree.global_path(node[1])
             check_waits(node, path, report)
+            sql.check_call(node, report)
             if tag == "Call" then
                 options.check_call(node, path, report)
             end

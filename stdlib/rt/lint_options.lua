@@ -1,4 +1,5 @@
 -- The part of the static check that knows the verbs: literal option tables, checklists and their rows, checks that act.
+local lint_sql = require "rt.lint_sql"
 local tree = require "rt.tree"
 local words = require "rt.words"
 
@@ -85,6 +86,11 @@ local function check_reads(fn, report)
                     "warning",
                     path .. " inside a check without read = true; a check that acts says so: acts = true"
                 )
+            end
+        elseif node.tag == "Call" or node.tag == "Method" then
+            local writes = lint_sql.writes(node)
+            if writes then
+                report(node.at, "warning", writes .. " writes inside a check; a check that acts says so: acts = true")
             end
         end
     end)

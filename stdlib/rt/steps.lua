@@ -156,6 +156,13 @@ local function outside_memo(verb)
     end
 end
 
+-- What its function registers would be registered again with each attempt.
+local function outside_tx(verb)
+    if host.flag("tx", 0) > 0 then
+        base.usage("%s can not be used inside db:tx: its function may be called again; do it before", verb)
+    end
+end
+
 --- Registers a compensation: it is armed when its step starts its first effect, and runs, last first, on undo.
 ---@param title string
 ---@param fn fun()
@@ -163,12 +170,14 @@ function M.undo(title, fn)
     base.expect("undo", "the title", title, "string")
     base.expect("undo", "the function", fn, "function")
     outside_memo "undo"
+    outside_tx "undo"
     host.event("undo", { n = host.undo(title, fn), title = title })
 end
 
 --- What was registered so far is settled: it will not be undone.
 function M.settled()
     outside_memo "settled"
+    outside_tx "settled"
     host.settled()
     host.event("undo.clear", global "json".object()) -- an event is an object: {} and not []
 end

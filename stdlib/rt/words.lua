@@ -50,9 +50,22 @@ M.options = {
     wait_until = { arg = 1, keys = set "title every timeout" },
     notify = { arg = 3, keys = set "timeout retry title check idempotent on_doubt" },
 }
+local SQL = EFFECT .. "max_rows max_bytes numeric script params"
+M.options.sql = { arg = 2, list = true, keys = set(SQL) }
+M.options["sql.open"] = { arg = 2, keys = set(EFFECT .. "max_rows max_bytes numeric attach") }
+for _, name in ipairs { "query", "one", "value", "exec" } do
+    M.options["db:" .. name] = M.options.sql
+    M.options["tx:" .. name] =
+        { arg = 1, list = true, keys = set "title timeout max_rows max_bytes numeric script secret params" }
+end
+M.options["db:each"] = { arg = 3, keys = set "timeout retry title max_rows max_bytes numeric batch" }
+M.options["db:backup"] = { arg = 2, keys = set "timeout retry title idempotent on_doubt" }
+M.options["db:tx"] =
+    { arg = 1, keys = set "title timeout attempts isolation read on_doubt exactly_once idempotent" }
+
 -- Globals that wait: a function that Lua's C code calls back can not use them.
 M.waits = set [[http http.get http.head http.post http.put http.patch http.delete http.events
-    exec exec.sh secret step check checklist manual approve signal sleep sleep_until
+    exec exec.sh sql secret step check checklist manual approve signal sleep sleep_until
     all settle each race timeout retry wait_until notify notify.resolve]]
 -- Verbs that may change something: in a check they say read = true.
 M.acts = set "exec exec.sh http.post http.put http.patch http.delete notify notify.resolve"
@@ -76,6 +89,7 @@ M.globals.exec = set "sh"
 M.globals.http = set "get head post put patch delete events"
 M.globals.notify = set "resolve"
 M.globals.secret = set "equal"
+M.globals.sql = set "open bytes"
 M.globals.json = set "encode decode object"
 M.globals.base64 = set "encode decode encode_url decode_url"
 M.globals.hash = set "sha256 sha512 sha1 md5"
@@ -107,7 +121,6 @@ M.absent = {
     dofile = "use require",
     loadfile = "use require",
     ["string.dump"] = "bytecode is refused",
-    sql = "it comes in a later version: run psql or sqlite3 with exec({ … })",
     ssh = "it comes in a later version: run ssh with exec({ … })",
     file = "it comes in a later version: " .. exec_instead,
     lock = "it comes in a later version; the header's lock keeps runs apart",

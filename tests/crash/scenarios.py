@@ -355,6 +355,7 @@ class Fails(Scenario):
 
 
 from secret_scenarios import Secrets  # noqa: E402  they are scenarios themselves
+from sql_scenarios import Sql, SqlWal  # noqa: E402
 from notify_scenarios import Notify  # noqa: E402
 
 ALL = [
@@ -362,6 +363,7 @@ ALL = [
         Sequential, Keyed, Plain, Detached, Concurrent, Dozen, Hundred, Undo, UndoAgain, People, PeopleLive, Sleep,
         Memo, Close, Again, Cancel, Park, Checklist, Ask, AskLive, AskFails, Retries, Fails,
         Secrets,
+        Sql, SqlWal,
         Notify,
     )
 ]

@@ -145,7 +145,8 @@ end
 function TestConfig.test_http()
     wrong('http = { proxy = "proxy" }', 'http.proxy: got "proxy", expected a URL such as http://proxy:3128')
     wrong('http = { proxy = "http://me:pw@proxy" }',
-        'http.proxy: a password stands in clear in the URL: write { secret = "name" }')
+        "http.proxy: a password stands in clear in the URL: "
+            .. "leave it to the environment (HTTPS_PROXY, proxy_env = true)")
     wrong('http = { no_proxy = { "http://x" } }',
         'http.no_proxy: got "http://x", expected a list of hosts such as "localhost" or "*.corp"')
     wrong("http = { max_connections = 0 }", "http.max_connections: got 0, expected a whole number from 1 to 10000")

@@ -190,6 +190,33 @@ function TestLint.test_checks_only_read()
     )
 end
 
+function TestLint.test_statements()
+    local joined = 'warning: the statement is joined from parts; values are parameters: ("… WHERE id = ?", id)'
+    finds("local v = 1 sql('app', 'SELECT * FROM t WHERE id = ' .. v)", "1:24: " .. joined)
+    finds("local d, v = 1, 2 d:exec('DELETE FROM t WHERE id = ' .. v .. ';')", "1:26: " .. joined)
+    finds("local d, v = 1, 2 d:exec { 'DELETE FROM t WHERE id = ' .. v, timeout = 1 }", "1:28: " .. joined)
+    finds(
+        "sql('app', { 'SELECT 1', tiemout = 1 })",
+        "1:26: error: unknown option tiemout of sql; did you mean timeout?"
+    )
+    finds(
+        "check('a', 'b', function() sql('app', 'DELETE FROM t') end)",
+        "1:28: warning: sql writes inside a check; a check that acts says so: acts = true"
+    )
+    finds(
+        "local db = sql.open 'app' check('a', 'b', function() db:exec('DELETE FROM t') end)",
+        "1:57: warning: db:exec writes inside a check; a check that acts says so: acts = true"
+    )
+    for _, text in ipairs {
+        "sql('app', 'SELECT ' .. 'a, ' .. ('b'))",
+        "local d, v = 1, 2 d:exec('some text ' .. v) d:query('SELECT ?', v) sql(v, v)",
+        "check('a', 'b', function() sql('app', 'SELECT 1') end)",
+        "check('a', 'b', function() sql('app', { 'WITH x AS (SELECT 1) SELECT 1', read = true }) end)",
+    } do
+        lu.assertEquals(findings(text), "")
+    end
+end
+
 function TestLint.test_waiting_inside_functions_of_Lua()
     finds(
         "table.sort({}, function() sleep(1) end)",

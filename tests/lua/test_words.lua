@@ -86,10 +86,18 @@ function TestWords.test_every_option_is_annotated_and_nothing_else()
         signal = "SignalOptions",
         each = "EachOptions",
         retry = "RetryOptions",
+        sql = "SqlOptions",
+        ["sql.open"] = "SqlOpen",
+        ["db:each"] = "EachRowOptions",
+        ["db:backup"] = "BackupOptions",
+        ["db:tx"] = "TxOptions",
         shield = "ShieldOptions",
         wait_until = "WaitOptions",
         random_secret = "RandomSecretOptions",
     }
+    for _, name in ipairs { "query", "one", "value", "exec" } do
+        class_of["db:" .. name], class_of["tx:" .. name] = "SqlOptions", "TxSqlOptions"
+    end
     for verb, spec in pairs(words.options) do
         lu.assertEquals(classes[class_of[verb]], spec.keys, verb)
     end

@@ -115,6 +115,14 @@ local outcomes = settle {
 warn(tostring(outcomes.bad.error), outcomes.good.ok, env "OOM_NAME")
 print(exec({ "cat" }, { stdin = "Bearer " .. p.token, read = true, env = { T = p.token } }).stdout)
 
+local db = sql.open("sqlite:" .. p.world .. ".db?mode=rwc")
+db:exec { "CREATE TABLE IF NOT EXISTS t (x)", idempotent = true }
+local rows = db:tx({ exactly_once = true }, function(tx)
+  tx:exec("INSERT INTO t (x) VALUES (:x)", { x = p.many })
+  return tx:query("SELECT x, :token AS token FROM t LIMIT 1", { token = p.token })
+end)
+print(#rows, rows.columns[1], rows[1].token, pcall(db.query, db, "SELECT nope"))
+
 local words = {}
 for word in coroutine.wrap(function()
   for w in ("one two"):gmatch "%a+" do

@@ -1,0 +1,73 @@
+"""Effects on databases, killed at every point: each word is in the database once, what belongs to one transaction is there
+together or not at all, and a copy is whole."""
+
+import collections
+import shutil
+import sqlite3
+
+from case import BOOKS
+from scenarios import Scenario
+
+WORDS = ("one", "once-a", "once-b", "left", "right", "asked-a", "asked-b", "last")
+TOGETHER = (("once-a", "once-b"), ("asked-a", "asked-b"))
+
+
+class Sql(Scenario):
+    name, book, short = "a database, transactions and a copy", "sql.lua", 60
+    mode = "delete"
+
+    def next(self, case, status):
+        if status is None:
+            return ["run", BOOKS / self.book, f"folder={case.folder}", f"mode={self.mode}"]
+        return super().next(case, status)
+
+    def rows(self, case, name="world.db"):
+        """Words and how often, read from a copy of the files: what a killed writer has left is for rbhost to mend."""
+        look = case.folder / "look"
+        shutil.rmtree(look, ignore_errors=True)
+        look.mkdir()
+        for file in case.folder.glob(f"{name}*"):
+            shutil.copy(file, look)
+        if not (look / name).exists():
+            return collections.Counter()
+        db = sqlite3.connect(look / name)
+        try:
+            if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'world'").fetchall():
+                return collections.Counter()
+            return collections.Counter(word for (word,) in db.execute("SELECT word FROM world"))
+        finally:
+            db.close()
+
+    def decision(self, case, gate):
+        writes = next(e.data["args"].get("writes", []) for e in case.events() if e.seq == gate["n"])
+        if len(writes) != 2:
+            case.problem("exit", f"#{gate['n']} is asked about, and says nothing of what it would have kept")
+        return ["resolve", case.run, gate["n"], "done" if self.rows(case)["asked-a"] else "retry"]
+
+    def check_printed(self, case):
+        rows = self.rows(case)
+        for word, n in rows.items():
+            if n > 1 or word not in WORDS:
+                case.problem("doubled", f"{word} is {n} times in the database")
+        for a, b in TOGETHER:
+            if rows[a] != rows[b]:
+                case.problem("torn", f"{a} is {rows[a]} times in the database, and {b} {rows[b]} times")
+        if (case.folder / "copy.db").exists() and not self.rows(case, "copy.db"):
+            case.problem("torn", "the copy is there and has nothing in it")
+
+    def check(self, case, events):
+        rows, copy = self.rows(case), self.rows(case, "copy.db")
+        for word in WORDS:
+            if rows[word] != 1:
+                case.problem("doubled" if rows[word] else "lost", f"{word} is {rows[word]} times in the database")
+            if word != "last" and copy[word] != 1:
+                case.problem("lost", f"{word} is {copy[word]} times in the copy")
+        for e in events:
+            if e.kind == "result" and e.data["op"] == "sql" and not e.data["ok"]:
+                kind = e.data["error"]["kind"]
+                if kind != "sql.tx_lost":
+                    case.problem("exit", f"event {e.seq}: {e.text}")
+
+
+class SqlWal(Sql):
+    name, mode, short = "a database in WAL mode", "wal", 40
