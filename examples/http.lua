@@ -1,10 +1,11 @@
--- Requests to an API: reading, checking, changing, and what is told of an error. The API here is an nginx that listens
--- on a socket file, so that the example needs no port; with a URL alone it is the same. before: mkdir -p www tmp &&
--- echo '{"status":"green","version":7}' > www/health before: echo "pid pid; error_log error.log; events {} http {
--- access_log off; client_body_temp_path tmp;" > nginx.conf before: echo "proxy_temp_path tmp; fastcgi_temp_path tmp;
--- uwsgi_temp_path tmp; scgi_temp_path tmp;" >> nginx.conf before: echo "server { listen unix:$PWD/api.sock; root
--- $PWD/www; dav_methods PUT DELETE; } }" >> nginx.conf before: chmod 777 . www tmp; /usr/sbin/nginx -p "$PWD/" -e
--- error.log -c nginx.conf >/dev/null 2>&1 then: kill "$(cat pid)"
+-- Requests to an API: reading, checking, changing, and what is told of an error. The API here is an
+-- nginx that listens on a socket file, so that the example needs no port; with a URL alone it is the same.
+-- before: mkdir -p www tmp && echo '{"status":"green","version":7}' > www/health && chmod 777 . www tmp
+-- before: echo "pid pid; error_log error.log; events {} http { access_log off;" > nginx.conf
+-- before: for d in client_body proxy fastcgi uwsgi scgi; do echo "${d}_temp_path tmp;" >> nginx.conf; done
+-- before: echo "server { listen unix:$PWD/api.sock; root $PWD/www; dav_methods PUT DELETE; } }" >> nginx.conf
+-- before: /usr/sbin/nginx -p "$PWD/" -e error.log -c nginx.conf >/dev/null 2>&1
+-- then: kill "$(cat pid)"
 local api = { unix = "api.sock" }
 
 local function with(more)

@@ -188,7 +188,6 @@ function M.build(verb, opts)
         read = read,
         idempotent = idempotent,
         on_doubt = opts.on_doubt,
-        secret = opts.secret,
         title = opts.title,
         secret = opts.secret,
         save = opts.save and path(verb, "save", opts.save),
