@@ -20,19 +20,64 @@
 
 /* -- the DSN ------------------------------------------------------------------------------------------------------- */
 
-/* Appends a DSN without its password; the password (as it stands, percent-encoded in a URL) goes to *password. */
+static int hex_digit(char c)
+{
+    const char *digits = "0123456789abcdefABCDEF", *at = c ? strchr(digits, c) : NULL;
+    return !at ? -1 : at - digits < 16 ? (int)(at - digits) : (int)(at - digits) - 6;
+}
+
+/* The text of n characters of a URL, without its percent signs. */
+static char *url_text(const char *s, size_t n)
+{
+    char *out = rb_alloc(n + 1);
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool coded = s[i] == '%' && i + 2 < n && hex_digit(s[i + 1]) >= 0 && hex_digit(s[i + 2]) >= 0;
+        out[len++] = coded ? (char)(hex_digit(s[i + 1]) << 4 | hex_digit(s[i + 2])) : s[i];
+        i += coded ? 2 : 0;
+    }
+    return out;
+}
+
+/* Where "password=" stands among the words of a DSN ("?password=x", "password='a b'"): what it and its value take up.
+ * NULL: nowhere. */
+static const char *find_password(const char *dsn, size_t *len)
+{
+    for (const char *p = dsn; (p = strcasestr(p, "password")); p += 8) {
+        const char *value = p + 8 + strspn(p + 8, " ");
+        if (*value != '=')
+            continue;
+        value += 1 + strspn(value + 1, " ");
+        size_t n = strcspn(value, strstr(dsn, "://") ? "&#" : " \t\n");
+        if (*value == '\'')
+            for (n = 1; value[n] && (value[n] != '\'' || value[n - 1] == '\\');)
+                n++;
+        *len = (size_t)(value - p) + n;
+        return p;
+    }
+    return NULL;
+}
+
+/* Appends a DSN without its passwords; that of a URL's user goes to *password, decoded. What stands as password=… is
+ * only left out of what is shown (password NULL): libpq reads it, and takes it for its own. */
 static void without_password(const char *dsn, struct rb_buf *out, char **password)
 {
     const char *host = strstr(dsn, "://"), *stop = host ? host + 3 + strcspn(host + 3, "/?") : NULL;
-    const char *at = NULL, *colon = NULL;
+    const char *at = NULL, *colon = NULL, *word;
+    size_t len;
     for (const char *p = host ? host + 3 : NULL; p && p < stop; p++)
         at = *p == '@' ? p : at;
     colon = at ? memchr(host + 3, ':', (size_t)(at - host - 3)) : NULL;
     if (colon) {
         rb_buf_add(out, dsn, (size_t)(colon - dsn));
         if (password)
-            *password = rb_strndup(colon + 1, (size_t)(at - colon - 1));
+            *password = url_text(colon + 1, (size_t)(at - colon - 1));
         dsn = at;
+    }
+    while (!password && strncmp(rb_buf_text(out), "sqlite:", 7) != 0 && (word = find_password(dsn, &len))) {
+        rb_buf_add(out, dsn, (size_t)(word - dsn));
+        rb_buf_adds(out, "password=…");
+        dsn = word + len;
     }
     rb_buf_adds(out, dsn);
 }

@@ -6,19 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* PostgreSQL's driver is linked in where there is one. */
-extern const struct rb_sql_driver rb_sql_pg __attribute__((weak));
-
 const struct rb_sql_driver *rb_sql_driver_of(const char *dsn, struct rb_err *err)
 {
     if (strncmp(dsn, "sqlite:", 7) == 0)
         return &rb_sql_sqlite;
-    if (strncmp(dsn, "postgres:", 9) == 0 || strncmp(dsn, "postgresql:", 11) == 0) {
-        if (&rb_sql_pg)
-            return &rb_sql_pg;
-        rb_err_set(err, RB_ENOENT, "this rbhost was built without PostgreSQL");
-        return NULL;
-    }
+    if (strncmp(dsn, "postgres:", 9) == 0 || strncmp(dsn, "postgresql:", 11) == 0)
+        return &rb_sql_pg;
     rb_err_set(err, RB_EINVAL,
                "it begins neither with sqlite: nor with postgres:, and the configuration has no DSN of that name "
                "(dsns = { … })");

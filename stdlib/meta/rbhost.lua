@@ -226,7 +226,6 @@ function exec.sh(text, opts) end
 ---@field max_bytes? integer Of all rows together, default 16 MiB.
 ---@field numeric? boolean PostgreSQL: numeric as a float instead of a text.
 ---@field script? boolean Several statements without parameters: all of them or none.
----@field secret? boolean The texts of its result are secrets; the journal holds them encrypted.
 
 ---@class rbhost.SqlRows A list of tables by the names of the columns; plain data.
 ---@field columns string[] their names, in the order of the statement
@@ -251,7 +250,6 @@ sql = {}
 ---@field retry? rbhost.RetryOptions
 ---@field secret? boolean The texts of its result are secrets: encrypted in the journal.
 ---@field title? string
----@field secret? boolean
 ---@field read? boolean
 ---@field idempotent? boolean
 ---@field on_doubt? rbhost.OnDoubt

@@ -17,6 +17,7 @@ class Scenario:
     again = True  # what goes on is killed too
     output = ("--json",)  # how it is shown: () is as plain lines
     detached = False
+    postgres = False  # it needs the server that is started once for all
     answers = {}  # text of a gate → (command, what is answered)
 
     def on_event(self, case, process, event):
@@ -355,6 +356,7 @@ class Fails(Scenario):
 
 
 from secret_scenarios import Secrets  # noqa: E402  they are scenarios themselves
+from sql_scenarios import Sql, SqlPg, SqlWal  # noqa: E402
 from sql_scenarios import Sql, SqlWal  # noqa: E402
 from notify_scenarios import Notify  # noqa: E402
 
@@ -363,6 +365,7 @@ ALL = [
         Sequential, Keyed, Plain, Detached, Concurrent, Dozen, Hundred, Undo, UndoAgain, People, PeopleLive, Sleep,
         Memo, Close, Again, Cancel, Park, Checklist, Ask, AskLive, AskFails, Retries, Fails,
         Secrets,
+        Sql, SqlWal, SqlPg,
         Sql, SqlWal,
         Notify,
     )

@@ -2,11 +2,17 @@
 together or not at all, and a copy is whole."""
 
 import collections
+import itertools
+import os
 import shutil
 import sqlite3
+import sys
 
-from case import BOOKS
+from case import BOOKS, HERE
 from scenarios import Scenario
+
+sys.path.insert(0, str(HERE.parent))
+import pg  # noqa: E402
 
 WORDS = ("one", "once-a", "once-b", "left", "right", "asked-a", "asked-b", "last")
 TOGETHER = (("once-a", "once-b"), ("asked-a", "asked-b"))
@@ -71,3 +77,43 @@ class Sql(Scenario):
 
 class SqlWal(Sql):
     name, mode, short = "a database in WAL mode", "wal", 40
+
+
+def start_server():
+    """One PostgreSQL for all cases, each in a schema of its own. Workers find it in their environment."""
+    server = pg.Postgres()
+    os.environ.update(CRASH_PG_DSN=server.dsn(), CRASH_PG_DIR=str(server.dir), CRASH_PG_PORT=str(server.port))
+    return server
+
+
+class SqlPg(Sql):
+    """The same on PostgreSQL, without the copy."""
+
+    name, book, short, postgres = "PostgreSQL, and transactions", "sql_pg.lua", 30, True
+    numbers = itertools.count()
+
+    def next(self, case, status):
+        if status is None:
+            schema = case.memory.setdefault("schema", f"case_{os.getpid()}_{next(self.numbers)}")
+            dsn = os.environ["CRASH_PG_DSN"] + f"?options=-csearch_path%3D{schema}"
+            return ["run", BOOKS / self.book, f"dsn={dsn}", f"schema={schema}"]
+        return Scenario.next(self, case, status)
+
+    def rows(self, case, name="world.db"):
+        schema = case.memory.get("schema")
+        if not schema or name != "world.db":
+            return collections.Counter()
+        where = os.environ["CRASH_PG_DIR"], os.environ["CRASH_PG_PORT"]
+        if pg.ask(*where, f"SELECT to_regclass('{schema}.world') IS NULL") == "t":
+            return collections.Counter()
+        return collections.Counter(pg.ask(*where, f"SELECT word FROM {schema}.world").split())
+
+    def check(self, case, events):
+        rows = self.rows(case)
+        for word in WORDS:
+            if rows[word] != 1:
+                case.problem("doubled" if rows[word] else "lost", f"{word} is {rows[word]} times in the database")
+        for e in events:
+            if e.kind == "result" and e.data["op"] == "sql" and not e.data["ok"]:
+                if e.data["error"]["kind"] != "sql.tx_lost":
+                    case.problem("exit", f"event {e.seq}: {e.text}")

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+# time-limit: 240
+"""sql on a real PostgreSQL, from runbooks: values both ways, notices, errors with their place, reads that can not write,
+transactions that meet others, and a link that is lost at COMMIT."""
+import os
+import socket
+import sys
+import threading
+
+sys.path.insert(0, os.environ["T"] + "/e2e")
+sys.path.insert(0, os.environ["T"])
+from book import Case, ends
+from lib import check, contains, eq, finish, lacks, wait_for
+from pg import PASSWORD, Postgres
+
+
+class Proxy:
+    """Between the host and the server. Once it is armed, it hands a COMMIT over, waits until the server has done it,
+    and drops the link without a word of the answer."""
+
+    def __init__(self, port):
+        self.port, self.armed, self.dropped = port, False, 0
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.address = self.server.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            client, _ = self.server.accept()
+            upstream = socket.create_connection(("127.0.0.1", self.port))
+            state = {"drop": False}
+            threading.Thread(target=self.pump, args=(client, upstream, state, True), daemon=True).start()
+            threading.Thread(target=self.pump, args=(upstream, client, state, False), daemon=True).start()
+
+    def pump(self, a, b, state, asks):
+        try:
+            while data := a.recv(65536):
+                if asks and self.armed and b"COMMIT\0" in data:
+                    self.armed, state["drop"] = False, True
+                if not asks and state["drop"]:
+                    self.dropped += 1  # the answer to COMMIT: it has been done
+                    break
+                b.sendall(data)
+        except OSError:
+            pass
+        for s in (a, b):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+pg = Postgres()
+try:
+    dsn = pg.dsn()
+
+    # -- values
+
+    c = Case(f"""
+        local db = sql.open({dsn!r})
+        db:exec("CREATE TABLE t (id int PRIMARY KEY, b bool, i int8, f float8, n numeric, s text, y bytea, j jsonb, a text[])")
+        db:exec("INSERT INTO t VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)", 1, true, math.mininteger, 0.1, "12.50",
+          "it's; DROP TABLE t; --", sql.bytes("\\0\\xff"), json.encode({{ k = {{ 1 }} }}), null)
+        db:exec("INSERT INTO t (id, s) VALUES (:id, :s)", {{ id = 2, s = "ä" }})
+        local row = db:one("SELECT * FROM t WHERE id = $1", 1)
+        print(row.b, row.i == math.mininteger, row.f == 0.1, row.n, row.s, row.y == "\\0\\xff", row.a == null)
+        print(db:value("SELECT s FROM t WHERE id = :id", {{ id = 2 }}), db:value("SELECT '2026-01-02 03:04:05+01'::timestamptz"))
+        print(db:value {{ "SELECT 1.5::numeric", numeric = true }}, db:value("SELECT ARRAY[1,NULL,3]")[3])
+        print(db:exec("UPDATE t SET i = 0").changes)
+        local n = 0
+        db:each("SELECT id FROM t ORDER BY id", nil, {{ batch = 1 }}, function() n = n + 1 end)
+        print(n)
+        print(db:exec("DO $$ BEGIN RAISE NOTICE 'hello'; END $$").notices[1])
+    """)
+    ends("values go both ways", c.run(), 0)
+    eq("as they are", c.prints(), ["true\ttrue\ttrue\t12.50\tit's; DROP TABLE t; --\ttrue\ttrue", "ä\t2026-01-02T02:04:05Z",
+                                   "1.5\t3", "2", "2", "NOTICE: hello"])
+    lacks("the journal does not hold the password of the DSN", str(c.events()), "p4ss")
+
+    # -- errors
+
+    c = Case(f"""
+        local db = sql.open({dsn!r})
+        local function said(...)
+          local ok, e = pcall(...)
+          print(ok, e.kind, e.code, e.outcome, e.position, e.constraint)
+        end
+        said(db.value, db, "SELECT nosuch")
+        said(db.query, db, "INSERT INTO t (id) VALUES (9)")
+        said(db.exec, db, "INSERT INTO t (id) VALUES (1)")
+        said(db.exec, db, "INSERT INTO t (id) VALUES (:x)", {{ y = 1 }})
+        said(db.exec, db, {{ "SELECT pg_sleep(600)", timeout = "50ms" }})
+    """)
+    ends("errors", c.run(), 0)
+    eq("have their kind, code, outcome and place", c.prints(), [
+        "false\tsql.error\t42703\tfailed\t8\tnil", "false\tsql.readonly\t25006\tfailed\tnil\tnil",
+        "false\tsql.constraint\t23505\tfailed\tnil\tt_pkey", "false\tusage\tnil\tnot_started\tnil\tnil",
+        "false\tsql.timeout\t57014\tfailed\tnil\tnil"])
+    eq("nothing was written", pg.sql("SELECT count(*) FROM t WHERE id > 2"), "0")
+    c = Case('sql("postgres://app:wr0ng@127.0.0.1:%d/app", "SELECT 1")' % pg.port)
+    r = c.run()
+    contains("a wrong password is told", r.stdout + r.stderr, "password authentication failed")
+    lacks("and not shown", r.stdout + r.stderr + str(c.events()), "wr0ng")
+
+    c = Case('print(sql("postgres:host=127.0.0.1 port=%d user=app dbname=app password=\'w0rd s3\' ", "SELECT 1"))' % pg.port)
+    r = c.run()
+    lacks("nor is one that stands as a word", r.stdout + r.stderr + str(c.events()), "w0rd")
+
+    # -- transactions that meet
+
+    pg.sql("CREATE TABLE counters (n int PRIMARY KEY, v int); INSERT INTO counters VALUES (1, 0), (2, 0); "
+           "ALTER TABLE counters OWNER TO app")
+    c = Case(f"""
+        local db = sql.open({dsn!r})
+        local tries = 0
+        local function add(a, b)
+          return function()
+            db:tx({{ isolation = "serializable", attempts = 50 }}, function(tx, attempt)
+              if attempt > 1 then tries = tries + 1 end
+              local v = tx:value("SELECT sum(v) FROM counters")
+              tx:exec("UPDATE counters SET v = v + 1 WHERE n = $1", a)
+              tx:exec("UPDATE counters SET v = v + 1 WHERE n = $1", b)
+            end)
+          end
+        end
+        all {{ one = add(1, 2), two = add(2, 1), three = add(1, 2), four = add(2, 1) }}
+        print(db:value("SELECT v FROM counters WHERE n = 1"), tries > 0)
+    """)
+    ends("transactions that are in each other's way", c.run(), 0)
+    eq("are called again until each has had its turn, once", c.prints(), ["4\ttrue"])
+
+    # -- the link is lost at COMMIT
+
+    proxy = Proxy(pg.port)
+    for name, option, want in (("without", "", "sql.lost\tunknown"), ("with", "exactly_once = true", "done\tnil")):
+        pg.sql("DROP TABLE IF EXISTS once; CREATE TABLE once (n int); ALTER TABLE once OWNER TO app")
+        c = Case(f"""
+            local db = sql.open({pg.dsn("sslmode=disable", port=proxy.address)!r})
+            local ok, r = pcall(db.tx, db, {{ {option} }}, function(tx)
+              tx:exec("INSERT INTO once VALUES (1)")
+              return "done"
+            end)
+            print(ok and r or r.kind, not ok and r.outcome or nil)
+        """)
+        proxy.armed, proxy.dropped = True, 0
+        r = c.run()
+        ends(f"COMMIT is done and its answer lost, {name} exactly_once", r, 0)
+        eq("the run knows what can be known", c.prints(), [want])
+        check("the proxy has dropped an answer", proxy.dropped > 0)
+        eq("it was done once", pg.sql("SELECT count(*) FROM once"), "1")
+finally:
+    pg.close()
+finish()
