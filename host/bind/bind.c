@@ -15,7 +15,5 @@ const struct rb_binding rb_bindings[] = {
     {"http_event", rb_bind_http_event},
     {"http_stream_close", rb_bind_http_stream_close},
     {"notify", rb_bind_notify},
-    {"sql", rb_bind_sql},
-    {"sql_drop", rb_bind_sql_drop},
     {NULL, NULL},
 };

@@ -357,7 +357,6 @@ class Fails(Scenario):
 
 from secret_scenarios import Secrets  # noqa: E402  they are scenarios themselves
 from sql_scenarios import Sql, SqlPg, SqlWal  # noqa: E402
-from sql_scenarios import Sql, SqlWal  # noqa: E402
 from notify_scenarios import Notify  # noqa: E402
 
 ALL = [
@@ -366,7 +365,6 @@ ALL = [
         Memo, Close, Again, Cancel, Park, Checklist, Ask, AskLive, AskFails, Retries, Fails,
         Secrets,
         Sql, SqlWal, SqlPg,
-        Sql, SqlWal,
         Notify,
     )
 ]

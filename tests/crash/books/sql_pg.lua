@@ -1,4 +1,5 @@
--- Effects on PostgreSQL, as those of sql.lua: single ones whose doubt the database itself settles, a transaction that writes down that it
+-- Effects on PostgreSQL, as those of sql.lua: single ones whose doubt the database itself settles, a transaction that
+-- writes down that it
 -- took place, one whose doubt a person settles, and one that fails.
 local p = runbook {
     params = { dsn = { "string", required = true }, schema = { "string", required = true } },
