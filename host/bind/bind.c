@@ -15,5 +15,6 @@ const struct rb_binding rb_bindings[] = {
     {"http_event", rb_bind_http_event},
     {"http_stream_close", rb_bind_http_stream_close},
     {"file", rb_bind_file},
+    {"notify", rb_bind_notify},
     {NULL, NULL},
 };

@@ -15,6 +15,7 @@ int rb_bind_sql_drop(lua_State *L); /* key: its transaction is over; what was no
 int rb_bind_file(lua_State *L);     /* file{ verb= "read"|"stat"|…, path=, … } */
 
 int rb_bind_secret(lua_State *L); /* secret{ name= } */
+int rb_bind_notify(lua_State *L); /* notify{ channel=, text=, headline=, severity=, fields= {{name, value} …}, … } */
 
 int rb_bind_http(lua_State *L);              /* http{ method=, url=, headers=, body=, … }: see http_request.h */
 int rb_bind_http_stream(lua_State *L);       /* http_stream() → a stream of events, not open yet */

@@ -48,7 +48,4 @@ void rb_http_request_drop_confidential(struct rb_http_request *r);
 void rb_http_request_options(const struct rb_http_request *r, const struct rb_effect *e, struct rb_http_options *out,
                              struct rb_buf *proxy);
 
-/* The configuration's proxy for this URL, appended; nothing: none. */
-void rb_http_proxy(const json_t *config, const struct rb_http_url *url, struct rb_buf *out);
-
 #endif

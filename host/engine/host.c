@@ -14,6 +14,7 @@ const struct rb_limits rb_limits_standard = {
     .max_tasks = 10000,
     .park_grace_ms = 10000,
     .cancel_grace_ms = 10000,
+    .notice_after_ms = 30000,
 };
 
 static void on_signalled(void *arg)
@@ -43,6 +44,7 @@ struct rb_host *rb_host_new(const struct rb_host_options *opt)
     l->max_tasks = l->max_tasks ? l->max_tasks : standard.max_tasks;
     l->park_grace_ms = l->park_grace_ms ? l->park_grace_ms : standard.park_grace_ms;
     l->cancel_grace_ms = l->cancel_grace_ms ? l->cancel_grace_ms : standard.cancel_grace_ms;
+    l->notice_after_ms = l->notice_after_ms ? l->notice_after_ms : standard.notice_after_ms;
     h->exec.max = l->max_exec;
     rb_list_init(&h->exec.queue);
     rb_vault_init(&h->vault);

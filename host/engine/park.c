@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "engine/core.h"
+#include "engine/notice.h"
 
 static void write_running(struct rb_run *run, struct rb_json *j)
 {
@@ -52,7 +53,9 @@ void rb_run_park_now(struct rb_run *run)
         return;
     if (!run->parked_event)
         append_park(run);
-    rb_run_stop(run, "parked", run->park_why);
+    run->parked_event = true;
+    if (rb_notice_settled(run, "parked", run->park_why)) /* else the run is woken when everybody was told */
+        rb_run_stop(run, "parked", run->park_why);
 }
 
 /* Ends what still runs; its outcome is not recorded, because the run is no longer there to be told. */
@@ -80,6 +83,8 @@ void rb_run_park(struct rb_run *run, const char *why, bool now)
 {
     if (run->mode == RB_RUN_STOPPED || run->stop_status || run->fatal_kind)
         return;
+    if (now || run->root->state == RB_TASK_DONE) /* it ends, or has stopped, and only tells so */
+        rb_notice_hurry(run);
     if (!run->park_why)
         run->park_why = rb_strdup(why);
     if (run->mode == RB_RUN_REPLAY) { /* nothing has started: it can stop as it stands */

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "engine/core.h"
 #include "engine/error.h"
+#include "engine/notice.h"
 #include "engine/policy.h"
 #include "engine/runbook.h"
 #include "engine/value.h"
@@ -71,6 +72,7 @@ struct rb_run *rb_run_make(struct rb_host *h, const struct rb_run_options *opt)
     run->observer = opt->observer;
     run->actor = *opt->actor;
     run->wait_ms = opt->wait_ms;
+    run->notice_after_ms = opt->notice_after_ms;
     run->dry = opt->dry;
     run->environment = rb_strdup(opt->environment);
     run->freeze_override = rb_strdup(opt->freeze_override);
@@ -83,6 +85,7 @@ struct rb_run *rb_run_make(struct rb_host *h, const struct rb_run_options *opt)
     rb_list_init(&run->done);
     rb_list_init(&run->helpers);
     rb_list_init(&run->mailbox);
+    rb_list_init(&run->backlogs);
     rb_list_init(&run->stop_wait.link);
     rb_strmap_init(&run->sources);
     rb_strmap_init(&run->replay.keys);
@@ -113,6 +116,7 @@ void rb_run_free(struct rb_run *run)
         rb_effect_free(RB_CONTAINER(it, struct rb_effect, link));
     while ((it = rb_list_pop(&run->mailbox)))
         rb_letter_free(RB_CONTAINER(it, struct rb_letter, link));
+    rb_notice_free(run);
     rb_policy_free(run);
     rb_undo_free(run);
     rb_vm_close(&run->vm);
@@ -353,6 +357,8 @@ static int prepare(struct rb_run *run, const char *file, const struct rb_run_opt
         run->runbook = rb_run_header_text(run->header_json, "name");
         run->title = rb_run_header_text(run->header_json, "title");
         rc = rb_secret_load(run, completed ? completed : given, NULL, err);
+        if (!rc)
+            rc = rb_notice_check(run, err);
     }
     if (completed)
         explicit_bzero(completed, strlen(completed));

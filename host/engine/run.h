@@ -24,6 +24,12 @@ struct rb_observer {
     /* Replay: how many recorded events were fed of how many. */
     void (*on_replayed)(void *arg, struct rb_run *run, int64_t events, int64_t us);
     void *arg;
+    /* A line for whoever is at the terminal: a channel of type terminal, or somebody who could not be told. */
+    void (*on_told)(void *arg, struct rb_run *run, const char *line);
+    /* What is told of a run that waits, is in doubt, was parked or ends as `state` (of the header's notify): why, what
+     * for, the exact command that goes on. Every event up to now was shown. stays: this process goes on driving it. */
+    void (*describe)(void *arg, struct rb_run *run, const char *state, const char *error, bool stays,
+                     struct rb_buf *text);
 };
 
 struct rb_limits {
@@ -35,6 +41,7 @@ struct rb_limits {
     int max_tasks;           /* of one run: 10,000 */
     int64_t park_grace_ms;   /* running ops get this long when parked: 10 s */
     int64_t cancel_grace_ms; /* a cancelled task's clean-up: 10 s */
+    int64_t notice_after_ms; /* a question at a terminal that nobody answers is told of: 30 s */
 };
 
 extern const struct rb_limits rb_limits_standard; /* what is not set otherwise */
@@ -85,6 +92,7 @@ struct rb_run_options {
     const char *key;             /* idempotency key or NULL */
     bool dry;                    /* reads happen; effects are listed as what would be done */
     bool step;                   /* confirm each step (as a gate that the observer answers) */
+    int64_t notice_after_ms;     /* a question is told of when it is unanswered for so long: 0 at once */
     int64_t wait_ms;             /* how long to stay when only a person can go on: 0 leave at once, -1 for ever */
     struct rb_observer observer; /* copied */
 };

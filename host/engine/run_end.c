@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "engine/core.h"
 #include "engine/error.h"
+#include "engine/notice.h"
 #include "engine/value.h"
 
 bool rb_run_ops_busy(struct rb_run *run)
@@ -77,6 +78,7 @@ void rb_run_lost(struct rb_run *run, int rc, const struct rb_err *err)
             e->task->op = NULL;
         rb_effect_free(e);
     }
+    rb_notice_free(run);
     stopped(run);
 }
 
@@ -197,8 +199,21 @@ static void ending_release(struct ending *end)
     rb_buf_release(&end->restart);
 }
 
+/* Whom the header names is told before the end is written; the run is woken, and ends, when they were. */
+static bool settled(struct rb_run *run, const char *status, struct ending *end)
+{
+    if (run->successor[0]) /* it goes on as another run: that is no end for anybody */
+        status = "restarted";
+    if (rb_notice_settled(run, status, end->line.len ? rb_buf_text(&end->line) : NULL))
+        return true;
+    ending_release(end);
+    return false;
+}
+
 static void finish(struct rb_run *run, const char *status, struct ending *end)
 {
+    if (!settled(run, status, end))
+        return;
     rb_buf_addc(&end->failing, ']');
     rb_buf_addc(&end->failing_steps, ']');
     append_end(run, run->phase == RB_PHASE_UNDO ? "undo.end" : "run.end", status, end);
@@ -210,6 +225,8 @@ static void finish(struct rb_run *run, const char *status, struct ending *end)
  * come. */
 static void end_and_undo(struct rb_run *run, struct ending *end)
 {
+    if (!settled(run, "undoing", end))
+        return;
     rb_buf_addc(&end->failing, ']');
     rb_buf_addc(&end->failing_steps, ']');
     append_end(run, "run.end", "undoing", end);

@@ -5,10 +5,12 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "engine/core.h"
+#include "engine/notice.h"
 
 /* What the run waits for, in one line, and the earliest of its timers. A gate whose time was over before anybody
  * resumed the run waits for nobody: its timer is about to say so. */
-static void look(struct rb_run *run, int *persons, int *doubts, int *busy, int64_t *wake, struct rb_buf *line)
+static void look(struct rb_run *run, int *persons, int *doubts, int *busy, int64_t *wake, struct rb_buf *line,
+                 int64_t latest[2])
 {
     int64_t now = rb_clock_wall();
     RB_LIST_EACH (it, &run->ops) {
@@ -17,10 +19,12 @@ static void look(struct rb_run *run, int *persons, int *doubts, int *busy, int64
             ++*busy;
         } else if (e->state == RB_EFFECT_DOUBT) {
             ++*doubts;
+            latest[1] = e->n > latest[1] ? e->n : latest[1];
             if (line->len < 200)
                 rb_buf_addf(line, "%s#%lld %s in doubt", line->len ? ", " : "", (long long)e->n, e->type->kind);
         } else if (e->type->person && e->state == RB_EFFECT_RUNNING && !(e->until && e->until <= now)) {
             ++*persons;
+            latest[0] = e->n > latest[0] ? e->n : latest[0];
             if (line->len < 200)
                 rb_buf_addf(line, "%s#%lld %s%s%.80s", line->len ? ", " : "", (long long)e->n, e->type->kind,
                             e->title ? " " : "", e->title ? e->title : "");
@@ -42,7 +46,7 @@ static void on_wait_over(struct rb_timer *t)
 void rb_run_update_state(struct rb_run *run)
 {
     int persons = 0, doubts = 0, busy = 0;
-    int64_t wake = 0;
+    int64_t wake = 0, latest[2] = {0};
     struct rb_buf line;
     if (run->mode == RB_RUN_PARKING) {
         if (!rb_run_ops_busy(run))
@@ -50,7 +54,7 @@ void rb_run_update_state(struct rb_run *run)
         return;
     }
     rb_buf_init(&line, 400);
-    look(run, &persons, &doubts, &busy, &wake, &line);
+    look(run, &persons, &doubts, &busy, &wake, &line, latest);
     const char *status = run->phase == RB_PHASE_UNDO ? "undoing" : "running";
     if (!busy && doubts)
         status = "in_doubt";
@@ -73,10 +77,12 @@ void rb_run_update_state(struct rb_run *run)
     }
     rb_buf_release(&line);
     bool person = !busy && (doubts || persons);
+    rb_notice_look(run, latest[0], latest[1], person && run->wait_ms == 0);
     if (!person) {
         rb_timer_disarm(&run->wait_timer);
     } else if (run->wait_ms == 0) {
-        rb_run_stop(run, run->status, NULL);
+        if (rb_notice_settled(run, run->status, NULL))
+            rb_run_stop(run, run->status, NULL);
     } else if (run->wait_ms > 0 && !rb_timer_armed(&run->wait_timer)) {
         rb_timer_arm_ms(&run->wait_timer, (uint64_t)run->wait_ms);
     }

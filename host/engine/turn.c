@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "engine/core.h"
 #include "engine/error.h"
+#include "engine/notice.h"
 
 #define TURN_MAX_US 10000 /* then the loop looks at its descriptors again */
 
@@ -277,7 +278,7 @@ static void append_retry(struct rb_run *run)
     }
     rb_buf_addc(&data, '}');
     rb_journal_row(run->journal, "running", "", "", 0, 0);
-    rb_journal_append(run->journal, "", "run.retry", data.data, data.len);
+    rb_notice_generation(run, rb_journal_append(run->journal, "", "run.retry", data.data, data.len));
     snprintf(run->status, sizeof(run->status), "running");
     rb_buf_release(&data);
     rb_buf_release(&keep);
@@ -319,7 +320,7 @@ static void append_undo_start(struct rb_run *run)
     }
     rb_buf_addc(&data, '}');
     rb_journal_row(run->journal, "undoing", "", NULL, 0, 0);
-    rb_journal_append(run->journal, "", "undo.start", data.data, data.len);
+    rb_notice_generation(run, rb_journal_append(run->journal, "", "undo.start", data.data, data.len));
     snprintf(run->status, sizeof(run->status), "undoing");
     rb_buf_release(&data);
 }
@@ -341,6 +342,7 @@ static void go_live(struct rb_run *run)
     if (run->fatal_kind)
         return;
     run->mode = RB_RUN_LIVE;
+    rb_notice_live(run);
     if (run->retrying)
         append_retry(run);
     else if (run->undo_wanted && run->root->state == RB_TASK_DONE) {

@@ -16,6 +16,7 @@
 #include "base/nearest.h"
 #include "front/cmd.h"
 #include "front/config.h"
+#include "front/drive.h"
 #include "front/text.h"
 
 #define AT(member) offsetof(struct rb_cli, member)
@@ -95,6 +96,23 @@ void rb_cli_note(struct rb_cli *cli, const char *fmt, ...)
     va_start(ap, fmt);
     complain("rbhost: ", fmt, ap);
     va_end(ap);
+}
+
+int rb_exit_of_status(const char *status, int parked)
+{
+    static const struct {
+        const char *status;
+        int code;
+    } codes[] = {
+        {"succeeded", RB_EXIT_OK},      {"failed", RB_EXIT_FAILED}, {"cancelled", RB_EXIT_FAILED},
+        {"waiting", RB_EXIT_WAITS},     {"denied", RB_EXIT_DENIED}, {"in_doubt", RB_EXIT_DOUBT},
+        {"timed_out", RB_EXIT_TIMEOUT}, {"undone", RB_EXIT_OK},     {"moved", RB_EXIT_OK},
+        {"lost", RB_EXIT_STORE}, /* taken over by another process, or the journal can not be written */
+    };
+    for (size_t i = 0; i < RB_COUNT(codes); i++)
+        if (strcmp(codes[i].status, status) == 0)
+            return codes[i].code;
+    return parked ? parked : RB_EXIT_INT; /* parked, running, undoing: interrupted, resumable */
 }
 
 int rb_cli_exit_of(int rc)

@@ -14,6 +14,7 @@ const struct rb_cmd *const rb_cmds[] = {
     &rb_cmd_answer,
     &rb_cmd_resolve,
     &rb_cmd_signal,
+    &rb_cmd_notify,
     &rb_cmd_status,
     &rb_cmd_ls,
     &rb_cmd_show,

@@ -29,10 +29,11 @@ static const struct {
     { \
         name, unit, offsetof(struct rb_limits, member), sizeof(((struct rb_limits *)0)->member) \
     }
-    LIMIT("lua_memory", UNIT_BYTES, lua_memory), LIMIT("slice_warn", UNIT_US, slice_warn_us),
-    LIMIT("slice_max", UNIT_US, slice_max_us),   LIMIT("max_output", UNIT_BYTES, max_output),
-    LIMIT("max_exec", UNIT_COUNT, max_exec),     LIMIT("max_tasks", UNIT_COUNT, max_tasks),
-    LIMIT("park_grace", UNIT_MS, park_grace_ms), LIMIT("cancel_grace", UNIT_MS, cancel_grace_ms),
+    LIMIT("lua_memory", UNIT_BYTES, lua_memory),     LIMIT("slice_warn", UNIT_US, slice_warn_us),
+    LIMIT("slice_max", UNIT_US, slice_max_us),       LIMIT("max_output", UNIT_BYTES, max_output),
+    LIMIT("max_exec", UNIT_COUNT, max_exec),         LIMIT("max_tasks", UNIT_COUNT, max_tasks),
+    LIMIT("park_grace", UNIT_MS, park_grace_ms),     LIMIT("cancel_grace", UNIT_MS, cancel_grace_ms),
+    LIMIT("notice_after", UNIT_MS, notice_after_ms),
 #undef LIMIT
 };
 

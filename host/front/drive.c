@@ -19,6 +19,7 @@
 #include "front/display.h"
 #include "front/freeze.h"
 #include "front/next.h"
+#include "front/notice.h"
 #include "front/prompt.h"
 #include "front/text.h"
 #include "loop/loop.h"
@@ -55,23 +56,6 @@ struct drive {
     int64_t again_skip;
     char *again_reason;
 };
-
-int rb_exit_of_status(const char *status, int parked)
-{
-    static const struct {
-        const char *status;
-        int code;
-    } codes[] = {
-        {"succeeded", RB_EXIT_OK},      {"failed", RB_EXIT_FAILED}, {"cancelled", RB_EXIT_FAILED},
-        {"waiting", RB_EXIT_WAITS},     {"denied", RB_EXIT_DENIED}, {"in_doubt", RB_EXIT_DOUBT},
-        {"timed_out", RB_EXIT_TIMEOUT}, {"undone", RB_EXIT_OK},     {"moved", RB_EXIT_OK},
-        {"lost", RB_EXIT_STORE}, /* taken over by another process, or the journal can not be written */
-    };
-    for (size_t i = 0; i < RB_COUNT(codes); i++)
-        if (strcmp(codes[i].status, status) == 0)
-            return codes[i].code;
-    return parked ? parked : RB_EXIT_INT; /* parked, running, undoing: interrupted, resumable */
-}
 
 void rb_drive_take(struct rb_drive_options *out, const struct rb_go_options *go)
 {
@@ -171,6 +155,26 @@ static void on_stopped(void *arg, struct rb_run *run, const char *status, const 
     d->error = rb_strdup(error);
     d->stopped = true;
     rb_loop_stop(&d->loop);
+}
+
+/* A line of a channel of type terminal is for standard error: what is on standard output is the run's. */
+static void on_told(void *arg, struct rb_run *run, const char *line)
+{
+    struct drive *d = arg;
+    (void)run;
+    if (d->display && d->display->hide)
+        d->display->hide(d->display);
+    rb_cli_fail(d->cli, 0, "%s", line);
+    if (d->display && d->display->show)
+        d->display->show(d->display);
+}
+
+static void describe(void *arg, struct rb_run *run, const char *state, const char *error, bool stays,
+                     struct rb_buf *text)
+{
+    struct drive *d = arg;
+    (void)run;
+    rb_notice_text(d->cli, &d->view, state, error, stays, text);
 }
 
 static void on_store_failed(void *arg, const struct rb_err *why)
@@ -412,6 +416,8 @@ static int try_begin(struct drive *d, enum rb_drive_how how, int64_t skip, const
 {
     const struct rb_drive_options *o = d->opt;
     bool asks = rb_cli_may_ask(d->cli) && d->ready_fd < 0;
+    struct rb_limits limits = {0};
+    rb_config_limits(d->cli->config, &limits);
     struct rb_run_options ro = {
         .params_json = o->params_json ? o->params_json : "{}",
         .runbook = o->runbook,
@@ -426,7 +432,9 @@ static int try_begin(struct drive *d, enum rb_drive_how how, int64_t skip, const
         .wait_ms = o->wait_ms ? o->wait_ms
                    : asks     ? -1
                               : 0,
-        .observer = {on_event, on_output, on_stopped, on_replayed, d},
+        .notice_after_ms =
+            asks ? limits.notice_after_ms ? limits.notice_after_ms : rb_limits_standard.notice_after_ms : 0,
+        .observer = {on_event, on_output, on_stopped, on_replayed, d, on_told, describe},
     };
     switch (how) {
     case RB_DRIVE_START: return rb_run_start(d->host, o->file, &ro, &d->run, d->view.id, err);

@@ -159,6 +159,20 @@ static void other_line(struct rb_buf *out, const struct rb_event *ev, const stru
     add_text(out, "  by ", actor_of(data));
 }
 
+static void notice_line(struct rb_buf *out, const json_t *data)
+{
+    const char *what = get(data, "for"), *by = get(data, "by");
+    bool ok = json_is_true(json_object_get(data, "ok"));
+    add_word(out, ok ? "told" : "not told");
+    add_text(out, "", get(data, "channel"));
+    add_text(out, " through ", by);
+    if (what && strcmp(what, "more") == 0)
+        rb_buf_addf(out, ": %lld more", (long long)json_integer_value(json_object_get(data, "held")));
+    else
+        add_text(out, ": ", what);
+    add_text(out, ": ", get(data, "error"));
+}
+
 void rb_plain_event(struct rb_buf *out, const char *run, const struct rb_event *ev, const struct rb_node *node,
                     const json_t *data)
 {
@@ -180,6 +194,8 @@ void rb_plain_event(struct rb_buf *out, const char *run, const struct rb_event *
         run_line(out, run, ev, data);
     else if (strncmp(ev->kind, "step.", 5) == 0)
         step_line(out, ev, node, data);
+    else if (strcmp(ev->kind, "notice") == 0)
+        notice_line(out, data);
     else
         other_line(out, ev, node, data);
 }

@@ -2,6 +2,8 @@
 #ifndef RB_HTTP_URL_H
 #define RB_HTTP_URL_H
 
+#include <jansson.h>
+
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -17,5 +19,8 @@ int rb_http_url_read(const char *text, const char *base, struct rb_http_url *out
 void rb_http_url_release(struct rb_http_url *u);
 
 bool rb_http_url_same_origin(const struct rb_http_url *a, const struct rb_http_url *b);
+
+/* The proxy for this URL, appended, as `http` of the configuration says (http_proxy.c); nothing: none. */
+void rb_http_proxy(const json_t *config, const struct rb_http_url *url, struct rb_buf *out);
 
 #endif

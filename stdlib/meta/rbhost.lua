@@ -36,7 +36,7 @@
 ---@field lock? string One run at a time for each key; {param} stands for a parameter's value. For a later version.
 ---@field timeout? rbhost.Duration Of the whole run.
 ---@field on_failure? "ask"|"undo"|"leave" What happens with the armed compensations when the run fails; default "ask".
----@field notify? table<"waiting"|"in_doubt"|"failed"|"parked"|"succeeded"|"denied"|"cancelled", string|string[]> Channels to tell. For a later version.
+---@field notify? table<"waiting"|"in_doubt"|"failed"|"parked"|"succeeded"|"denied"|"cancelled", string|string[]> Channels of the configuration that are told when the run comes to this, with the command that goes on. A time-out counts as failed.
 ---@field env? string[] Names of environment variables that env() may read and that commands get.
 
 ---The header of a runbook: plain data, read without running the body; only `require` may precede it. Returns the
@@ -523,6 +523,41 @@ function file.remove(path, opts) end
 ---@param opts? rbhost.FileMkdirOptions
 ---@return boolean made false: it was there
 function file.mkdir(path, opts) end
+
+---@class rbhost.Message What is told: a text, or a text with a headline and more.
+---@field text? string|number
+---@field title? string The headline; without a text it is the text.
+---@field severity? "debug"|"info"|"warning"|"error"|"critical" Default "info". A channel may want a least one.
+---@field fields? table<string, string|number|boolean> Named values, shown below the text.
+---@field dedup? string The thing it is about: what a later message with action = "resolve" closes.
+---@field action? "trigger"|"acknowledge"|"resolve" Default "trigger".
+
+---@class rbhost.NotifyOptions
+---@field timeout? rbhost.Duration Of the whole delivery, default the channel's, else 30 s.
+---@field check? boolean false: a message that is not delivered is a result, not an error.
+---@field idempotent? boolean
+---@field on_doubt? rbhost.OnDoubt Default: the channel's, else "retry".
+---@field retry? rbhost.RetryOptions
+---@field title? string Of the operation, in the tree and the report.
+
+---@class rbhost.NotifyResult
+---@field delivered boolean
+---@field channel string that took it: the one that was named, or one it falls back to
+---@field id? string of the message: the same when it is sent again
+---@field held? "severity"|"rate" why it was not delivered, on purpose
+---@field error? string why it was not delivered, with check = false
+---@field assumed? "done"|"skip"|"dry" a word stands for the world's: nobody saw whether it was delivered
+
+---@class rbhost.Notify
+---@overload fun(channel: string, message: string|number|rbhost.Message, opts?: rbhost.NotifyOptions): rbhost.NotifyResult
+notify = {}
+
+---Says that the thing that was told of by this key is over.
+---@param channel string
+---@param key string the `dedup` of the message that opened it
+---@param text? string
+---@return rbhost.NotifyResult
+function notify.resolve(channel, key, text) end
 
 ---@class rbhost.SleepOptions
 ---@field title? string

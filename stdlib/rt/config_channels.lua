@@ -29,10 +29,6 @@ local function path(c, v)
     c:path_of_file(v)
 end
 
-local function boolean(c, v)
-    c:boolean(v)
-end
-
 local function command(c, v)
     local list = c:strings(v, "words of a command")
     if list and #list == 0 then
@@ -76,6 +72,17 @@ local function one_of(list)
     end
 end
 
+-- One, or several while they are being changed: each message is signed with all of them.
+local function signing_keys(c, v)
+    if type(v) == "table" and v[1] ~= nil then
+        for i, one in ipairs(v) do
+            c:at(i, only_secret, one)
+        end
+    else
+        c:only_secret(v)
+    end
+end
+
 local function headers(c, v)
     if c:named(v, '{ ["X-Team"] = "ops" }') then
         for _, name in ipairs(plain.sorted(v)) do
@@ -87,7 +94,7 @@ end
 -- Of each channel, whatever its type.
 local COMMON = {
     type = function() end,
-    min_severity = one_of "info notice warning error critical",
+    min_severity = one_of "debug info warning error critical",
     fallback = function(c, v)
         if type(v) ~= "string" or type(c.config.channels[v]) ~= "table" then
             c:wrong("there is no channel %s%s", phrase.show(v), words.hint(tostring(v), c.config.channels, true))
@@ -104,6 +111,7 @@ local COMMON = {
     timeout = function(c, v)
         c:duration(v)
     end,
+    on_doubt = one_of "ask retry fail",
 }
 
 -- By type: what must be there, and what may be.
@@ -111,10 +119,13 @@ local TYPES = {
     terminal = { {}, {} },
     file = { { path = path }, {} },
     exec = { { command = command }, {} },
-    slack = { { url = url }, { username = text, icon = text, channel = text } },
-    mattermost = { { url = url }, { username = text, icon = text, channel = text } },
-    pagerduty = { { key = only_secret }, { url = url, source = text } },
-    ntfy = { { url = url }, { topic = text, token = only_secret, user = text, password = only_secret } },
+    slack = { { url = url }, { username = text, icon = text, channel = text, ca_file = path } },
+    mattermost = { { url = url }, { username = text, icon = text, channel = text, ca_file = path } },
+    pagerduty = { { key = only_secret }, { url = url, source = text, ca_file = path } },
+    ntfy = {
+        { url = url },
+        { topic = text, token = only_secret, user = text, password = only_secret, ca_file = path },
+    },
     email = {
         { server = server, from = address, to = addresses },
         {
@@ -123,10 +134,10 @@ local TYPES = {
             tls = one_of "starttls tls none",
             ca_file = path,
             subject = text,
-            insecure = boolean,
+            cc = addresses,
         },
     },
-    webhook = { { url = url }, { key = only_secret, headers = headers } },
+    webhook = { { url = url }, { key = signing_keys, headers = headers, ca_file = path } },
 }
 
 local function merged(...)

@@ -177,6 +177,7 @@ local LIMITS = {
     max_tasks = count,
     park_grace = C.duration,
     cancel_grace = C.duration,
+    notice_after = C.duration,
 }
 
 -- What is right becomes numbers: seconds, bytes.

@@ -14,7 +14,7 @@ for _, module in ipairs { tasks, retry, checks, gates, effects } do
         verbs[name] = fn
     end
 end
-for _, name in ipairs { "exec", "http", "secret", "sql", "file" } do
+for _, name in ipairs { "exec", "http", "secret", "sql", "file", "notify" } do
     verbs[name] = call.lazy(name)
 end
 for _, name in ipairs { "step", "evidence", "note", "fail", "skip", "undo", "settled", "memo" } do
@@ -32,11 +32,8 @@ function verbs.runbook()
         base.usage("runbook{…} is called once, at the top of the file")
     end
     called = true
-    local header = host.header()
-    for _, later in ipairs { "lock", "notify" } do
-        if header[later] then
-            effects.warn("the header's `" .. later .. "` is not acted upon by this version of rbhost")
-        end
+    if host.header().lock then
+        effects.warn "the header's `lock` is not acted upon by this version of rbhost"
     end
     return host.params()
 end

@@ -57,6 +57,7 @@ M.options = {
     shield = { arg = 2, keys = set "timeout" },
     random_secret = { arg = 2, keys = set "alphabet" },
     wait_until = { arg = 1, keys = set "title every timeout" },
+    notify = { arg = 3, keys = set "timeout retry title check idempotent on_doubt" },
 }
 local SQL = EFFECT .. "max_rows max_bytes numeric script params"
 M.options.sql = { arg = 2, list = true, keys = set(SQL) }
@@ -76,9 +77,10 @@ M.waits = set [[http http.get http.head http.post http.put http.patch http.delet
     exec exec.sh sql secret
     file.read file.stat file.list file.digest file.write file.remove file.mkdir
     step check checklist manual approve signal sleep sleep_until
-    all settle each race timeout retry wait_until]]
+    all settle each race timeout retry wait_until notify notify.resolve]]
 -- Verbs that may change something: in a check they say read = true.
-M.acts = set "exec exec.sh http.post http.put http.patch http.delete"
+M.acts = set "exec exec.sh http.post http.put http.patch http.delete notify notify.resolve"
+M.message = set "text title severity fields dedup action" -- of notify
 M.checklist = set "serial" -- keys of the table of rows
 M.row = set "acts timeout retry" -- keys of one row
 
@@ -97,6 +99,7 @@ M.globals = set [[
 M.globals.exec = set "sh"
 M.globals.http = set "get head post put patch delete events"
 M.globals.file = set "read stat list digest write remove mkdir"
+M.globals.notify = set "resolve"
 M.globals.secret = set "equal"
 M.globals.sql = set "open bytes"
 M.globals.json = set "encode decode object"
@@ -131,7 +134,6 @@ M.absent = {
     loadfile = "use require",
     ["string.dump"] = "bytecode is refused",
     ssh = "it comes in a later version: run ssh with exec({ … })",
-    notify = "it comes in a later version: " .. exec_instead,
     lock = "it comes in a later version; the header's lock keeps runs apart",
 }
 

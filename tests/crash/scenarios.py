@@ -358,6 +358,7 @@ class Fails(Scenario):
 from secret_scenarios import Secrets  # noqa: E402  they are scenarios themselves
 from sql_scenarios import Sql, SqlPg, SqlWal  # noqa: E402
 from file_scenarios import Files  # noqa: E402
+from notify_scenarios import Notify  # noqa: E402
 
 ALL = [
     cls() for cls in (
@@ -366,6 +367,7 @@ ALL = [
         Secrets,
         Sql, SqlWal, SqlPg,
         Files,
+        Notify,
     )
 ]
 

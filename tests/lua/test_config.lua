@@ -205,7 +205,7 @@ function TestConfig.test_channels()
     wrong("channels = { a = { type = 'slak' } }", 'channels.a.type: got "slak"; did you mean slack?')
     wrong("channels = { a = { type = 'slack' } }", "channels.a: a channel of type slack needs `url`")
     wrong("channels = { a = { type = 'file', path = '/x', url = 'http://x' } }", "channels.a.url: unknown key; "
-        .. "known: fallback min_severity path rate timeout type")
+        .. "known: fallback min_severity on_doubt path rate timeout type")
     wrong("channels = { a = { type = 'exec', command = 'x' } }",
         'channels.a.command: got "x", expected a list of words of a command: { "…" }')
     wrong("channels = { a = { type = 'pagerduty', key = 'abc' } }",
@@ -217,7 +217,7 @@ function TestConfig.test_channels()
     wrong("channels = { a = { type = 'terminal', rate = '10' } }",
         'channels.a.rate: got "10", expected a number in a time, such as "10/1m"')
     wrong("channels = { a = { type = 'terminal', min_severity = 'loud' } }",
-        'channels.a.min_severity: got "loud"; known: critical error info notice warning')
+        'channels.a.min_severity: got "loud"; known: critical debug error info warning')
     wrong("channels = { a = { type = 'email', server = 'm', from = 'x', to = 'b@c' } }",
         'channels.a.from: got "x", expected an address such as ops@example.com')
 end

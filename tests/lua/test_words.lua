@@ -83,6 +83,7 @@ function TestWords.test_every_option_is_annotated_and_nothing_else()
         ["file.write"] = "FileWriteOptions",
         ["file.remove"] = "FileRemoveOptions",
         ["file.mkdir"] = "FileMkdirOptions",
+        notify = "NotifyOptions",
         step = "StepOptions",
         check = "CheckOptions",
         manual = "Manual",

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "bind/http_request.h"
+#include "io/http_url.h"
 
 /* "host", ".domain" and "*.domain" (and what is below it), "*". */
 static bool passes_by(const char *host, const char *pattern, size_t n)
