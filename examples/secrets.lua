@@ -1,9 +1,12 @@
 -- A secret comes from a source in the configuration, by name, or is a parameter; it prints as a placeholder, becomes
--- its text only in a command's environment and input, and is taken out of what commands print, in every form. before:
--- head -c 18 /dev/urandom | base64 > token; head -c 18 /dev/urandom | base64 > password before: mkdir -p .config/rbhost
--- before: echo 'return { secrets = { password = { file = "password" } } }' > .config/rbhost/config.lua run:
--- token=@token then: ! grep -qF -e "$(cat token)" -e "$(cat password)" .state/rbhost/journal.db* then: rm
--- .config/rbhost/config.lua
+-- its text only in a command's environment and input, and is taken out of what commands print, in every form.
+--
+-- before: head -c 18 /dev/urandom | base64 > token; head -c 18 /dev/urandom | base64 > password
+-- before: mkdir -p .config/rbhost
+-- before: echo 'return { secrets = { password = { file = "password" } } }' > .config/rbhost/config.lua
+-- run: token=@token
+-- then: ! grep -qF -e "$(cat token)" -e "$(cat password)" .state/rbhost/journal.db*
+-- then: rm .config/rbhost/config.lua
 local p = runbook { params = { token = { "secret", required = true, help = "of the API" } } }
 
 print("the token is", p.token, "and the password", secret "password")
