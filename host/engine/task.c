@@ -14,8 +14,6 @@
 #include "engine/core.h"
 #include "engine/error.h"
 
-#define CONCAT_ROOM 1000 /* slots */
-
 static int await_k(lua_State *L, int status, lua_KContext ctx);
 
 struct rb_task *rb_task_current(lua_State *L)
@@ -74,13 +72,10 @@ static int body_k(lua_State *L, int status, lua_KContext ctx)
 static int body(lua_State *L) /* fn, arguments… */
 {
     struct rb_task *task = rb_task_current(L);
-    luaL_checkstack(L, RB_VM_STACK_ROOM, "no room for a task");
+    int room = rb_secret_any(task->run) ? RB_VM_STACK_ROOM_SECRETS : RB_VM_STACK_ROOM;
+    luaL_checkstack(L, room, "no room for a task");
     lua_pushcfunction(L, rb_task_on_error);
     lua_insert(L, 1);
-    /* Lua 5.4.4 can lose the result of `a .. secret .. b`, of three values and more, when the stack moves while a
-     * __concat in the middle of it runs. With this room it does not shrink, and seldom grows. */
-    if (!task->parent || rb_secret_any(task->run))
-        lua_checkstack(L, CONCAT_ROOM);
     if (task->cancel_wanted && !task->shield) { /* it was cancelled before it began */
         task->cancel_delivered = true;
         lua_settop(L, 1);

@@ -27,6 +27,7 @@ struct rb_vm_context {
  * them. In the distribution's 5.4.4 `a .. b .. c` goes on with a pointer into the old stack when a __concat in it has
  * moved it (mended upstream in 5.4.7); errors and secrets have one, so that an author meets it without knowing. */
 #define RB_VM_STACK_ROOM 250
+#define RB_VM_STACK_ROOM_SECRETS 1000 /* where the run knows secrets */
 
 enum rb_vm_dead { RB_VM_ALIVE, RB_VM_BUDGET, RB_VM_MEMORY }; /* sticky: every pcall re-raises it, the run ends */
 
