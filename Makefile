@@ -229,4 +229,4 @@ clean:
 .SECONDARY:
 FORCE:
 
--include $(MAIN_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(UNIT:$(O)/unit/%=$(O)/tests/unit/%.d) $(O)/tests/lua/host.d
+-include $(MAIN_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(UNIT:$(O)/unit/%=$(O)/tests/unit/%.d) $(O)/tests/lua/host.d $(wildcard $(O)/tests/bench/*.d)
