@@ -134,7 +134,7 @@ M.absent = {
     loadfile = "use require",
     ["string.dump"] = "bytecode is refused",
     ssh = "it comes in a later version: run ssh with exec({ … })",
-    lock = "it comes in a later version; the header's lock keeps runs apart",
+    lock = "it comes in a later version",
 }
 
 -- Words of Lua 5.1 and of other languages that people write from habit.
