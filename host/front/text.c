@@ -311,8 +311,8 @@ static void add_statement(struct rb_buf *out, const json_t *args)
 
 void rb_text_op(struct rb_buf *out, const char *op, const json_t *args)
 {
-    static const char *const names[] = {"argv",  "text",     "script", "sh",        "name",   "key",
-                                        "title", "duration", "url",    "statement", "backup", "path"};
+    static const char *const names[] = {"argv",  "text",     "script", "sh",        "name", "key",
+                                        "title", "duration", "url",    "statement", "path", "backup"};
     rb_buf_adds(out, op);
     if (json_is_array(args) && json_array_size(args) && json_is_string(json_array_get(args, 0))) {
         rb_buf_addc(out, ' ');
