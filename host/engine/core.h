@@ -39,6 +39,7 @@ struct rb_host {
     struct rb_vault vault;         /* secret_source.c's */
     char *secret_key;              /* path of the key of sealed.c; NULL */
     uint8_t *seal_key;             /* secretmem; NULL until it is needed */
+    struct rb_timer watch_timer;   /* until signals are watched */
     bool watching;                 /* signals */
 };
 
@@ -221,7 +222,7 @@ int rb_run_create_successor(struct rb_run *run, const char *params_json, struct 
 int rb_retry_choose(struct rb_run *run, int64_t op, int64_t **seqs, size_t *n, struct rb_err *err);
 
 /* host.c */
-int rb_host_watch(struct rb_host *h, struct rb_err *err); /* signals of other processes, from now on */
+void rb_host_watch(struct rb_host *h); /* signals of other processes, from soon on, and those that have come by then */
 
 /* run.c */
 struct rb_run *rb_run_make(struct rb_host *h, const struct rb_run_options *opt);

@@ -17,11 +17,26 @@ const struct rb_limits rb_limits_standard = {
     .notice_after_ms = 30000,
 };
 
+/* Closing an inotify descriptor takes the kernel 10 ms and more, which a run that is over by then need not pay. */
+#define WATCH_AFTER_MS 50
+#define LOOK_EVERY_MS 1000
+
 static void on_signalled(void *arg)
 {
     struct rb_host *h = arg;
     RB_LIST_EACH_SAFE (it, next, &h->runs)
         rb_run_read_signals(RB_CONTAINER(it, struct rb_run, link));
+}
+
+/* What came before the watch is looked for once. Where there can be no watch, the table is looked at now and then. */
+static void on_watch_due(struct rb_timer *t)
+{
+    struct rb_host *h = RB_CONTAINER(t, struct rb_host, watch_timer);
+    struct rb_err ignored;
+    h->watching = rb_store_watch(h->store, on_signalled, h, &ignored) == RB_OK;
+    if (!h->watching)
+        rb_timer_arm_ms(&h->watch_timer, LOOK_EVERY_MS);
+    on_signalled(h);
 }
 
 struct rb_host *rb_host_new(const struct rb_host_options *opt)
@@ -52,6 +67,7 @@ struct rb_host *rb_host_new(const struct rb_host_options *opt)
     rb_list_init(&h->runnable);
     h->turn.run = rb_run_turns;
     rb_loop_turn_add(h->loop, &h->turn);
+    rb_timer_init(&h->watch_timer, h->loop, on_watch_due);
     return h;
 }
 
@@ -60,6 +76,7 @@ void rb_host_free(struct rb_host *h)
     if (!h)
         return;
     rb_loop_turn_remove(h->loop, &h->turn);
+    rb_timer_disarm(&h->watch_timer);
     rb_policy_site_free(h);
     rb_vault_release(&h->vault);
     rb_sealed_forget_key(h);
@@ -86,9 +103,8 @@ void rb_host_config_place(const struct rb_host *h, const char *path, char *out, 
         snprintf(out, n, "%s", file);
 }
 
-int rb_host_watch(struct rb_host *h, struct rb_err *err)
+void rb_host_watch(struct rb_host *h)
 {
-    int rc = h->watching ? RB_OK : rb_store_watch(h->store, on_signalled, h, err);
-    h->watching = !rc;
-    return rc;
+    if (!h->watching && !rb_timer_armed(&h->watch_timer))
+        rb_timer_arm_ms(&h->watch_timer, WATCH_AFTER_MS);
 }

@@ -233,9 +233,8 @@ int rb_run_begin(struct rb_run *run, struct rb_err *err)
     struct rb_host *h = run->host;
     struct rb_journal_watch watch = {on_journal_event, on_journal_failed, run};
     rb_journal_watch(run->journal, &watch);
-    int rc = rb_host_watch(h, err);
-    if (!rc)
-        rc = rb_run_spawn_root(run, NULL, err);
+    rb_host_watch(h);
+    int rc = rb_run_spawn_root(run, NULL, err);
     if (rc)
         return rc;
     rb_vault_forget(h);
