@@ -8,6 +8,7 @@
 #include "bind/args.h"
 #include "bind/bind.h"
 #include "bind/http_answer.h"
+#include "bind/http_file.h"
 #include "bind/http_request.h"
 #include "engine/effect.h"
 #include "engine/error.h"
@@ -310,6 +311,16 @@ static int on_address(void *arg, const struct sockaddr *address, struct rb_err *
     return rb_policy_check_address(op->effect.run, op->host, address, err);
 }
 
+static int open_file(void *arg, const char *path, char *name, struct rb_err *err)
+{
+    struct http_op *op = arg;
+    if (op->orphan) {
+        rb_err_set(err, RB_ECANCELED, "the run is gone");
+        return -1;
+    }
+    return rb_http_file_open(op->effect.run, path, name, err);
+}
+
 static int go(struct http_op *op, struct rb_err *err)
 {
     struct rb_effect *e = &op->effect;
@@ -327,6 +338,7 @@ static int go(struct http_op *op, struct rb_err *err)
     opt.repeatable = e->cls == RB_CLASS_READ;
     opt.cut_body = e->cls == RB_CLASS_EFFECT; /* it has happened: no answer may be lost for its size */
     opt.on_address = r->unix_socket ? NULL : on_address;
+    opt.open_file = open_file;
     opt.on_done = on_done;
     opt.arg = op;
     rc = rb_http_start(rb_effect_loop(e), &opt, &op->http, err);
@@ -368,7 +380,7 @@ static int start(struct rb_effect *e, struct rb_err *err)
     rb_http_answer_reset(&op->answer);
     forget_hops(op);
     set_limit(e);
-    int rc = rb_http_request_ready(&op->request, err);
+    int rc = rb_http_request_ready(&op->request, e->run, err);
     if (!rc) {
         add_key(op);
         rc = go(op, err);
@@ -377,7 +389,10 @@ static int start(struct rb_effect *e, struct rb_err *err)
         char what[300];
         request_text(op, what, sizeof(what));
         rb_err_prefix(err, "%s", what);
-        snprintf(e->error_kind, sizeof(e->error_kind), "%s", rc == RB_EINVAL ? "usage" : "http.start");
+        snprintf(e->error_kind, sizeof(e->error_kind), "%s",
+                 rc == RB_EINVAL    ? "usage"
+                 : rc == RB_EDENIED ? "policy"
+                                    : "http.start");
     }
     return rc;
 }

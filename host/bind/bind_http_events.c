@@ -11,6 +11,7 @@
 #include "bind/args.h"
 #include "bind/bind.h"
 #include "bind/http_answer.h"
+#include "bind/http_file.h"
 #include "bind/http_request.h"
 #include "bind/sse.h"
 #include "engine/effect.h"
@@ -259,6 +260,16 @@ static void on_done(void *arg, struct rb_http_result *r)
     unref(s);
 }
 
+static int open_file(void *arg, const char *path, char *name, struct rb_err *err)
+{
+    struct stream *s = arg;
+    if (s->closed || !s->waiter) {
+        rb_err_set(err, RB_ECANCELED, "nobody waits for it any more");
+        return -1;
+    }
+    return rb_http_file_open(s->run, path, name, err);
+}
+
 static int on_address(void *arg, const struct sockaddr *address, struct rb_err *err)
 {
     struct stream *s = arg;
@@ -274,7 +285,7 @@ static int open_stream(struct stream *s, struct rb_err *err)
     struct rb_http_options opt;
     struct rb_http_url url;
     struct rb_buf proxy;
-    int rc = rb_http_request_ready(r, err);
+    int rc = rb_http_request_ready(r, s->run, err);
     if (!rc)
         rc = rb_http_url_read(r->url, NULL, &url, err);
     if (rc)
@@ -293,6 +304,7 @@ static int open_stream(struct stream *s, struct rb_err *err)
     opt.repeatable = true;
     opt.timeout_ms = 0; /* it may last; silence has its own limit */
     opt.on_address = r->unix_socket ? NULL : on_address;
+    opt.open_file = open_file;
     opt.on_head = on_head;
     opt.on_data = on_data;
     opt.on_done = on_done;

@@ -2,17 +2,15 @@
  * redirect takes from it. Knows nothing of answers. */
 #include "bind/http_request.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "bind/args.h"
+#include "bind/http_file.h"
 #include "engine/error.h"
 #include "engine/lua_lib.h"
 #include "engine/secret.h"
@@ -407,24 +405,22 @@ void rb_http_request_drop_body(struct rb_http_request *r)
 }
 
 /* The content of one file of a multipart body, at its place. */
-static int put_file(struct rb_buf *out, const char *path, struct rb_err *err)
+static int put_file(struct rb_buf *out, const struct rb_run *run, const char *path, struct rb_err *err)
 {
-    struct stat st;
     char chunk[65536];
     ssize_t n = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = rb_http_file_open(run, path, NULL, err);
     if (fd < 0)
-        return rb_err_sys(err, RB_ENOENT, errno, "can not read %s", path);
-    bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-    while (regular && !out->cut && (n = read(fd, chunk, sizeof(chunk))) > 0)
+        return err->code;
+    while (!out->cut && (n = read(fd, chunk, sizeof(chunk))) > 0)
         rb_buf_add(out, chunk, (size_t)n);
     close(fd);
-    if (!regular || n < 0)
-        return rb_err_set(err, RB_EIO, "%s can not be read, or is no regular file", path);
+    if (n < 0)
+        return rb_err_set(err, RB_EIO, "%s can not be read", path);
     return out->cut ? rb_err_set(err, RB_ETOOBIG, "a multipart body is at most %d MiB", (int)(BODY_MAX >> 20)) : RB_OK;
 }
 
-static int put_files(struct rb_http_request *r, struct rb_err *err)
+static int put_files(struct rb_http_request *r, const struct rb_run *run, struct rb_err *err)
 {
     struct rb_buf whole;
     size_t at = 0;
@@ -435,7 +431,7 @@ static int put_files(struct rb_http_request *r, struct rb_err *err)
     for (const struct rb_http_file *f = r->files; f && !rc; f = f->next) {
         rb_buf_add(&whole, r->body + at, f->at - at);
         at = f->at;
-        rc = put_file(&whole, f->path, err);
+        rc = put_file(&whole, run, f->path, err);
     }
     rb_buf_add(&whole, r->body + at, r->body_len - at);
     if (rc) {
@@ -454,7 +450,7 @@ static int put_files(struct rb_http_request *r, struct rb_err *err)
     return RB_OK;
 }
 
-int rb_http_request_ready(struct rb_http_request *r, struct rb_err *err)
+int rb_http_request_ready(struct rb_http_request *r, const struct rb_run *run, struct rb_err *err)
 {
     struct rb_http_url url;
     int rc = rb_http_url_read(r->url, NULL, &url, err);
@@ -478,7 +474,7 @@ int rb_http_request_ready(struct rb_http_request *r, struct rb_err *err)
     free(r->url);
     r->url = rb_strdup(url.text);
     rb_http_url_release(&url);
-    return put_files(r, err);
+    return put_files(r, run, err);
 }
 
 void rb_http_request_options(const struct rb_http_request *r, const struct rb_effect *e, struct rb_http_options *out,

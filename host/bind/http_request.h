@@ -34,7 +34,7 @@ void rb_http_request_read(lua_State *L, struct rb_http_request *r, struct rb_eff
 void rb_http_request_free(struct rb_http_request *r);
 
 /* Live, before the first hop: user and password of the URL become a header, the files of a multipart body are read. */
-int rb_http_request_ready(struct rb_http_request *r, struct rb_err *err);
+int rb_http_request_ready(struct rb_http_request *r, const struct rb_run *run, struct rb_err *err);
 /* The header of this name is there. */
 bool rb_http_request_has(const struct rb_http_request *r, const char *name);
 /* Adds "Name: value". */

@@ -91,7 +91,7 @@ static void on_back(struct rb_work *w, int status)
     f->on_done(f);
 }
 
-void rb_file_start(struct rb_loop *loop, struct rb_file *f)
+static void begin(struct rb_file *f)
 {
     f->end = RB_FILE_DONE;
     f->kind[0] = f->text[0] = '\0';
@@ -101,6 +101,18 @@ void rb_file_start(struct rb_loop *loop, struct rb_file *f)
     free(f->target);
     f->place.elsewhere = f->backup.elsewhere = f->target = NULL;
     forget_entries(f);
+}
+
+int rb_file_reach(struct rb_file *f, const char **name)
+{
+    begin(f);
+    look_at_refused(f);
+    return f->verb == RB_FILE_READ ? rb_file_reach_regular(f) : rb_file_reach_folder(f, name);
+}
+
+void rb_file_start(struct rb_loop *loop, struct rb_file *f)
+{
+    begin(f);
     f->work.run = on_pool;
     f->work.on_done = on_back;
     rb_work_start(loop, &f->work);
@@ -118,7 +130,7 @@ const char *rb_file_verb_name(const struct rb_file *f)
 {
     static const char *const names[] = {"file.read",  "file.stat",   "file.list", "file.digest",
                                         "file.write", "file.remove", "file.mkdir"};
-    return names[f->verb];
+    return f->as ? f->as : names[f->verb];
 }
 
 const char *rb_file_type_name(mode_t mode)

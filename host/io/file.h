@@ -48,6 +48,7 @@ struct rb_file_entry {
 struct rb_file {
     /* The request, filled by the caller and owned by this struct. */
     enum rb_file_verb verb;
+    const char *as;                     /* who asks, in its messages; NULL: the verb's name. Borrowed */
     struct rb_file_place place, backup; /* backup.path NULL: none is wanted */
     struct rb_buf content;              /* WRITE: what to write; READ: what was read */
     size_t max;                         /* READ: bytes; LIST, REMOVE: entries */
@@ -101,6 +102,14 @@ void rb_file_free(struct rb_file *f);
 void rb_file_start(struct rb_loop *loop, struct rb_file *f);
 /* Asks it to end early; on_done still follows. What is past its last moment to stop becomes done. */
 void rb_file_stop(struct rb_file *f);
+
+/* For drivers that read or write a file themselves: opens it here and now, not on the pool, by the same rules. READ:
+ * the regular file, for reading. WRITE: the folder that it is in, with its name there (borrowed from the path), which
+ * is free or a regular file's. The descriptor; -1: f->end says why, RB_FILE_ELSEWHERE as ever. */
+int rb_file_reach(struct rb_file *f, const char **name);
+
+/* Makes what is in a folder last. 0 or -errno. */
+int rb_file_sync_folder(int dir);
 
 /* The path without ".", "..", "//" and a slash at its end; relative ones are below folder, which is absolute. By the
  * text alone: the disk is not asked. RB_EINVAL: empty, or too long. */

@@ -29,8 +29,9 @@ bool rb_file_refused(struct rb_file *f, const struct stat *st);
 const char *rb_file_verb_name(const struct rb_file *f);
 const char *rb_file_type_name(mode_t mode);
 
-/* Makes what is in a folder last. 0 or -errno. */
-int rb_file_sync_folder(int dir);
+/* What rb_file_reach() gives, for reading and for writing. */
+int rb_file_reach_regular(struct rb_file *f);
+int rb_file_reach_folder(struct rb_file *f, const char **name);
 /* The digest of what an open file holds, and its size. 0, -errno, or -ECANCELED with f ended. */
 int rb_file_digest_of(struct rb_file *f, int fd, uint8_t sum[RB_SHA_LEN], uint64_t *size);
 

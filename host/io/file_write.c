@@ -70,20 +70,30 @@ static int digest_there(struct writing *w, uint8_t sum[RB_SHA_LEN], uint64_t *si
     return rc;
 }
 
-static int open_folders(struct writing *w)
+/* Opens the folder of the file. -1: f has ended. */
+static int open_folder(struct rb_file *f, const char **name)
 {
-    struct rb_file *f = w->f;
-    w->dir = rb_file_open_parent(&f->place, &w->name);
-    if (w->dir == -ELOOP && f->place.elsewhere) {
+    int dir = rb_file_open_parent(&f->place, name);
+    struct stat st;
+    if (dir == -ELOOP && f->place.elsewhere) {
         f->end = RB_FILE_ELSEWHERE;
         return -1;
     }
-    if (w->dir == -ENOENT)
+    if (dir == -ENOENT)
         return rb_file_fail_as(f, "file.not_found", "can not be written: its folder is not there; file.mkdir makes it");
+    if (dir < 0)
+        return rb_file_fail(f, dir, "can not be written");
+    if (fstat(dir, &st) || !rb_file_refused(f, &st))
+        return dir;
+    close(dir);
+    return -1;
+}
+
+static int open_folders(struct writing *w)
+{
+    struct rb_file *f = w->f;
+    w->dir = open_folder(f, &w->name);
     if (w->dir < 0)
-        return rb_file_fail(f, w->dir, "can not be written");
-    struct stat st;
-    if (fstat(w->dir, &st) == 0 && rb_file_refused(f, &st))
         return -1;
     if (!f->backup.path)
         return 0;
@@ -96,15 +106,14 @@ static int open_folders(struct writing *w)
 }
 
 /* What is there now? */
-static int look(struct writing *w)
+static int look(struct rb_file *f, int dir, const char *name, struct stat *old, bool *exists)
 {
-    struct rb_file *f = w->f;
-    w->exists = fstatat(w->dir, w->name, &w->old, AT_SYMLINK_NOFOLLOW) == 0;
-    if (!w->exists && errno != ENOENT)
-        return rb_file_fail(f, errno, "can not be written");
-    if (w->exists && rb_file_refused(f, &w->old))
+    *exists = fstatat(dir, name, old, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!*exists)
+        return errno == ENOENT ? 0 : rb_file_fail(f, errno, "can not be written");
+    if (rb_file_refused(f, old))
         return -1;
-    if (w->exists && S_ISLNK(w->old.st_mode)) {
+    if (S_ISLNK(old->st_mode)) {
         int rc = rb_file_link_leads(&f->place);
         if (rc == -ELOOP && f->place.elsewhere)
             f->end = RB_FILE_ELSEWHERE;
@@ -112,12 +121,23 @@ static int look(struct writing *w)
             rb_file_fail(f, rc, "is a link, and can not be written");
         return -1;
     }
-    if (w->exists && S_ISDIR(w->old.st_mode))
+    if (S_ISDIR(old->st_mode))
         return rb_file_fail_as(f, "file.is_directory", "is a folder, and can not be written");
-    if (w->exists && !S_ISREG(w->old.st_mode))
+    if (!S_ISREG(old->st_mode))
         return rb_file_fail_as(f, "file.special", "is a %s: only regular files are written",
-                               rb_file_type_name(w->old.st_mode));
+                               rb_file_type_name(old->st_mode));
     return 0;
+}
+
+int rb_file_reach_folder(struct rb_file *f, const char **name)
+{
+    struct stat old;
+    bool exists;
+    int dir = open_folder(f, name);
+    if (dir < 0 || look(f, dir, *name, &old, &exists) == 0)
+        return dir;
+    close(dir);
+    return -1;
 }
 
 /* 1: it is done already; 0: go on; -1: f has ended. */
@@ -310,7 +330,7 @@ static void make_it_last(struct writing *w)
 static void replace(struct writing *w)
 {
     struct rb_file *f = w->f;
-    if (open_folders(w) || look(w))
+    if (open_folders(w) || look(f, w->dir, w->name, &w->old, &w->exists))
         return;
     int done = meets_what_is_there(w);
     if (done < 0)

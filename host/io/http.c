@@ -12,6 +12,7 @@
 #include "io/http.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,7 +191,7 @@ static void transfer(struct rb_http *h)
     if (!rc)
         rc = rb_curl_multi_add(h->pool->multi, &h->transfer, &err);
     if (rc) {
-        rb_http_set_error(h, "io", "%s", err.msg);
+        rb_http_set_error(h, rc == RB_EDENIED ? "policy" : "io", "%s", err.msg);
         finish(h);
     }
 }
@@ -403,6 +404,7 @@ int rb_http_start(struct rb_loop *loop, const struct rb_http_options *opt, struc
     h->api = p->api;
     h->opt = *opt;
     h->body_fd = h->save_fd = -1;
+    h->save_dir = AT_FDCWD;
     rb_list_init(&h->link);
     rb_list_init(&h->stop_link);
     rb_timer_init(&h->limit, loop, on_limit);

@@ -50,9 +50,12 @@ struct rb_http_options {
     size_t body_len;
     const char *body_file; /* is streamed instead of body; NULL */
     const char *save;      /* the body goes to this file instead (a temporary name, renamed when whole); NULL */
-    uint32_t save_mode;    /* 0: 0644 */
-    bool repeatable;       /* doing it twice is one: it may go out on a connection that was kept and may have died */
-    bool http2;            /* asked for; else HTTP/1.1 */
+    /* How both are reached: a descriptor of body_file; of the folder of save, with the name in it (256 bytes, to be
+     * filled). -1 with err; RB_EDENIED is the error "policy". NULL: by their names. */
+    int (*open_file)(void *arg, const char *path, char *name_to_save, struct rb_err *err);
+    uint32_t save_mode; /* 0: 0644 */
+    bool repeatable;    /* doing it twice is one: it may go out on a connection that was kept and may have died */
+    bool http2;         /* asked for; else HTTP/1.1 */
     /* TLS: verification is on unless `insecure`. */
     bool insecure;
     const char *ca_file, *cert_file, *key_file; /* NULL: the system's authorities; no client certificate */

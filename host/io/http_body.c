@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "io/file.h"
 
 #define STOP 0 /* to libcurl: less than it gave */
 
@@ -169,27 +170,39 @@ int rb_http_on_seek(void *arg, curl_off_t offset, int origin)
 
 static int open_body(struct rb_http *h, struct rb_err *err)
 {
+    const struct rb_http_options *o = &h->opt;
     struct stat st;
-    h->body_fd = open(h->opt.body_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a FIFO must not hold us up */
+    /* a FIFO must not hold us up */
+    h->body_fd = o->open_file ? o->open_file(o->arg, o->body_file, NULL, err)
+                              : open(o->body_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (h->body_fd < 0)
-        return rb_err_sys(err, RB_ENOENT, errno, "can not read %s", h->opt.body_file);
+        return o->open_file ? err->code : rb_err_sys(err, RB_ENOENT, errno, "can not read %s", o->body_file);
     if (fstat(h->body_fd, &st) || !S_ISREG(st.st_mode))
-        return rb_err_set(err, RB_EINVAL, "%s is not a regular file", h->opt.body_file);
+        return rb_err_set(err, RB_EINVAL, "%s is not a regular file", o->body_file);
     h->body_size = (int64_t)st.st_size;
     return RB_OK;
 }
 
 static int open_save(struct rb_http *h, struct rb_err *err)
 {
-    struct rb_buf name;
+    const struct rb_http_options *o = &h->opt;
+    struct rb_buf part;
+    char name[256];
     static unsigned count;
-    rb_buf_init(&name, 8192);
-    rb_buf_addf(&name, "%s.part-%d-%u", h->opt.save, (int)getpid(), ++count);
-    h->save_part = rb_buf_detach(&name);
-    h->save_fd = open(h->save_part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-                      h->opt.save_mode ? (mode_t)h->opt.save_mode : 0644);
+    if (o->open_file) {
+        int dir = o->open_file(o->arg, o->save, name, err);
+        if (dir < 0)
+            return err->code;
+        h->save_dir = dir;
+    }
+    h->save_name = rb_strdup(o->open_file ? name : o->save);
+    rb_buf_init(&part, 8192);
+    rb_buf_addf(&part, "%s.part-%d-%u", h->save_name, (int)getpid(), ++count);
+    h->save_part = rb_buf_detach(&part);
+    h->save_fd = openat(h->save_dir, h->save_part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                        o->save_mode ? (mode_t)o->save_mode : 0644);
     if (h->save_fd < 0)
-        return rb_err_sys(err, RB_EIO, errno, "can not write %s", h->opt.save);
+        return rb_err_sys(err, RB_EIO, errno, "can not write %s", o->save);
     return RB_OK;
 }
 
@@ -205,20 +218,28 @@ void rb_http_close_files(struct rb_http *h)
         close(h->body_fd);
     if (h->save_fd >= 0) {
         close(h->save_fd);
-        unlink(h->save_part);
+        unlinkat(h->save_dir, h->save_part, 0);
     }
+    if (h->save_dir >= 0)
+        close(h->save_dir);
     h->body_fd = h->save_fd = -1;
+    h->save_dir = AT_FDCWD;
+    free(h->save_name);
     free(h->save_part);
-    h->save_part = NULL;
+    h->save_name = h->save_part = NULL;
 }
 
-static void sync_folder(const char *path)
+static void sync_folder(const struct rb_http *h)
 {
-    const char *slash = strrchr(path, '/');
+    const char *path = h->opt.save, *slash = strrchr(path, '/');
+    if (h->save_dir >= 0) {
+        rb_file_sync_folder(h->save_dir);
+        return;
+    }
     char *folder = slash ? rb_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : rb_strdup(".");
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
-        fsync(fd);
+        rb_file_sync_folder(fd);
         close(fd);
     }
     free(folder);
@@ -228,12 +249,12 @@ void rb_http_save_run(struct rb_work *w)
 {
     struct rb_http *h = RB_CONTAINER(w, struct rb_http, work);
     bool mode = h->opt.save_mode && fchmod(h->save_fd, (mode_t)h->opt.save_mode);
-    if (mode || fsync(h->save_fd) || rename(h->save_part, h->opt.save)) {
+    if (mode || fsync(h->save_fd) || renameat(h->save_dir, h->save_part, h->save_dir, h->save_name)) {
         h->work_errno = errno;
         return;
     }
     rb_fault_point("http.saved");
-    sync_folder(h->opt.save);
+    sync_folder(h);
     close(h->save_fd);
     h->save_fd = -1;
 }

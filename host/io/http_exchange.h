@@ -57,8 +57,9 @@ struct rb_http {
     int head_lines;
     bool head_whole, hashing, cancelled;
     bool held, paused; /* wanted; libcurl was told so */
-    char *save_part;   /* name of the file that grows */
-    int save_fd;
+    /* The folder of the file that is saved (or AT_FDCWD), its name there, the name while it grows. */
+    int save_dir, save_fd;
+    char *save_name, *save_part;
     struct rb_work work;
     int work_errno;
     struct rb_http_result result;

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""The files of http: what is sent and what is saved obeys the policy wherever links lead, is never the journal, and appears
+whole or not at all. With openat2, and without it."""
+import os
+import sys
+
+sys.path.insert(0, os.environ["T"] + "/e2e")
+from book import Case, ends
+from hostile import Hostile
+from lib import RBHOST, RBHOST_FAULT, check, contains, eq, finish
+
+s = Hostile()
+HEAD = f'runbook {{ allow = {{ http = {{ "GET,PUT,POST {s.url}/**" }}, file = {{ "in/**" }} }} }}\n'
+TRY = r"""
+local function try(...)
+    local ok, e = pcall(...)
+    print(ok and "went" or e.kind .. " " .. e.outcome, ok and "" or e.message)
+end
+local function all(path)
+    try(http.get, "@U@/hello", { save = path })
+    try(http.put, "@U@/echo", { body = { file = path } })
+    try(http.post, "@U@/echo", { multipart = { f = { file = path } } })
+end
+""".replace("@U@", s.url)
+KERNELS = ((RBHOST, {}, ""), (RBHOST_FAULT, {"RBHOST_MUTATE": "no-openat2"}, " (no openat2)"))
+
+for binary, env, kernel in KERNELS:
+    c = Case(HEAD + TRY + 'for _, p in ipairs { "in/link", "in/dir/secret", "in/chain", "in/up/out/secret" } do all(p) end')
+    (c.dir / "in").mkdir()
+    (c.dir / "out").mkdir()
+    (c.dir / "out/secret").write_text("outside")
+    for link, to in (("link", c.dir / "out/secret"), ("dir", "../out"), ("chain", "link"), ("up", "..")):
+        (c.dir / "in" / link).symlink_to(to)
+    before = len(s.asked("/echo"))
+    ends(f"links out of the allowed folder{kernel}", c.rb("run", "t.lua", binary=binary, env=env), 0)
+    got = [p.split("\t") for p in c.prints()]
+    eq(f"none is followed: save, a body, a multipart file{kernel}", [g[0] for g in got], ["policy not_started"] * 12)
+    check(f"and the error says where it leads{kernel}",
+          all("a link leads from " in g[1] and f"to {c.dir}/out" in g[1] and "allow.file (t.lua:1)" in g[1] for g in got), got)
+    eq(f"what is outside is as it was{kernel}", ((c.dir / "out/secret").read_text(), os.listdir(c.dir / "out")),
+       ("outside", ["secret"]))
+    eq(f"and was sent to nobody{kernel}", len(s.asked("/echo")), before)
+
+    c = Case(HEAD + TRY + 'all "in/now/f" all "in/f"')
+    (c.dir / "in/v1").mkdir(parents=True)
+    (c.dir / "in/v1/f").write_text("old")
+    (c.dir / "in/now").symlink_to("v1")
+    (c.dir / "in/f").symlink_to(c.dir / "in/v1/f")
+    ends(f"links that stay inside{kernel}", c.rb("run", "t.lua", binary=binary, env=env), 0)
+    eq(f"are followed, as file follows them{kernel}", [p.split("\t")[0] for p in c.prints()], ["went"] * 6)
+    check(f"a saved file replaces what a link leads to, and the link stays{kernel}",
+          (c.dir / "in/f").is_symlink() and (c.dir / "in/v1/f").read_text() not in ("", "old"))
+    eq(f"and nothing is left beside it{kernel}", os.listdir(c.dir / "in/v1"), ["f"])
+
+c = Case(TRY + r"""
+for _, p in ipairs { "j.db", "j.db-wal", "j.db.d/x", "away" } do all(p) end
+all "fifo" all "folder" all "none/x"
+""")
+(c.dir / "away").symlink_to("j.db")
+(c.dir / "folder").mkdir()
+os.mkfifo(c.dir / "fifo")
+ends("the journal, and what is no file", c.run(), 0)
+got = [p.split("\t") for p in c.prints()]
+journal = [g for g in got[:12] if "journal of this host" in g[1]]
+eq("the journal is neither sent nor overwritten, by no name", (len(journal), {g[0] for g in got[:12]} - {"policy not_started"}),
+   (10, {"http.io not_started", "http.start not_started"}))
+eq("nor is what is no regular file", [g[0] for g in got[12:]], ["http.io not_started", "http.io not_started", "http.start not_started"] * 3)
+contains("and the error says what it is", got[12][1], "is a fifo")
+ends("the journal is whole", c.rb("verify"), 0)
+
+c = Case('http.get("' + s.url + '/hello", { save = "f" })\npcall(http.get, "' + s.url + '/short", { save = "f" })')
+(c.dir / "f").write_text("old")
+ends("an answer that breaks off", c.run(), 0)
+check("leaves the file as it was", c.text("f") not in ("", "old"), c.text("f"))
+eq("and nothing beside it", [f for f in os.listdir(c.dir) if "part" in f], [])
+finish()
