@@ -135,15 +135,52 @@ static char *add_base64(struct rb_redactor *r, size_t secret, const char *text, 
     return to;
 }
 
-void rb_redactor_add(struct rb_redactor *r, const char *name, const char *text, size_t len)
+/* Its hexadecimal digits and its base64. Returns the end of what it wrote. */
+static char *add_encoded(struct rb_redactor *r, size_t secret, const char *text, size_t len, char *to)
 {
     static const char digits[] = "0123456789abcdef";
+    char *from = to;
+    for (size_t i = 0; i < len; i++) {
+        *to++ = digits[(unsigned char)text[i] >> 4];
+        *to++ = digits[(unsigned char)text[i] & 15];
+    }
+    add_pattern(r, secret, from, 2 * len);
+    for (size_t skip = 0; skip < 3; skip++)
+        to = add_base64(r, secret, text, len, skip, to);
+    return to;
+}
+
+static void forget(struct rb_buf *b)
+{
+    if (b->data)
+        explicit_bzero(b->data, b->cap);
+    rb_buf_release(b);
+}
+
+/* As it stands in a JSON text, which may be encoded as a whole; empty where that is the text itself. */
+static void quote(const char *text, size_t len, struct rb_buf *out)
+{
+    rb_buf_init(out, SIZE_MAX / 2);
+    if (!rb_utf8_valid(text, len))
+        return;
+    out->cap = 6 * len + 3; /* at once: nothing of it is left where it grew */
+    out->data = rb_alloc(out->cap);
+    rb_json_quote(out, text, len);
+    if (out->len == len + 2)
+        forget(out);
+}
+
+void rb_redactor_add(struct rb_redactor *r, const char *name, const char *text, size_t len)
+{
+    struct rb_buf quoted;
     if (len < RB_REDACT_MIN)
         return;
     for (size_t i = 0; i < r->secret_count; i++)
         if (r->secrets[i].len == len && memcmp(r->secrets[i].forms, text, len) == 0)
             return;
-    size_t size = 3 * len + 2 * len + 3 * (len * 4 / 3 + 4), n = r->secret_count;
+    quote(text, len, &quoted);
+    size_t inner = quoted.len ? quoted.len - 2 : 0, n = r->secret_count;
+    size_t size = 3 * len + 2 * (len + inner) + 3 * ((len + inner) * 4 / 3 + 8);
     char *to = rb_secretmem_alloc(size), *from = to;
     r->secrets = rb_realloc(r->secrets, (n + 1) * sizeof(*r->secrets));
     r->secrets[n] = (struct secret){rb_strdup(name), to, len, size};
@@ -162,14 +199,10 @@ void rb_redactor_add(struct rb_redactor *r, const char *name, const char *text, 
             *to++ = text[i];
     if (to - from >= STRIPPED_MIN)
         add_pattern(r, n, from, (size_t)(to - from));
-    from = to;
-    for (size_t i = 0; i < len; i++) {
-        *to++ = digits[(unsigned char)text[i] >> 4];
-        *to++ = digits[(unsigned char)text[i] & 15];
-    }
-    add_pattern(r, n, from, 2 * len);
-    for (size_t skip = 0; skip < 3; skip++)
-        to = add_base64(r, n, text, len, skip, to);
+    to = add_encoded(r, n, text, len, to);
+    if (inner)
+        add_encoded(r, n, quoted.data + 1, inner, to);
+    forget(&quoted);
 }
 
 /* -- the automaton ------------------------------------------------------------------------------------------------- */

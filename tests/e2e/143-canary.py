@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""The canary: a secret from each source is used, told back by the world in every form, and then looked for everywhere:
+"""The canary: a secret from each source is used, by every primitive that takes one, told back by the world in every form, and then looked for everywhere:
 journal, write-ahead log, shared memory, backup, exported run, every output, the arguments and environments of all
 processes, a core dump, the memory of the process as another one of the same user sees it."""
 import base64
+import http.server
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.parse
 
 sys.path.insert(0, os.environ["T"] + "/e2e")
@@ -167,6 +169,135 @@ c = case('local s = secret "file"\nprint(exec({ "cat" }, { stdin = s }).stdout)\
 c.rb("--config", "config.lua", "run", c.name)
 ends("exported", c.rb("export", c.id, "-o", "run.rbrun"), 0)
 eq("nothing is in an exported run", leaks(c), [])
+
+# -- http, sql, file, notify, a DSN: the world has the secret, and says it wherever it can
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    """Sends all that it was sent back, in the headers and the body, in every form; /hook/ is refused with it."""
+
+    def do_POST(self):
+        given = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        parts = [self.path, *self.headers.values(), given.decode("latin-1")]
+        parts += [urllib.parse.unquote_plus(p) for p in parts]
+        world.append((self.path, dict(self.headers), given))
+        raws = [p.encode("latin-1", "replace") for p in parts]
+        said = [*raws, *(base64.b64encode(r) for r in raws), *(r.hex().encode() for r in raws),
+                *(json.dumps(p).encode() for p in parts), *(urllib.parse.quote(p).encode() for p in parts)]
+        body = b"\n".join(said)
+        self.send_response(404 if "/hook/" in self.path else 400 if "/no" in self.path else 200)
+        for i, line in enumerate(said):
+            if b"\n" not in line and b"\r" not in line:
+                self.send_header(f"X-Said-{i}", line.decode("latin-1"))
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_PUT = do_POST
+
+    def log_message(self, *args):
+        pass
+
+
+world = []
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+U = f"http://127.0.0.1:{server.server_address[1]}"
+HOOKS = {"hook": f"{U}/hook/", "gone": "http://127.0.0.1:1/hook/", "nowhere": "http://nobody.invalid/hook/"}
+for n in HOOKS:
+    token = f"canary{n}{os.urandom(12).hex()}"
+    FORMS[n], HOOKS[n] = forms(token), HOOKS[n] + token
+PRIMITIVES = r"""
+runbook { notify = { waiting = "hook" } }
+local s, ways = secret "file", {}
+function ways.header() return http.post("@U@/x", { headers = { ["X-Canary"] = s, ["X-More"] = "a " .. s } }) end
+function ways.bearer() return http.get("@U@/x", { bearer = s }) end
+function ways.basic() return http.get("@U@/x", { auth = { user = "ada", password = s } }) end
+function ways.query() return http.get("@U@/x", { query = { q = s, more = { s, "x" } } }) end
+function ways.json() return http.post("@U@/x", { json = { a = { s, b = "x" .. s } } }) end
+function ways.form() return http.post("@U@/x", { form = { a = s } }) end
+function ways.multipart() return http.post("@U@/x", { multipart = { a = s, f = { file = "@DIR@/held/file" } } }) end
+function ways.body() return http.put("@U@/x", { body = "<" .. s .. ">" }) end
+function ways.refused() return http.post("@U@/no", { body = s, query = { s = s }, bearer = s }) end
+function ways.gone() return http.post("http://127.0.0.1:1/x", { query = { s = s }, bearer = s }) end
+function ways.save() return http.post("@U@/x", { json = { s }, save = "@DIR@/held/saved" }) end
+function ways.sql()
+    local db = sql.open "sqlite:@DIR@/held/t.sqlite?mode=rwc"
+    db:exec "CREATE TABLE t (a TEXT, b BLOB)"
+    db:exec("INSERT INTO t VALUES (?, ?)", s, s)
+    db:tx(function(tx) tx:exec("INSERT INTO t VALUES (:s, hex(:s))", { s = s }) end)
+    print(pcall(db.exec, db, "INSERT INTO nothing VALUES (?)", s))
+    print(pcall(db.query, db, "SELECT * FROM t WHERE json_extract(?, '$') = 1", s))
+    return { db:query "SELECT a, b, hex(a), quote(a) FROM t", db:value("SELECT ? || 'x'", s) }
+end
+function ways.file()
+    file.write("@DIR@/held/written", "a" .. s .. "z")
+    return { file.read "@DIR@/held/written", file.digest "@DIR@/held/written" }
+end
+for _, name in ipairs { "hook", "gone", "nowhere", "token" } do
+    ways["notify " .. name] = function() return notify(name, "the disk is full", { timeout = "2s" }) end
+end
+function ways.dsn() return sql.open("pg", { timeout = "2s", connect_timeout = "2s" }):value "SELECT 1" end
+for name, way in pairs(ways) do
+    step(name, function()
+        local ok, r = pcall(way)
+        print(name, ok, r, ok and type(r) == "table" and json.encode(r) or r.message)
+        if not ok then print(json.encode(r.result or {})) end
+        note(json.encode(r))
+        evidence(name, r)
+        return r
+    end)
+end
+signal "go"
+print(s)
+error("it ends with " .. tostring(s))
+"""
+c = case(PRIMITIVES.replace("@U@", U))
+for n, url in HOOKS.items():
+    c.write(f"held/{n}", url)
+c.write("config.lua", f"""return {{
+    secrets = {{ file = {{ file = "@DIR@/held/file" }}, hook = {{ file = "@DIR@/held/hook" }}, gone = {{ file = "@DIR@/held/gone" }},
+        nowhere = {{ file = "@DIR@/held/nowhere" }} }},
+    dsns = {{ pg = {{ dsn = "postgres://app@127.0.0.1:1/db", password = {{ secret = "file" }} }} }},
+    channels = {{
+        hook = {{ type = "webhook", url = {{ secret = "hook" }} }},
+        gone = {{ type = "webhook", url = {{ secret = "gone" }} }},
+        nowhere = {{ type = "slack", url = {{ secret = "nowhere" }} }},
+        token = {{ type = "ntfy", url = "{U}/no/topic", token = {{ secret = "file" }} }},
+    }},
+}}""")
+p = c.start("--config", "config.lua", "run", c.name, "-v", "--json", "--wait")
+wait_for("the primitives", lambda: c.events("wait") or p.poll() is not None)
+check("primitives: each is used", p.poll() is None, c.text("host.out")[-3000:])
+shown = []
+for proc in pathlib.Path("/proc").glob("[0-9]*"):
+    try:
+        seen = (proc / "cmdline").read_bytes() + (proc / "environ").read_bytes()
+    except OSError:
+        continue
+    shown += [f"{n} in {proc}" for n in found_in(seen) if n != "env"]  # which is in rbhost's own
+eq("primitives: no process shows it", shown, [])
+eq("primitives: nothing is in a file while it runs", leaks(c), [])
+sent = [b"".join((path.encode(), repr(head).encode(), body)) for path, head, body in world]
+check("primitives: the world has it, in the path of a webhook too",
+      sum("file" in found_in(x) for x in sent) >= 9 and any("hook" in found_in(x) for x in sent), len(sent))
+check("primitives: the database and the file have it", "file" in found_in((c.dir / "held/t.sqlite").read_bytes())
+      and "file" in found_in((c.dir / "held/written").read_bytes()))
+park(c, p)
+for args in (("show", "-v", c.id), ("show", "--json", c.id), ("log", c.id), ("log", "--json", c.id), ("status", c.id),
+             ("config", "show"), ("config", "show", "--origin"), ("config", "show", "--json"), ("doctor",)):
+    r = c.rb("--config", "config.lua", *args)
+    c.write("said-" + "-".join(args[:2]).replace("/", ""), r.stdout + r.stderr)
+c.rb("journal", "backup", "backup.db")
+c.rb("signal", c.id, "go")
+r = c.rb("--config", "config.lua", "resume", c.id, "-v")
+c.write("said-resume", r.stdout + r.stderr)
+eq("primitives: resumed, it ends with its error", r.returncode, 1)
+ends("primitives: exported", c.rb("export", c.id, "-o", "run.rbrun"), 0)
+ends("primitives: the journal is in order", c.rb("verify"), 0)
+eq("primitives: nothing is in any file: journal, log, backup, export, output", leaks(c), [])
+server.shutdown()
+server.server_close()
 
 # -- a core dump, and the memory as others see it
 
