@@ -58,7 +58,8 @@ static int read_number(sqlite3 *db, const char *sql, int *out)
     return rc;
 }
 
-int rb_schema_probe(sqlite3 *db, const char *path, int *version, struct rb_err *err)
+/* Is it neither empty nor a journal? */
+static int read_marks(sqlite3 *db, int *version, bool *foreign)
 {
     int id = 0, tables = 0;
     *version = 0;
@@ -67,11 +68,21 @@ int rb_schema_probe(sqlite3 *db, const char *path, int *version, struct rb_err *
         rc = read_number(db, "PRAGMA user_version", version);
     if (rc == SQLITE_OK && id == 0 && *version == 0)
         rc = read_number(db, "SELECT count(*) FROM sqlite_schema", &tables);
+    *foreign = id != RB_APPLICATION_ID && (id != 0 || *version != 0 || tables != 0);
+    return rc;
+}
+
+int rb_schema_probe(sqlite3 *db, const char *path, int *version, struct rb_err *err)
+{
+    bool foreign;
+    int rc = read_marks(db, version, &foreign);
+    if (rc == SQLITE_OK && foreign) /* or another process was making the journal between two of the looks */
+        rc = read_marks(db, version, &foreign);
     if (rc == SQLITE_NOTADB)
         return rb_err_set(err, RB_ECORRUPT, "%s is not a journal: it is not an SQLite database", path);
     if (rc != SQLITE_OK)
         return rb_sqlite_error(db, rc, err, path);
-    if (id != RB_APPLICATION_ID && (id != 0 || *version != 0 || tables != 0))
+    if (foreign)
         return rb_err_set(err, RB_ECORRUPT, "%s is an SQLite database, but not a journal of rbhost", path);
     if (*version > RB_SCHEMA_VERSION)
         return rb_err_set(
