@@ -1,7 +1,7 @@
 -- A database: bound parameters, rows as plain data, a transaction that nobody has to be asked about after a crash, and
 -- a copy. Relative files count from the runbook's folder. then: test "$(sqlite3 copy.db 'SELECT sum(amount) FROM
 -- bookings')" = 0
-local db = sql.open("sqlite:bank.db?mode=rwc", { timeout = "10s" })
+local db = sql.open("sqlite:bank.db", { timeout = "10s" })
 
 step("Prepare", function()
     db:exec {

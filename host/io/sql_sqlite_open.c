@@ -142,8 +142,9 @@ static const char *reason(const struct sqlite_conn *c, int rc, int missing)
 {
     if (rc != SQLITE_CANTOPEN || !missing)
         return c->db ? sqlite3_errmsg(c->db) : sqlite3_errstr(rc);
-    return c->target->create ? "there is no such file, and a read makes none"
-                             : "there is no such file; ?mode=rwc behind the path makes it";
+    return c->target->read || c->target->only_read ? "there is no such file, and a read makes none"
+           : c->target->create                     ? "there is no such file, and it can not be made there"
+                                                   : "there is no such file (mode=rw makes none)";
 }
 
 /* Is the file that is open still the one of this name? A restore puts another in its place. */

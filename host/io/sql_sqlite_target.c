@@ -41,14 +41,14 @@ static int option(struct sqlite_target *t, const char *name, size_t name_len, co
     snprintf(word, sizeof(word), "%.*s=%.*s", (int)name_len, name, (int)len, value);
     if (strcmp(word, "mode=ro") == 0)
         t->only_read = true;
-    else if (strcmp(word, "mode=rwc") == 0)
-        t->create = true;
+    else if (strcmp(word, "mode=rw") == 0)
+        t->create = false;
     else if (strcmp(word, "foreign_keys=on") == 0)
         t->foreign_keys = true;
-    else if (strcmp(word, "mode=rw") != 0 && strcmp(word, "foreign_keys=off") != 0)
+    else if (strcmp(word, "mode=rwc") != 0 && strcmp(word, "foreign_keys=off") != 0)
         return rb_err_set(err, RB_EINVAL,
-                          "%s is no option of a DSN of SQLite; there are mode=ro, mode=rw (the default), mode=rwc "
-                          "(makes the file), foreign_keys=on",
+                          "%s is no option of a DSN of SQLite; there are mode=ro, mode=rw (the file must be there), "
+                          "mode=rwc (the default: a write makes it), foreign_keys=on",
                           word);
     return RB_OK;
 }
@@ -94,6 +94,7 @@ struct sqlite_target *rb_sql_sqlite_target_new(const struct rb_sql_open *opt, st
 {
     struct sqlite_target *t = rb_alloc(sizeof(*t));
     t->read = opt->read;
+    t->create = true;
     t->refuse = rb_strdup(opt->refuse_path);
     int rc = parse(t, opt->dsn, err);
     size_t n = 0;

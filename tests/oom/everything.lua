@@ -115,7 +115,7 @@ local outcomes = settle {
 warn(tostring(outcomes.bad.error), outcomes.good.ok, env "OOM_NAME")
 print(exec({ "cat" }, { stdin = "Bearer " .. p.token, read = true, env = { T = p.token } }).stdout)
 
-local db = sql.open("sqlite:" .. p.world .. ".db?mode=rwc")
+local db = sql.open("sqlite:" .. p.world .. ".db")
 db:exec { "CREATE TABLE IF NOT EXISTS t (x)", idempotent = true }
 local rows = db:tx({ exactly_once = true }, function(tx)
   tx:exec("INSERT INTO t (x) VALUES (:x)", { x = p.many })

@@ -3,7 +3,7 @@
 local p = runbook {
     params = { folder = { "string", required = true }, mode = { "string", default = "delete" } },
 }
-local db = sql.open("sqlite:" .. p.folder .. "/world.db?mode=rwc", { timeout = "20s" })
+local db = sql.open("sqlite:" .. p.folder .. "/world.db", { timeout = "20s" })
 local INSERT = "INSERT INTO world (word) VALUES (?)"
 
 local function has(word)
