@@ -19,7 +19,7 @@ local function own_env(env)
     end
     table.sort(keys)
     for i, k in ipairs(keys) do
-        out[i] = (k .. "=") .. env[k] -- of two values: see CONCAT_ROOM in engine/task.c
+        out[i] = (k .. "=") .. env[k] -- of two values: see RB_VM_STACK_ROOM in engine/vm.h
     end
     return out
 end

@@ -49,8 +49,10 @@ local function expect_pairs(verb, v, out)
     return out
 end
 
+-- Joins are of two values where one may be a secret: see RB_VM_STACK_ROOM in engine/vm.h.
 local function add_header(out, name, value)
-    out[#out + 1] = type(value) == "table" and { name .. ": ", table.unpack(value) } or name .. ": " .. value
+    local before = name .. ": "
+    out[#out + 1] = type(value) == "table" and { before, table.unpack(value) } or before .. value
 end
 
 local function headers_of(verb, opts)
@@ -94,7 +96,7 @@ local function authorize(verb, opts, headers, seen)
         if type(user) ~= "string" or user:find ":" or type(password) ~= "string" and not host.is_secret(password) then
             base.usage("%s: auth is { user = …, password = … }, the password a text or a secret", verb)
         end
-        add_header(headers, "Authorization", { "Basic ", { user .. ":" .. password, "base64" } })
+        add_header(headers, "Authorization", { "Basic ", { (user .. ":") .. password, "base64" } })
     end
 end
 
