@@ -403,6 +403,7 @@ void rb_effect_open(struct rb_effect *e)
     }
     if (e->task && e->task->grace_until)
         rb_timer_arm(&e->grace, e->task->grace_until);
+    enum rb_outcome none = e->again ? RB_OUTCOME_UNKNOWN : RB_OUTCOME_NOT_STARTED;
     struct rb_err err = {0};
     if (e->type->prepare && e->type->prepare(e, &err)) {
         char kind[32];
@@ -411,12 +412,12 @@ void rb_effect_open(struct rb_effect *e)
         return;
     }
     if (refused(e, &err)) {
-        rb_effect_failed(e, "policy", e->again ? RB_OUTCOME_UNKNOWN : RB_OUTCOME_NOT_STARTED, false, "%s%s", err.msg,
+        rb_effect_failed(e, "policy", none, false, "%s%s", err.msg,
                          e->again ? " (what it did when it was started before is not known)" : "");
         return;
     }
     if (e->secret && rb_sealed_ready(run->host, &err)) {
-        rb_effect_failed(e, "secret", RB_OUTCOME_NOT_STARTED, false, "%s", err.msg);
+        rb_effect_failed(e, "secret", none, false, "%s", err.msg);
         return;
     }
     if (run->dry && e->cls != RB_CLASS_READ) {

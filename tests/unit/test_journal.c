@@ -307,6 +307,57 @@ static void test_too_big(void **state)
     free(big);
 }
 
+static struct rb_journal *create_later(struct fixture *fx, const char *id, struct seen *s)
+{
+    struct rb_run_row row = {.runbook = (char *)(uintptr_t) "promote", .status = (char *)(uintptr_t) "running"};
+    snprintf(row.id, sizeof(row.id), "%s", id);
+    struct rb_journal *j = rb_journal_new(fx->store, id);
+    fx_append(j, "", "run.start", "{\"status\":\"running\",\"runbook\":\"promote\"}");
+    assert_ok(fx, rb_journal_create_later(j, &row, &fx->err));
+    rb_journal_watch(j, &(struct rb_journal_watch){on_event, on_failed, s});
+    return j;
+}
+
+/* Made without waiting: nothing of it is durable at once, all of it is with what waits for it [1], in order; one whose
+ * id is taken fails alone. Given up with its last event. */
+static void test_created_later(void **state)
+{
+    struct fixture *fx = *state;
+    char id[RB_RUN_ID_MAX];
+    struct seen s = {.path = fx->path}, twin = {.path = NULL};
+    struct fx_waiter w = {.w.fn = fx_on_durable};
+    struct rb_run_row row;
+    fx_open(fx);
+    rb_run_id_new(id);
+    struct rb_journal *j = create_later(fx, id, &s);
+    assert_int_equal(rb_journal_durable(j), 0);
+    rb_list_init(&w.w.link);
+    rb_journal_when_durable(j, fx_append(j, "a/1", "intent", "{}"), &w.w);
+    assert_int_equal(w.called, 0);
+    fx_until(fx, &w.called);
+    assert_int_equal(s.last, 2);
+    assert_int_equal(fx_number(fx->path, "SELECT count(*) FROM runs WHERE owner IS NOT NULL AND seq = 2"), 1);
+
+    struct rb_journal *second = create_later(fx, id, &twin);
+    fx_append(second, "", "intent", "{}");
+    rb_store_flush(fx->store);
+    fx_until(fx, &twin.failed);
+    assert_int_equal(twin.rc, RB_EEXIST);
+    assert_int_equal(twin.count, 0);
+    assert_int_equal(fx->failed, 0);
+    rb_journal_close(second);
+
+    fx_append(j, "", "run.end", "{}");
+    rb_journal_disown(j);
+    fx_wait_durable(fx, j, rb_journal_seq(j));
+    assert_int_equal(s.failed, 0);
+    assert_ok(fx, rb_store_run(fx->store, id, &row, &fx->err));
+    assert_int_equal(row.seq, 3);
+    assert_null(row.owner);
+    rb_run_row_release(&row);
+    rb_journal_close(j);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
@@ -320,6 +371,7 @@ int main(void)
         T(test_reopened),
         T(test_many_runs),
         T(test_too_big),
+        T(test_created_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
