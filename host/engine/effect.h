@@ -30,6 +30,7 @@ enum rb_effect_state {
     RB_EFFECT_PENDING, /* called during replay; nothing is decided */
     RB_EFFECT_HELD,    /* the run is parking: it does not start */
     RB_EFFECT_QUEUED,  /* waits for a slot */
+    RB_EFFECT_LOCATE,  /* type->locate finds out where it will start */
     RB_EFFECT_INTENT,  /* its intent is being made durable */
     RB_EFFECT_RUNNING,
     RB_EFFECT_DOUBT, /* a person or a function decides */
@@ -37,6 +38,7 @@ enum rb_effect_state {
 };
 
 struct rb_effect;
+struct rb_host;
 struct rb_recorded;
 struct rb_limits;
 struct rb_loop;
@@ -48,6 +50,20 @@ struct rb_effect_type {
     /* Live only, before the policy is asked and the intent written: can it go ahead at all? Non-zero: no, err says why
      * (kind: e->error_kind, else "usage"). NULL: yes. */
     int (*prepare)(struct rb_effect *e, struct rb_err *err);
+    /* Of effects that leave a receipt where they run (D3 "Receipts"), all three or none; the start is then named by
+     * rb_effect_receipt(). locate: finds out where it will start, before the intent is written, and ends with
+     * rb_effect_located() or rb_effect_failed(), at once or later (a connection); cancel() may come meanwhile. */
+    void (*locate)(struct rb_effect *e);
+    /* In place of a doubt: what became of the start that e->place and rb_effect_receipt() name? Ends, also after
+     * waiting for the end of what still runs, with rb_effect_done() or rb_effect_failed() as the start would have,
+     * rb_effect_absent() or rb_effect_unsure(). cancel() may come meanwhile: it ends what runs. */
+    void (*look)(struct rb_effect *e);
+    /* The host leaves: what runs goes on without it. No call of the driver's may follow. False: it can not be left
+     * (it is not under a receipt, or has not begun); it is ended as others are. */
+    bool (*detach)(struct rb_effect *e);
+    /* Its outcome is durable: the receipt `id` at `place` (JSON, as in the intent) has been collected. e is gone, or
+     * about to go. */
+    void (*recorded)(struct rb_host *host, const char *place, const char *id);
     /* Begins the work; on the loop, never inside a Lua call. Non-zero: it has not started, err says why. */
     int (*start)(struct rb_effect *e, struct rb_err *err);
     /* Ends it early; rb_effect_done() or rb_effect_failed() must follow soon. now: at once, without courtesy. */
@@ -82,6 +98,7 @@ struct rb_effect {
     char *title;         /* or NULL; owned */
     int64_t until;       /* WAIT: wall clock µs at which it ends; 0 none */
     struct rb_buf reach; /* what it reaches, for the policy: rb_effect_reach() */
+    bool receipt;        /* it leaves one: type->locate and the others are asked */
 
     /* Set by effect.c. */
     struct rb_effect **box; /* the userdata that owns it until the call */
@@ -94,8 +111,10 @@ struct rb_effect {
     char digest[RB_SHA_HEX];
     int64_t n; /* number of the op: the seq of its intent or wait, 0 for a read until its result */
     int attempt;
+    struct rb_buf place; /* JSON object of where it starts: what the intent has of it; empty without a receipt */
     bool has_slot;
-    bool again; /* a doubt was settled as "retry": an earlier start may have done something */
+    bool looking; /* RUNNING, but somebody else started it: type->look */
+    bool again;   /* a doubt was settled as "retry": an earlier start may have done something */
     bool cancel_wanted, stop_sent, cut;
     struct rb_task *doubt_task; /* runs the on_doubt function */
     int64_t doubt_call;         /* seq of its doubt.call event */
@@ -146,6 +165,15 @@ void rb_effect_reach(struct rb_effect *e, const char *kind, const char *name, si
 void rb_effect_done(struct rb_effect *e);
 void rb_effect_failed(struct rb_effect *e, const char *kind, enum rb_outcome outcome, bool has_result, const char *fmt,
                       ...) RB_PRINTF(5, 6);
+/* Of those with a receipt. located: place is a JSON object that the intent keeps; empty (len 0): it starts without a
+ * receipt after all. absent: it has certainly never started, and never will. unsure: nobody can know; it is in
+ * doubt. */
+void rb_effect_located(struct rb_effect *e, const char *place, size_t len);
+void rb_effect_absent(struct rb_effect *e);
+void rb_effect_unsure(struct rb_effect *e, const char *why);
+/* The name of its receipt, unique to this start: "<run>-<number of the intent>". */
+#define RB_RECEIPT_MAX 96
+void rb_effect_receipt(const struct rb_effect *e, char out[RB_RECEIPT_MAX]);
 bool rb_effect_watched(const struct rb_effect *e); /* is anybody there to see live output? */
 struct rb_loop *rb_effect_loop(const struct rb_effect *e);
 const struct rb_limits *rb_effect_limits(const struct rb_effect *e);
