@@ -16,7 +16,7 @@ end
 local EFFECT = "timeout retry title read idempotent secret on_doubt "
 local FILE = "timeout retry title "
 local FILE_ACT = FILE .. "on_doubt "
-local EXEC = EFFECT .. "cwd env stdin check max_output"
+local EXEC = EFFECT .. "cwd env stdin check max_output survive"
 local WIRE = "headers query auth bearer tls unix max_body proxy connect_timeout http2 "
 local HTTP = EFFECT .. WIRE .. "follow expect save "
 local HTTP_BODY = HTTP .. "json form multipart body"
