@@ -231,13 +231,13 @@ static void write_end(struct life *l)
     const int64_t numbers[] = {l->code, l->signal, l->why, l->held, c->input_left > 0, c->started, l->ended_at};
     line_text(&line, "end");
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-        line_number(&line, numbers[i]);
+        line_number(&line, ' ', numbers[i]);
     for (int i = 0; i < 2; i++) {
         struct stream *s = &c->out[i];
-        line_number(&line, (int64_t)s->total);
-        line_number(&line, (int64_t)s->kept);
+        line_number(&line, ' ', (int64_t)s->total);
+        line_number(&line, ' ', (int64_t)s->kept);
         hash_end(&s->hash, digest);
-        line_hex(&line, digest, sizeof(digest));
+        line_hex(&line, ' ', digest, sizeof(digest));
     }
     line_text(&line, "\n");
     fault_point(10);

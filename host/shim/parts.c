@@ -39,7 +39,7 @@ void line_text(struct line *l, const char *s)
         put(l, *s);
 }
 
-void line_number(struct line *l, int64_t n)
+void line_number(struct line *l, char before, int64_t n)
 {
     char digits[20];
     size_t count = 0;
@@ -47,16 +47,16 @@ void line_number(struct line *l, int64_t n)
     do
         digits[count++] = (char)('0' + left % 10);
     while (left /= 10);
-    put(l, ' ');
+    put(l, before);
     if (n < 0)
         put(l, '-');
     while (count)
         put(l, digits[--count]);
 }
 
-void line_hex(struct line *l, const uint8_t *p, size_t n)
+void line_hex(struct line *l, char before, const uint8_t *p, size_t n)
 {
-    put(l, ' ');
+    put(l, before);
     for (size_t i = 0; i < n; i++) {
         put(l, "0123456789abcdef"[p[i] >> 4]);
         put(l, "0123456789abcdef"[p[i] & 15]);

@@ -11,8 +11,8 @@ struct line {
     size_t len;
 };
 void line_text(struct line *l, const char *s);
-void line_number(struct line *l, int64_t n); /* with a blank before */
-void line_hex(struct line *l, const uint8_t *p, size_t n);
+void line_number(struct line *l, char before, int64_t n);
+void line_hex(struct line *l, char before, const uint8_t *p, size_t n);
 
 struct hash {
     uint32_t state[8];

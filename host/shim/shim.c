@@ -127,7 +127,7 @@ static void name_file(char out[NAME_MAX_], const char *id, const char *file, lon
     line_text(&l, id);
     line_text(&l, file);
     if (number)
-        line_number(&l, number);
+        line_number(&l, '.', number);
     for (size_t i = 0; i < l.len && i < NAME_MAX_ - 1; i++)
         out[i] = l.text[i];
 }
@@ -180,8 +180,8 @@ static void take_lock(struct command *c)
         fail(RB_SHIM_STEP_LOCK, fd);
     }
     line_text(&l, "shim");
-    line_number(&l, SYS(getpid, 0, 0, 0, 0, 0));
-    line_number(&l, c->started);
+    line_number(&l, ' ', SYS(getpid, 0, 0, 0, 0, 0));
+    line_number(&l, ' ', c->started);
     line_text(&l, " ");
     line_text(&l, c->request->boot);
     line_text(&l, "\n");
@@ -285,8 +285,8 @@ static void become(const struct command *c, const struct texts *t, const int the
     fault_point(5);
     struct line l = {.len = 0};
     line_text(&l, "child");
-    line_number(&l, SYS(getpid, 0, 0, 0, 0, 0));
-    line_number(&l, now_us());
+    line_number(&l, ' ', SYS(getpid, 0, 0, 0, 0, 0));
+    line_number(&l, ' ', now_us());
     line_text(&l, "\n");
     if (!write_whole(c->lock, l.text, l.len))
         child_fails(RB_SHIM_STEP_NOTE, -ENOSPC);
@@ -351,6 +351,7 @@ void shim_main(long *stack)
     if (c->input_fd < 0)
         forget_request(c);
     SYS(close, 0, 0, 0, 0, 0);
+    SYS(chdir, "/", 0, 0, 0, 0); /* the host's folder is held by nobody who needs none */
     live(c);
     leave(0);
 }

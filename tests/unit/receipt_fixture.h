@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -269,6 +270,7 @@ static inline pid_t host_with(const char *id, struct rb_proc_options *opt)
     if (pid)
         return pid;
     struct outcome *o = opt->arg;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* should the test fail */
     open_host();
     start(o, id, opt);
     rb_loop_run(&loop);
