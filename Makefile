@@ -148,7 +148,7 @@ $(O)/gen/shim.o: $(O)/gen/shim.s
 variant = +$(Q)$(MAKE) --no-print-directory VARIANT=$(1)
 
 fault:
-	$(call variant,fault) $(B)/fault/rbhost
+	$(call variant,fault) $(B)/fault/rbhost $(B)/fault/unit/test_receipt_faults
 
 # The developer's build: warnings are errors, in the tests too.
 dev:

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "shim/shim.h"
 #include "shim/sys.h"
 
 /* -- memory: the compiler calls these by itself -------------------------------------------------------------------- */
@@ -154,8 +155,10 @@ void fault_point(uint32_t number)
     if (number != fault.at)
         return;
     long self = SYS(getpid, 0, 0, 0, 0, 0);
-    long whom = fault.whom == 0 ? self : fault.whom == 1 ? fault.shim : fault.command;
+    long whom = fault.whom == RB_SHIM_FAULT_SHIM      ? fault.shim
+                : fault.whom == RB_SHIM_FAULT_COMMAND ? fault.command
+                                                      : self;
     if (whom > 0)
-        SYS(kill, whom, SIGKILL, 0, 0, 0);
+        SYS(kill, whom, fault.whom == RB_SHIM_FAULT_STOP ? SIGSTOP : SIGKILL, 0, 0, 0);
 }
 #endif

@@ -23,7 +23,7 @@ void hash_begin(struct hash *h);
 void hash_add(struct hash *h, const void *p, size_t n);
 void hash_end(struct hash *h, uint8_t out[32]);
 
-/* In a fault build the request names a point by its number (shim.c lists them) and whom to kill there. */
+/* In a fault build the request names a point by its number (shim.c lists them) and what to do there. */
 #ifdef RB_FAULT
 struct fault {
     uint32_t at, whom;
