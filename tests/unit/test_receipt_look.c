@@ -44,7 +44,8 @@ static void test_shim_killed(void **state)
     struct outcome o = {0};
     make_fifo("begun");
     make_fifo("go");
-    pid_t host = host_sh("a", "echo x >> f; echo one; echo > begun; read w < go; echo y >> f; exit 3");
+    pid_t host = host_sh("a", "echo x >> f; echo one; until [ -s state/receipts/a/out ]; do sleep 0.01; done;"
+                              "echo > begun; read w < go; echo y >> f; exit 3");
     await("begun");
     kill_host(host);
     pid_t shim = (pid_t)lock_of("a").shim;

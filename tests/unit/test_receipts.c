@@ -144,8 +144,9 @@ static void in_small_file_system(const char *mount_options, void (*body)(void))
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (!pid) {
+        mkdir(path_of("small"), 0700);
         if (unshare(CLONE_NEWNS | (geteuid() ? CLONE_NEWUSER : 0)) ||
-            mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || mkdir(path_of("small"), 0700) ||
+            mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
             mount("tmpfs", path_of("small"), "tmpfs", 0, mount_options))
             _exit(77);
         snprintf(root, sizeof(root), "%s/small", folder);
