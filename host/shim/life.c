@@ -43,6 +43,12 @@ int64_t now_us(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+static int64_t after(uint64_t ms)
+{
+    int64_t now = now_us();
+    return ms < (uint64_t)(NEVER - now) / 1000 ? now + (int64_t)ms * 1000 : NEVER;
+}
+
 bool write_whole(int fd, const void *data, size_t len)
 {
     return SYS(write, fd, data, len, 0, 0) == (long)len;
@@ -179,7 +185,7 @@ static void tell(struct life *l, enum rb_shim_why why)
     SYS(prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     signal_group(l, SIGTERM);
     signal_group(l, SIGCONT); /* a stopped one would take TERM only when it is continued */
-    l->limit = now_us() + (int64_t)l->c->request->grace_ms * 1000;
+    l->limit = after(l->c->request->grace_ms);
 }
 
 static void tell_kill(struct life *l)
@@ -255,7 +261,7 @@ static bool settled(struct life *l)
     if (l->c->out[0].fd < 0 && l->c->out[1].fd < 0)
         return true;
     if (l->drain_at == NEVER)
-        l->drain_at = now_us() + (int64_t)l->c->request->drain_ms * 1000;
+        l->drain_at = after(l->c->request->drain_ms);
     return false;
 }
 
@@ -299,8 +305,8 @@ void live(struct command *c)
 {
     struct life l = {.c = c, .limit = NEVER, .drain_at = NEVER, .look_ms = LOOK_FIRST_MS};
     int32_t pid = (int32_t)c->pid;
-    if (c->request->timeout_ms && c->request->timeout_ms < (uint64_t)(NEVER / 2000 - c->started / 1000))
-        l.limit = c->started + (int64_t)c->request->timeout_ms * 1000;
+    if (c->request->timeout_ms)
+        l.limit = after(c->request->timeout_ms);
     report(RB_SHIM_STARTED, 0, &pid, sizeof(pid));
     while (!settled(&l)) {
         wait_once(&l);

@@ -126,12 +126,19 @@ static void test_input_is_whole(void **state)
     free(input);
 }
 
-static void test_without_input(void **state)
+static void test_what_a_command_finds(void **state)
 {
     (void)state;
     struct outcome o;
     run_sh(&o, "a", "readlink /proc/self/fd/0; ls /proc/self/fd | wc -l");
     assert_string_equal(o.out, "/dev/null\n4\n"); /* three, and ls has the folder open */
+    drop(&o);
+    signal(SIGHUP, SIG_IGN); /* what the host ignores its commands need not */
+    run_sh(&o, "b", "grep -E 'Sig(Blk|Ign)' /proc/self/status; cat /proc/self/comm; pwd");
+    signal(SIGHUP, SIG_DFL);
+    char want[400];
+    snprintf(want, sizeof(want), "SigBlk:\t%016d\nSigIgn:\t%016d\ncat\n%s\n", 0, 0, folder);
+    assert_string_equal(o.out, want);
     drop(&o);
 }
 
@@ -448,7 +455,7 @@ int main(void)
         T(test_digests),
         T(test_output_beyond_the_cap),
         T(test_input_is_whole),
-        T(test_without_input),
+        T(test_what_a_command_finds),
         T(test_files_and_their_modes),
         T(test_secrets_are_not_in_sight),
         T(test_time_out),
