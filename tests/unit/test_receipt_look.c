@@ -164,6 +164,39 @@ static void test_looking_while_it_is_launched(void **state)
     }
 }
 
+/* Twenty hosts, each a process with a loop of its own, launch the same: one of them starts it. */
+static void test_twenty_hosts(void **state)
+{
+    (void)state;
+    int gate[2], status, started = 0;
+    assert_int_equal(pipe(gate), 0);
+    for (int i = 0; i < 20; i++) {
+        fflush(NULL);
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid)
+            continue;
+        struct outcome o;
+        char c;
+        const char *argv[] = {"sh", "-c", "echo x >> f", NULL};
+        close(gate[1]);
+        open_host();
+        while (read(gate[0], &c, 1) > 0)
+            ;
+        struct rb_proc_options opt = options(&o, argv);
+        run(&o, "a", &opt);
+        _exit(o.r.state == RB_RECEIPT_ENDED ? 1 : o.r.err.code == RB_EEXIST ? 0 : 2);
+    }
+    close(gate[0]);
+    close(gate[1]); /* now all of them */
+    while (wait(&status) > 0) {
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+        started += WEXITSTATUS(status);
+    }
+    assert_int_equal(started, 1);
+    assert_string_equal(text_of("f"), "x\n");
+}
+
 /* -- elsewhere ----------------------------------------------------------------------------------------------------- */
 
 static void elsewhere(const char *id, const struct rb_receipt_place *place, enum rb_receipt_state want,
@@ -359,6 +392,7 @@ int main(void)
         T(test_command_killed),
         T(test_absent_for_ever),
         T(test_looking_while_it_is_launched),
+        T(test_twenty_hosts),
         T(test_another_place),
         T(test_after_a_restart_of_the_machine),
         T(test_numbers_that_were_given_away),
