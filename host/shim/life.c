@@ -22,12 +22,14 @@
 #define CHUNKS_AT_THE_END 16 /* 1 MiB, the largest pipe that an ordinary user can make */
 #define LOOK_FIRST_MS 5      /* nothing wakes us when a group's last member ends: look, less and less often */
 #define LOOK_LAST_MS 250
+/* who ends sooner, in silence, is not announced: its end says all, in one wake of the host */
+#define SHORT_MS 20
 #define SLEEP_MAX_MS 60000 /* poll does not count the time that the machine is suspended; we do, so look again */
 #define NEVER INT64_MAX
 
 struct life {
     struct command *c;
-    bool ended, told, killed, held;
+    bool announced, ended, told, killed, held;
     enum rb_shim_why why;
     int code, signal;
     int64_t ended_at;
@@ -272,11 +274,20 @@ static int64_t sleep_us(struct life *l)
         int64_t left = until - now_us();
         us = left < 0 ? 0 : left < us ? left : us;
     }
+    if (!l->announced)
+        us = us < SHORT_MS * 1000 ? us : SHORT_MS * 1000;
     if (l->ended && l->told && !l->killed) {
         us = l->look_ms * 1000 < us ? l->look_ms * 1000 : us;
         l->look_ms = l->look_ms * 2 < LOOK_LAST_MS ? l->look_ms * 2 : LOOK_LAST_MS;
     }
     return us;
+}
+
+static void announce(struct life *l)
+{
+    int32_t pid = (int32_t)l->c->pid;
+    l->announced = true;
+    report(RB_SHIM_STARTED, 0, &pid, sizeof(pid));
 }
 
 static void wait_once(struct life *l)
@@ -289,7 +300,9 @@ static void wait_once(struct life *l)
                           {.fd = c->signals, .events = POLLIN},
                           {.fd = c->input_fd, .events = POLLOUT}};
     bool forever = us == (int64_t)SLEEP_MAX_MS * 1000 && l->limit == NEVER && l->drain_at == NEVER;
-    SYS(ppoll, p, 4, forever ? NULL : &timeout, NULL, 0);
+    bool quiet = SYS(ppoll, p, 4, forever ? NULL : &timeout, NULL, 0) == 0;
+    if (!l->announced && (quiet || ((p[0].revents | p[1].revents) & POLLIN)))
+        announce(l);
     for (int i = 0; i < 2; i++)
         if (p[i].revents)
             take_output(c, &c->out[i]);
@@ -304,10 +317,8 @@ static void wait_once(struct life *l)
 void live(struct command *c)
 {
     struct life l = {.c = c, .limit = NEVER, .drain_at = NEVER, .look_ms = LOOK_FIRST_MS};
-    int32_t pid = (int32_t)c->pid;
     if (c->request->timeout_ms)
         l.limit = after(c->request->timeout_ms);
-    report(RB_SHIM_STARTED, 0, &pid, sizeof(pid));
     while (!settled(&l)) {
         wait_once(&l);
         if (l.limit != NEVER && now_us() >= l.limit) {

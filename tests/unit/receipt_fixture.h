@@ -33,6 +33,7 @@ struct outcome {
     struct rb_receipt_result r;
     char *out, *err;
     uint64_t live[3];
+    int pid;                                                  /* as it was known with the first output */
     enum { NEVER, KILL, KILL_NOW, DETACH, SUICIDE } on_first; /* what the first output makes us do */
 };
 
@@ -106,6 +107,7 @@ static inline void on_output(void *arg, int stream, const char *data, size_t len
     struct outcome *o = arg;
     assert_non_null(data);
     o->live[stream] += len;
+    o->pid = rb_receipt_pid(o->receipt);
     if (o->on_first == KILL)
         rb_receipt_kill(o->receipt);
     if (o->on_first == KILL_NOW)

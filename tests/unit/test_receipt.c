@@ -229,6 +229,7 @@ static void test_time_out(void **state)
     assert_int_equal(o.r.proc.end, RB_PROC_TIMED_OUT);
     assert_int_equal(o.r.proc.code, 9);
     assert_string_equal(o.out, "up\nterm\n");
+    assert_int_equal(o.pid, lock_of("a").child);
     drop(&o);
 }
 
