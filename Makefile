@@ -129,7 +129,7 @@ $(O)/gen/embed.c: $(O)/tools/embed $(STDLIB) $(O)/gen/stdlib.list
 # Without a C library (host/shim/sys.h says why), so without what needs one: sanitizers, the stack protector, the user's
 # flags.
 SHIM_CFLAGS := -std=c11 -D_GNU_SOURCE $(DEFINE) -O2 $(WARN) -Ihost -ffreestanding -nostdlib -static -no-pie -fno-pie -s \
-               -fno-stack-protector -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns \
+               -fno-stack-protector -fno-asynchronous-unwind-tables \
                -Wl,-z,noexecstack,-z,noseparate-code,--build-id=none
 
 $(O)/shim: $(SHIM) $(wildcard host/shim/*.h) $(O)/shim.flags
@@ -148,7 +148,7 @@ $(O)/gen/shim.o: $(O)/gen/shim.s
 variant = +$(Q)$(MAKE) --no-print-directory VARIANT=$(1)
 
 fault:
-	$(call variant,fault) $(B)/fault/rbhost
+	$(call variant,fault) $(B)/fault/rbhost $(B)/fault/unit/test_receipt_faults
 
 # The developer's build: warnings are errors, in the tests too.
 dev:

@@ -25,8 +25,9 @@ struct rb_receipts {
     size_t n_leaving, max_leaving;
     char **forgotten; /* ids, to be removed */
     size_t n_forgotten, max_forgotten;
-    bool removing; /* a batch of them is with the pool */
-    bool closed;   /* when that is done, this is freed */
+    struct rb_timer linger; /* then they are */
+    bool removing;          /* a batch of them is with the pool */
+    bool closed;            /* when that is done, this is freed */
 };
 
 /* What the last line of a lock says (host/shim/life.c). */

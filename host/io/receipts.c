@@ -19,6 +19,7 @@
 
 #define REAP_FIRST_MS 5
 #define REAP_LAST_MS 1000
+#define LINGER_MS 20 /* removals wait for others, so that a batch is worth the wake of a thread */
 #define ID_NAME "id"
 #define ID_DIGITS 32
 
@@ -251,7 +252,7 @@ static void on_batch(struct rb_work *w, int status)
     if (r->closed)
         free_receipts(r);
     else if (r->n_forgotten)
-        start_batch(r);
+        rb_timer_arm_ms(&r->linger, LINGER_MS);
 }
 
 static void start_batch(struct rb_receipts *r)
@@ -265,6 +266,11 @@ static void start_batch(struct rb_receipts *r)
     rb_work_start(r->loop, &b->work);
 }
 
+static void on_linger(struct rb_timer *t)
+{
+    start_batch(RB_CONTAINER(t, struct rb_receipts, linger));
+}
+
 void rb_receipts_forget(struct rb_receipts *r, const char *id)
 {
     if (r->n_forgotten == r->max_forgotten) {
@@ -272,13 +278,18 @@ void rb_receipts_forget(struct rb_receipts *r, const char *id)
         r->forgotten = rb_realloc(r->forgotten, r->max_forgotten * sizeof(*r->forgotten));
     }
     r->forgotten[r->n_forgotten++] = rb_strdup(id);
-    if (r->loop && !r->removing) /* without a loop nothing was started: rb_receipts_close() does it */
-        start_batch(r);
+    if (!r->loop || r->removing) /* without a loop nothing was started: rb_receipts_close() does it */
+        return;
+    if (!r->linger.loop)
+        rb_timer_init(&r->linger, r->loop, on_linger);
+    if (!rb_timer_armed(&r->linger))
+        rb_timer_arm_ms(&r->linger, LINGER_MS);
 }
 
 void rb_receipts_close(struct rb_receipts *r)
 {
     rb_timer_disarm(&r->reaper);
+    rb_timer_disarm(&r->linger);
     reap_all(r, true);
     r->closed = true;
     if (!r->removing)
