@@ -174,7 +174,7 @@ $(O)/tests/lua/host: $(O)/tests/lua/host.o $(O)/librbhost.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(O)/librbhost.a $(ALL_LIBS)
 
 # The benchmarks: the program with a verb more, and what it is measured against (docs/performance.md).
-BENCH := $(O)/bench/host $(patsubst tests/bench/%.c,$(O)/bench/%,$(wildcard tests/bench/limit_*.c))
+BENCH := $(O)/bench/host $(O)/bench/nap $(patsubst tests/bench/%.c,$(O)/bench/%,$(wildcard tests/bench/limit_*.c))
 
 bench-programs: all $(BENCH)
 bench: bench-programs
@@ -183,6 +183,10 @@ bench: bench-programs
 $(O)/bench/host: $(O)/tests/bench/host.o $(O)/librbhost.a
 	$(say) "  link  $@"
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $< $(O)/librbhost.a $(ALL_LIBS)
+
+$(O)/bench/nap: $(O)/tests/bench/nap.o
+	$(say) "  link  $@"
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $<
 
 $(O)/bench/limit_%: $(O)/tests/bench/limit_%.o
 	$(say) "  link  $@"

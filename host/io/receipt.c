@@ -538,7 +538,7 @@ static struct rb_receipt *new_receipt(struct rb_receipts *r, struct rb_loop *loo
                                       void (*on_done)(void *arg, struct rb_receipt_result *result))
 {
     struct rb_receipt *c = rb_alloc(sizeof(*c));
-    r->loop = loop;
+    rb_receipts_use(r, loop);
     c->r = r;
     c->loop = loop;
     c->id = rb_strdup(id);
