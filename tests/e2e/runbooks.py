@@ -7,9 +7,15 @@
 
 import contextlib
 import json
+import re
 import sqlite3
 
 from lib import check
+
+
+def title_of(key):
+    """The last part of a key; a slash in a title has a backslash before it."""
+    return re.split(r"(?<!\\)/", key)[-1].replace("\\/", "/")
 
 
 class Judge:
@@ -34,7 +40,7 @@ class Judge:
 
     def verdicts(self):
         """The last verdict of each step and check, by its title (that of a row without its stage)."""
-        return {e["key"].rpartition("/")[2]: e["verdict"] for e in self.events("step.end")}
+        return {title_of(e["key"]): e["verdict"] for e in self.events("step.end")}
 
     def evidence(self, name):
         found = [e["value"] for e in self.events("evidence") if e["name"] == name]
@@ -46,12 +52,11 @@ class Judge:
 
     def green(self, name, r):
         bad = {t: v for t, v in self.verdicts().items() if v == "fail"}
-        return check(name, r.returncode == 0 and not bad, f"exit {r.returncode}, failed: {bad}\n{r.stdout[-3000:]}{r.stderr[-2000:]}")
+        return check(name, r.returncode == 0 and not bad, f"exit {r.returncode}, failed: {bad}\n{r.stdout[-1500:]}{r.stderr[-1000:]}")
 
     def red(self, name, r, *rows, code=1):
         """It failed, at these rows and steps; what encloses them fails, too, and is not looked at."""
-        ends = self.events("step.end")
-        failed = [e["key"] for e in ends if e["verdict"] == "fail"]
-        inner = {k.rpartition("/")[2] for k in failed if not any(o.startswith(k + "/") for o in failed)}
+        failed = [e["key"] for e in self.events("step.end") if e["verdict"] == "fail"]
+        inner = {title_of(k) for k in failed if not any(o.startswith(k + "/") for o in failed)}
         return check(name, r.returncode == code and inner == set(rows),
-                     f"exit {r.returncode}, want {code}; failed: {inner}, want {set(rows)}\n{r.stdout[-3000:]}{r.stderr[-2000:]}")
+                     f"exit {r.returncode}, want {code}; failed: {inner}, want {set(rows)}\n{r.stdout[-1500:]}{r.stderr[-1000:]}")
