@@ -4,8 +4,8 @@ a file of the lab, written by a test; its process really runs, and what it print
     define(folder, "pali.service", exec=[…], restart="always", enabled=True)      a service
     define(folder, "pali-backup.timer", active=True, enabled=True, next="Sat …")  a timer
 
-Faults: systemctl.restart (the job fails), systemctl.hold (restart has happened, and its answer waits until the lab's file
-`release` is there), journalctl.down."""
+Faults: systemctl.restart (the job fails), systemctl.hold (a start has happened, and its answer waits until the lab's
+file `release` is there), journalctl.down."""
 
 import json
 import os
@@ -151,6 +151,15 @@ def _properties(folder, unit):
     }
 
 
+def _hold(folder):
+    """The fault systemctl.hold: what was asked has happened, and whoever asked is not told until a test lets go."""
+    faults = Faults(folder)
+    if faults.get("systemctl.hold"):
+        faults.set("systemctl.held")
+        while not os.path.exists(os.path.join(folder, "release")):
+            time.sleep(0.01)
+
+
 def systemctl(folder, argv):
     verb, rest = argv[1], [a for a in argv[2:] if not a.startswith("-")]
     wanted = next((a.partition("=")[2].split(",") for a in argv[2:] if a.startswith("--property=")), None)
@@ -171,10 +180,7 @@ def systemctl(folder, argv):
             print(f"Job for {unit} failed because the control process exited with error code.", file=sys.stderr)
             return 1
         start(folder, unit)
-        if faults.get("systemctl.hold"):
-            faults.set("systemctl.held")
-            while not os.path.exists(os.path.join(folder, "release")):
-                time.sleep(0.01)
+        _hold(folder)
     if verb == "stop" and _read(_path(folder, unit, "unit")).get("transient"):
         os.remove(_path(folder, unit, "unit"))
     return 0
@@ -193,6 +199,7 @@ def systemd_run(folder, argv):
         return 1
     define(folder, unit, exec=command, transient=True)
     start(folder, unit)
+    _hold(folder)
     print(f"Running as unit: {unit}", file=sys.stderr)
     return 0
 

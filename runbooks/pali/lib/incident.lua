@@ -27,13 +27,16 @@ function M.tenant_auth(api, tenant, token)
   expect.one_of(with, { 200, 404 }, "the status with the token") -- 404: no such tenant yet
 end
 
+M.OURS = { runbook = "incident" } -- the query of our own requests, so that they are told from those of others
+
 --- Of the last requests in the gateway's log (in the combined format, or any that has the status behind the request).
 function M.requests(log)
   local said = exec({ "tail", "-n", "1000", "--", log }, { read = true, title = "the last requests" }).stdout
   local total, bad = 0, {}
   for line in said:gmatch "[^\n]+" do
-    total = total + 1
-    if line:find '" 5%d%d ' then
+    local ours = line:find("runbook=" .. M.OURS.runbook, 1, true)
+    total = total + (ours and 0 or 1)
+    if not ours and line:find '" 5%d%d ' then
       bad[#bad + 1] = line
     end
   end
