@@ -228,3 +228,13 @@ class Pali(Lab):
         """A runbook, to its end or its question."""
         path, words = self.params(runbook, **changes)
         return self.rbhost("run", "-v", *options, RUNBOOKS / f"{runbook}.lua", "--params", path, *words)
+
+    def tries(self):
+        """Commands that try each runbook, in an order in which each works."""
+        changes = {"deploy": {"artifact": self.release("v2.0.0")}}
+        for runbook in ("predeploy", "verify", "backup", "restore-drill", "deploy", "rollback", "incident"):
+            path, words = self.params(runbook, **changes.get(runbook, {}))
+            yield " ".join(["rbhost run", f"runbooks/pali/{runbook}.lua", "--params", str(path), *words])
+
+
+System = Pali  # what tests/lab/up starts
