@@ -64,6 +64,7 @@ with Pali(TMP / "lab") as lab:
 
     # -- what fails
     failing("Qdrant is down", "Vectors in Qdrant", "qdrant.down")
+    failing("Qdrant hangs up", "Vectors in Qdrant", "qdrant.gone")
     failing("Qdrant can make no snapshot", "Vectors in Qdrant", "qdrant.full")
     failing("a snapshot that arrives cut", "Vectors in Qdrant", "qdrant.torn")
     failing("neo4j-admin fails", "Facts in Neo4j", "neo4j.dump")

@@ -16,7 +16,8 @@ local SHOWN = {
 
 -- Maps within maps, as the file is written: a path and "=value", or a path and "#length bits changes". Bits are the
 -- entropy of a character; changes is the share of neighbours of different kinds (digit, small, capital), leaving out
--- all else, so that dashes between words are no variety. mode=secrets prints the values of what is named like a secret.
+-- all else, so that dashes between words are no variety. mode=secrets prints the values of what is named like a secret,
+-- and passwords in URLs.
 local AWK = [==[
 function kind(c) { return c ~ /[0-9]/ ? 1 : c ~ /[a-z]/ ? 2 : c ~ /[A-Z]/ ? 3 : 0 }
 function measure(s,    n, i, c, of, bits, before, pairs, changes) {
@@ -47,7 +48,9 @@ BEGIN { n = split(shown, list, " "); for (i = 1; i <= n; i++) show[list[i]] = 1 
     }
     path = path key
     if (mode == "secrets") {
-        if (path ~ /(secret|password|key|token)$/ && length(value) >= 8) print value
+        if (value ~ /:\/\/[^\/:@]*:[^\/@]*@/) { sub(/^[^@]*:/, "", value); sub(/@.*/, "", value) }
+        else if (path !~ /(secret|password|key|token)$/) next
+        if (length(value) >= 8) print value
     } else if (path in show) {
         sub(/:\/\/[^\/@]*@/, "://", value); print path "\t=" value
     } else print path "\t" measure(value)
@@ -85,7 +88,8 @@ function M.read(path)
   return config
 end
 
---- Every value that is named like a secret, one a line, as one secret: for commands that look for them.
+--- Every value that is named like a secret and every password in a URL, one a line, as one secret: for commands that
+--- look for them.
 ---@param path string
 function M.secrets(path)
   return awk("secrets", path, { read = true, secret = true, title = "the secrets of " .. path })

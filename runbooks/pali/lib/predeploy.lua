@@ -73,11 +73,13 @@ function M.persistent(mounts, config, data, temporary)
 end
 
 --- No commit of any branch has added or removed a line like this. Commits and files are named, never the line.
-function M.never_committed(repository, pattern)
-  local said = exec({ "git", "-C", repository, "log", "--all", "-m", "--format=%h", "--name-only", "-G", pattern }, {
-    read = true,
-    title = "search the history",
-  }).stdout
+function M.never_committed(p, pattern)
+  local argv = { "git", "-C", p.repository, "log", "--all", "-m", "--format=%h", "--name-only", "-G", pattern }
+  argv = table.move({ "--", "." }, 1, 2, #argv + 1, argv)
+  for _, path in ipairs(p.no_secrets) do
+    argv[#argv + 1] = ":(exclude)" .. path
+  end
+  local said = exec(argv, { read = true, title = "search the history" }).stdout
   local found = {}
   for line in said:gmatch "[^\n]+" do
     found[#found + 1] = line
