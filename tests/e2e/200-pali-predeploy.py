@@ -116,7 +116,7 @@ with Pali(TMP / "lab") as lab:
     faulty("a gateway that speaks TLS 1.1", OLD)
     lab.gateway.configure(protocols="TLSv1.2 TLSv1.3", limit=False)
     faulty("a gateway without a limit", "the gateway limits the rate")
-    lab.gateway.configure(limit=600, log=False)
+    lab.gateway.configure(limit=60, log=False)
     faulty("a gateway that logs nothing", "the gateway logs its requests")
     lab.gateway.configure(log=True, days=-1)
     judge.red("a certificate that has expired: nothing can be asked through this gateway", lab.run("predeploy"),

@@ -87,12 +87,12 @@ with Pali(TMP / "lab") as lab:
 
     HEALTH = "GET /health answers"
     FLOW = (HEALTH, "POST /v1/tenants makes the probe's tenant", "POST /v1/memory/search finds its way")
-    taken_back("a version that does not start", FLOW, lab.release("v3-start", "pali.start"), poll="1s")
-    taken_back("a version that is not healthy", HEALTH, lab.release("v3-health", "pali.health"), poll="1s")
+    taken_back("a version that does not start", FLOW, lab.release("v3-start", "pali.start"), poll="2s")
+    taken_back("a version that is not healthy", HEALTH, lab.release("v3-health", "pali.health"), poll="2s")
     taken_back("a version that makes no tenants", "POST /v1/tenants makes the probe's tenant", lab.release("v3-tenants", "pali.tenants"))
     taken_back("a version that does not search", "POST /v1/memory/search finds its way", lab.release("v3-search", "pali.search"))
     broken = lab.configure(lab.artifacts / "broken.yaml", qdrant__collection="none")
-    taken_back("a configuration that does not do", FLOW, V2, new_config=broken, poll="1s")
+    taken_back("a configuration that does not do", FLOW, V2, new_config=broken, poll="2s")
     lab.faults.set("pali.complains", "level=error provider failed: no route to host")
     taken_back("a start-up log that complains", "nothing failed", lab.release("v3"))
     lab.faults.clear()
@@ -113,7 +113,7 @@ with Pali(TMP / "lab") as lab:
     judge.red("a fault that came from elsewhere", lab.run("deploy", artifact=V2), "POST /v1/memory/search finds its way")
     lab.faults.clear()
     supervisor.stop(lab.folder, "pali")
-    r = lab.run("deploy", artifact=lab.release("v4.0.0"), poll="1s")
+    r = lab.run("deploy", artifact=lab.release("v4.0.0"), poll="4s")
     judge.green("a deploy that mends what was down", r)
     eq("the last known-good is what it was", ((lab.rollbacks / "last-known-good").read_text(), judge.verdicts()["Name the last known-good deployment"]),
        (good, "skip"))

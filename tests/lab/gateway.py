@@ -33,7 +33,7 @@ def sign(folder, days):
 
 
 class Gateway(Process):
-    def __init__(self, lab, upstream, limit=600, burst=6):
+    def __init__(self, lab, upstream, limit=60, burst=6):
         self.folder = lab.path("gateway")
         (self.port,) = free_ports(1)
         self.access_log, self.ca = self.folder / "access.log", self.folder / "ca.crt"

@@ -197,7 +197,7 @@ class Pali(Lab):
             "monitor": f"{self.watcher.url}/status", "watched": ["pali", "qdrant", "neo4j"], "change_window": "7d",
             "drill": self.backups / "restore-drill.json", "mounts": self.folder / "mountinfo", "temporary": [str(self.folder / "tmp")],
             "mode": self.mode, "binary": self.binary, "command": self.command_words, "health_unit": "pali-health.timer",
-            "unit": "pali.service", "rollbacks": self.rollbacks, "api": f"http://127.0.0.1:{self.port}", "poll": "3s",
+            "unit": "pali.service", "rollbacks": self.rollbacks, "api": f"http://127.0.0.1:{self.port}", "poll": "10s",
             "tenant": "probe", "backups": self.backups, "qdrant": self.qdrant.url, "neo4j": self.neo4j.url,
             "neo4j_dump": ["neo4j-admin", "database", "dump", "neo4j", "--to-path"], "schedule": "pali-backup.timer", "every": "1d",
             "staging": self.folder / "var" / "staging", "port": self.staging_port, "collection": "drill",
