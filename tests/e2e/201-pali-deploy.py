@@ -128,6 +128,7 @@ with Pali(TMP / "lab") as lab:
     wait_for("the restart", lambda: lab.faults.get("systemctl.held"))
     host.send_signal(signal.SIGKILL)
     host.wait()
+    supervisor.lose(lab.folder)  # as when the power fails: nobody is left who would know
     lab.faults.clear()
     (lab.folder / "release").write_text("")
     lab.came_up()

@@ -59,8 +59,14 @@ with Lab(TMP / "lab") as lab:
         """, ["inactive\tfalse\ttrue\talways\t0\tnil", "not-found\tfalse\tfalse", "active\tfalse\tSun 2026-11-29 03:00:00 UTC",
               "active\ttrue\t/bin/sh -c echo up; exec sleep 1000", "true\ttrue\ttrue", "1\t2", "false", "true", "not-found"], env=lab.env)
 
-        # Killed when it has happened and nobody was told: it is not done again.
-        for what, call in (("restart", 'systemd.restart "worker"'), ("run", 'systemd.run("probe", { "/bin/sleep", "1000" })')):
+        # Killed when it has happened and nobody was told: it is not done again. When the command goes on without its host it is
+        # collected; when it is lost as well, the unit is asked.
+        for what, call, lost in (
+            ("restart", 'systemd.restart "worker"', False),
+            ("restart", 'systemd.restart "worker"', True),
+            ("run", 'systemd.run("probe", { "/bin/sleep", "1000" })', False),
+            ("run", 'systemd.run("again", { "/bin/sleep", "1000" })', True),
+        ):
             c = Case(f'local systemd = require "systemd"\n{call}\nprint "done"')
             c.env.update(lab.env)
             n = calls(what)
@@ -69,10 +75,14 @@ with Lab(TMP / "lab") as lab:
             wait_for(what, lambda: lab.faults.get("systemctl.held"))
             host.send_signal(signal.SIGKILL)
             host.wait()
+            if lost:
+                supervisor.lose(lab.folder)
             lab.faults.clear()
             (lab.folder / "release").write_text("")
-            ends(f"killed in {what}: a resume goes on", c.rb("resume"), 0)
-            eq(f"killed in {what}: it was done once", (c.prints(), calls(what) - n), (["done"], 1))
+            how = f"killed in {what}{', and the command with it' if lost else ''}"
+            ends(f"{how}: a resume goes on", c.rb("resume"), 0)
+            eq(f"{how}: it was done once", (c.prints(), calls(what) - n), (["done"], 1))
+            eq(f"{how}: the unit is asked where nobody else knows", len(c.events("doubt.call")), int(lost))
             (lab.folder / "release").unlink()
     finally:
         supervisor.stop_all(lab.folder)

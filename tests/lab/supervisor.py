@@ -152,12 +152,23 @@ def _properties(folder, unit):
 
 
 def _hold(folder):
-    """The fault systemctl.hold: what was asked has happened, and whoever asked is not told until a test lets go."""
+    """The fault systemctl.hold: what was asked has happened, and whoever asked is not told until a test lets go. Its
+    process is in the fault systemctl.held."""
     faults = Faults(folder)
     if faults.get("systemctl.hold"):
-        faults.set("systemctl.held")
+        faults.set("systemctl.held", str(os.getpid()))
         while not os.path.exists(os.path.join(folder, "release")):
             time.sleep(0.01)
+
+
+def lose(folder):
+    """What a power failure leaves of a command that is held: nothing, neither it nor whoever watches over it."""
+    pid = int(Faults(folder).get("systemctl.held"))
+    with open(f"/proc/{pid}/stat") as f:
+        parent = int(f.read().rpartition(")")[2].split()[1])
+    for p in (parent, pid):
+        if p > 1:
+            os.kill(p, 9)
 
 
 def systemctl(folder, argv):
