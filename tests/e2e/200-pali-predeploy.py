@@ -5,6 +5,7 @@ journal never holds a secret of the configuration, and nothing in the world is c
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 
@@ -41,6 +42,16 @@ with Pali(TMP / "lab") as lab:
     lab.mounts((lab.etc, "ext4"))
     faulty("data on the root's file system", "the data are mounted")
     lab.mounts()
+
+    # The table of this machine, against what findmnt says of it.
+    point, kind = subprocess.run(["findmnt", "-no", "TARGET,FSTYPE", "-T", lab.data], capture_output=True, text=True, check=True).stdout.split()
+    red = ["the configuration is mounted", "the data are mounted"] if point == "/" else []
+    red += ["sqlite_dsn is a file on persistent storage"] if kind in ("tmpfs", "ramfs", "overlay") else []
+    r = lab.run("predeploy", mounts=None)
+    if red:
+        judge.red("this machine's own mounts", r, *red)
+    else:
+        judge.green("this machine's own mounts", r)
 
     # -- source control
     for what, row, name, text in (
