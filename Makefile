@@ -231,7 +231,7 @@ install: all
 
 format:
 	$(Q)tools/format $(wildcard host/*/*.[ch] tools/*.c tests/*/*.[ch] stdlib/*.lua stdlib/*/*.lua examples/*.lua \
-	    tests/lua/*.lua)
+	    runbooks/*/*.lua runbooks/*/*/*.lua tests/lua/*.lua)
 
 help:
 	@printf '%s\n' 'make             build $(B)/rbhost' \
