@@ -92,10 +92,11 @@ struct rb_run {
     struct rb_task *root, *current;
     int tasks; /* alive */
     int next_task;
-    struct rb_list fresh;   /* struct rb_effect.done_link: called in this slice, not opened */
-    struct rb_list helpers; /* struct rb_task.sibling: tasks of on_doubt functions */
-    struct rb_list ops;     /* struct rb_effect.link: called and not delivered, in the order of the calls */
-    struct rb_list done;    /* struct rb_effect.done_link: outcome known, not journaled */
+    struct rb_list fresh;    /* struct rb_effect.done_link: called in this slice, not opened */
+    struct rb_list helpers;  /* struct rb_task.sibling: tasks of on_doubt functions */
+    struct rb_list ops;      /* struct rb_effect.link: called and not delivered, in the order of the calls */
+    struct rb_list done;     /* struct rb_effect.done_link: outcome known, not journaled */
+    struct rb_list receipts; /* receipts.c's: of outcomes that are journaled, the oldest first */
     struct rb_undo *undos;
     size_t undo_count, undo_cap;
     int64_t undo_cleared; /* registrations up to this n are settled */
@@ -146,6 +147,12 @@ struct rb_source {
 const json_t *rb_host_config(struct rb_host *h, const char *key);
 /* "file:line" of a setting ("policy.allow.exec"), as far as it is known. */
 void rb_host_config_place(const struct rb_host *h, const char *path, char *out, size_t n);
+
+/* The receipt of an op whose result is event seq may go when that is durable. collect: those that may go now.
+ * receipts.c */
+void rb_run_note_receipt(struct rb_run *run, const struct rb_effect *e, int64_t seq);
+void rb_run_collect_receipts(struct rb_run *run);
+void rb_run_drop_receipts(struct rb_run *run); /* forgets them: they are left to be swept */
 
 /* The run of any Lua thread of it. Only in a run's own state, never in the scratch states of runbook.c. */
 static inline struct rb_run *rb_run_of(lua_State *L)

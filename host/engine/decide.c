@@ -90,7 +90,7 @@ static int resolve(struct rb_run *run, struct rb_effect *e, const char *data, co
     char as[16] = "";
     size_t n = strlen(data);
     rb_json_member_text(data, n, "as", as, sizeof(as));
-    if (e->state != RB_EFFECT_DOUBT || e->doubt_task)
+    if (!e->looking && (e->state != RB_EFFECT_DOUBT || e->doubt_task))
         return rb_err_set(err, RB_EINVAL, "operation #%lld of run %s is not in doubt", (long long)e->n, run->id);
     if (strcmp(as, "done") != 0 && strcmp(as, "retry") != 0 && strcmp(as, "fail") != 0)
         return rb_err_set(err, RB_EINVAL, "a doubt is settled as done, retry or fail, not \"%s\"", as);
@@ -111,8 +111,9 @@ static int resolve(struct rb_run *run, struct rb_effect *e, const char *data, co
         rb_json_kraw(&j, "value", value.p, value.n);
     rb_json_end_object(&j);
     rb_journal_append(run->journal, e->key, "resolve", event.data, event.len);
+    if (!rb_effect_decide_later(e, event.data))
+        rb_effect_resolve(e, as, value.p, value.n, actor, 0);
     rb_buf_release(&event);
-    rb_effect_resolve(e, as, value.p, value.n, actor, 0);
     return RB_OK;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/json.h"
 #include "engine/core.h"
@@ -20,8 +21,10 @@ void rb_effect_deliver(struct rb_effect *e)
     rb_buf_init(&event, (size_t)128 << 20);
     rb_fault_point("effect.before-outcome");
     rb_outcome_build(e, &event);
-    rb_journal_append(run->journal, e->key, "result", event.data, event.len);
+    int64_t seq = rb_journal_append(run->journal, e->key, "result", event.data, event.len);
     rb_fault_point("effect.after-outcome");
+    if (e->place.len)
+        rb_run_note_receipt(run, e, seq);
     rb_buf_release(&event);
     rb_list_remove(&e->done_link);
     rb_list_remove(&e->link);
@@ -56,14 +59,27 @@ int rb_effect_feed(struct rb_run *run, struct rb_recorded *ev, struct rb_err *er
 
 /* -- doubts -------------------------------------------------------------------------------------------------------- */
 
+static void append_doubt(struct rb_effect *e, const char *kind)
+{
+    struct rb_buf data;
+    struct rb_json j;
+    rb_buf_init(&data, 4096);
+    rb_json_init(&j, &data);
+    rb_json_object(&j);
+    rb_json_kint(&j, "n", e->n);
+    rb_json_ktext(&j, "why", e->unsure);
+    rb_json_end_object(&j);
+    int64_t seq = rb_journal_append(e->run->journal, e->key, kind, data.data, data.len);
+    if (strcmp(kind, "doubt.call") == 0)
+        e->doubt_call = seq;
+    rb_buf_release(&data);
+}
+
 static void ask_person(struct rb_effect *e, const struct rb_keyed *k)
 {
     e->state = RB_EFFECT_DOUBT;
-    if (k && k->doubt)
-        return;
-    char data[64];
-    int n = snprintf(data, sizeof(data), "{\"n\":%lld}", (long long)e->n);
-    rb_journal_append(e->run->journal, e->key, "doubt", data, (size_t)n);
+    if (!k || !k->doubt)
+        append_doubt(e, "doubt");
 }
 
 static int l_spawn_doubt(lua_State *L) /* protected: there may be no room for one more task */
@@ -95,8 +111,6 @@ static bool call_function(struct rb_effect *e)
 
 static void doubt(struct rb_effect *e, const struct rb_keyed *k)
 {
-    char data[64];
-    int n;
     switch (e->on_doubt) {
     case RB_DOUBT_RETRY:
         e->twice = true;
@@ -104,14 +118,13 @@ static void doubt(struct rb_effect *e, const struct rb_keyed *k)
         break;
     case RB_DOUBT_FAIL:
         rb_effect_failed(e, "in_doubt", RB_OUTCOME_UNKNOWN, false,
-                         "%s had started when the host stopped, and its outcome is not known (on_doubt = \"fail\")",
-                         e->type->kind);
+                         "%s had started when the host stopped, and its outcome is not known (on_doubt = \"fail\")%s%s",
+                         e->type->kind, e->unsure ? ": " : "", e->unsure ? e->unsure : "");
         break;
     case RB_DOUBT_ASK: ask_person(e, k); break;
     case RB_DOUBT_FUNCTION:
         e->state = RB_EFFECT_DOUBT;
-        n = snprintf(data, sizeof(data), "{\"n\":%lld}", (long long)e->n);
-        e->doubt_call = rb_journal_append(e->run->journal, e->key, "doubt.call", data, (size_t)n);
+        append_doubt(e, "doubt.call");
         if (!call_function(e))
             ask_person(e, k);
         break;
@@ -175,15 +188,14 @@ void rb_effect_doubt_ended(struct rb_effect *e)
     free(value);
 }
 
-/* A decision of a person that was journaled, but its consequence was not. */
-static void apply_resolve(struct rb_effect *e, const struct rb_recorded *ev)
+/* A decision of a person that was journaled (a resolve event), but its consequence was not. */
+static void apply_resolve(struct rb_effect *e, const char *data, size_t n)
 {
     char as[16];
-    rb_json_member_text(ev->data, ev->data_len, "as", as, sizeof(as));
-    struct rb_slice value = rb_json_member(ev->data, ev->data_len, "value");
-    struct rb_slice actor = rb_json_member(ev->data, ev->data_len, "actor");
+    rb_json_member_text(data, n, "as", as, sizeof(as));
+    struct rb_slice value = rb_json_member(data, n, "value"), actor = rb_json_member(data, n, "actor");
     char *who = actor.p ? rb_strndup(actor.p, actor.n) : NULL;
-    rb_effect_resolve(e, as, value.p, value.n, who, rb_json_member_int(ev->data, ev->data_len, "signal", 0));
+    rb_effect_resolve(e, as, value.p, value.n, who, rb_json_member_int(data, n, "signal", 0));
     free(who);
 }
 
@@ -193,40 +205,17 @@ static bool unknown_outcome(const struct rb_recorded *ev)
     return error.p && rb_json_member_is(error.p, error.n, "outcome", "unknown");
 }
 
-void rb_effect_settle_pending(struct rb_effect *e)
+/* Nobody but the journal, a function or a person can say what became of it. */
+static void settle_doubt(struct rb_effect *e)
 {
     struct rb_keyed *k = rb_replay_key(&e->run->replay, e->key);
-    if (k)
-        k->pending = NULL;
-    if (!k || e->cancel_wanted) {
-        bool started = k && k->intent && e->cls == RB_CLASS_EFFECT;
-        if (!e->cancel_wanted) {
-            rb_effect_open(e);
-        } else {
-            e->n = started || (k && k->intent) ? k->intent->seq : 0;
-            rb_effect_failed(e, "cancelled", started ? RB_OUTCOME_UNKNOWN : RB_OUTCOME_NOT_STARTED, false, "cancelled");
-        }
-        return;
-    }
-    if (k->skip) {
-        e->n = k->voided && k->intent ? k->intent->seq : 0;
-        rb_buf_adds(&e->actor, "{\"reason\":");
-        rb_json_quote(&e->actor, k->skip, strlen(k->skip));
-        rb_buf_addc(&e->actor, '}');
-        rb_effect_decide_done(e, "skip", NULL, 0, NULL, 0);
-        return;
-    }
-    if (!k->intent || (k->voided && (k->rerun || e->cls != RB_CLASS_EFFECT || !unknown_outcome(k->voided)))) {
-        rb_effect_open(e);
-        return;
-    }
-    e->n = k->intent->seq;
-    e->attempt = k->attempts;
-    if (e->cls != RB_CLASS_EFFECT) { /* a wait goes on where it was: its deadline is the recorded one */
-        e->until = rb_json_member_int(k->intent->data, k->intent->data_len, "until", 0);
-        rb_effect_continue(e);
+    if (e->decision) { /* a person's, who was asked before and has said it meanwhile */
+        char *said = e->decision;
+        e->decision = NULL;
+        apply_resolve(e, said, strlen(said));
+        free(said);
     } else if (k->resolve) {
-        apply_resolve(e, k->resolve);
+        apply_resolve(e, k->resolve->data, k->resolve->data_len);
     } else if (e->doubt_task) {
         e->state = RB_EFFECT_DOUBT; /* its function still runs, and says */
     } else if (e->doubt_says[0] && e->doubt_call > k->intent->seq) {
@@ -240,5 +229,113 @@ void rb_effect_settle_pending(struct rb_effect *e)
         }
     } else {
         doubt(e, k);
+    }
+}
+
+/* -- receipts ------------------------------------------------------------------------------------------------------ */
+
+/* Asks the place where it was started what became of it, if the journal names one. */
+static bool look(struct rb_effect *e, const struct rb_recorded *intent)
+{
+    struct rb_slice place = rb_json_member(intent->data, intent->data_len, "place");
+    if (!place.p || !e->type->look || e->cls != RB_CLASS_EFFECT)
+        return false;
+    rb_buf_reset(&e->place);
+    rb_buf_add(&e->place, place.p, place.n);
+    e->twice = rb_json_member_true(intent->data, intent->data_len, "twice");
+    e->again = e->twice;
+    e->state = RB_EFFECT_RUNNING;
+    e->looking = true;
+    e->started = rb_clock_boot();
+    rb_fault_point("effect.before-look");
+    e->type->look(e);
+    if (e->cancel_wanted && e->looking && e->state == RB_EFFECT_RUNNING)
+        e->type->cancel(e, false);
+    return true;
+}
+
+void rb_effect_absent(struct rb_effect *e)
+{
+    if (!e->looking)
+        return;
+    e->looking = false;
+    rb_buf_reset(&e->place);
+    char data[64]; /* what is repeated after this repeats nothing */
+    int n = snprintf(data, sizeof(data), "{\"n\":%lld}", (long long)e->n);
+    rb_journal_append(e->run->journal, e->key, "op.unstarted", data, (size_t)n);
+    if (e->cancel_wanted) {
+        rb_effect_failed(e, "cancelled", RB_OUTCOME_NOT_STARTED, false, "cancelled before it started");
+        return;
+    }
+    e->state = RB_EFFECT_NEW;
+    rb_effect_open(e);
+}
+
+void rb_effect_unsure(struct rb_effect *e, const char *why)
+{
+    if (!e->looking)
+        return;
+    e->looking = false;
+    free(e->unsure);
+    e->unsure = rb_strdup(why);
+    if (e->cancel_wanted) {
+        rb_effect_failed(e, "cancelled", RB_OUTCOME_UNKNOWN, false,
+                         "it was started by a host that is gone, and what became of it is not known: %s", why);
+    } else if (e->run->mode == RB_RUN_PARKING) {
+        e->state = RB_EFFECT_HELD; /* the next resume looks again */
+        rb_run_wake(e->run);
+    } else {
+        settle_doubt(e);
+        rb_run_wake(e->run);
+    }
+}
+
+bool rb_effect_decide_later(struct rb_effect *e, const char *resolve_json)
+{
+    if (!e->looking || e->state != RB_EFFECT_RUNNING)
+        return false;
+    free(e->decision);
+    e->decision = rb_strdup(resolve_json);
+    return true;
+}
+
+/* -- the end of a replay ------------------------------------------------------------------------------------------- */
+
+static void settle_cancelled(struct rb_effect *e, const struct rb_keyed *k)
+{
+    bool started = k && k->intent && e->cls == RB_CLASS_EFFECT;
+    e->n = k && k->intent ? k->intent->seq : 0;
+    if (!started || k->voided || !look(e, k->intent))
+        rb_effect_failed(e, "cancelled", started ? RB_OUTCOME_UNKNOWN : RB_OUTCOME_NOT_STARTED, false, "cancelled");
+}
+
+void rb_effect_settle_pending(struct rb_effect *e)
+{
+    struct rb_keyed *k = rb_replay_key(&e->run->replay, e->key);
+    if (k)
+        k->pending = NULL;
+    if (e->cancel_wanted) {
+        settle_cancelled(e, k);
+        return;
+    }
+    if (k && k->skip) {
+        e->n = k->voided && k->intent ? k->intent->seq : 0;
+        rb_buf_adds(&e->actor, "{\"reason\":");
+        rb_json_quote(&e->actor, k->skip, strlen(k->skip));
+        rb_buf_addc(&e->actor, '}');
+        rb_effect_decide_done(e, "skip", NULL, 0, NULL, 0);
+        return;
+    }
+    if (!k || !k->intent || (k->voided && (k->rerun || e->cls != RB_CLASS_EFFECT || !unknown_outcome(k->voided)))) {
+        rb_effect_open(e);
+        return;
+    }
+    e->n = k->intent->seq;
+    e->attempt = k->attempts;
+    if (e->cls != RB_CLASS_EFFECT) { /* a wait goes on where it was: its deadline is the recorded one */
+        e->until = rb_json_member_int(k->intent->data, k->intent->data_len, "until", 0);
+        rb_effect_continue(e);
+    } else if (k->voided || !look(e, k->intent)) { /* of an outcome that was recorded the receipt is gone */
+        settle_doubt(e);
     }
 }

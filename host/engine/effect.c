@@ -2,10 +2,13 @@
  * is behind its struct rb_effect_type. Doubts are doubt.c's, the bytes of a result event outcome.c's.
  *
  * State of an op, and the function that makes each step:
- *   NEW → PENDING [rb_effect_open: replaying] | HELD [parking] | QUEUED [no slot] | INTENT | RUNNING [a read, a wait]
+ *   NEW → PENDING [rb_effect_open: replaying] | HELD [parking] | QUEUED [no slot] | LOCATE [it leaves a receipt] |
+ *         INTENT | RUNNING [a read, a wait]
  *   PENDING → DONE [rb_effect_feed] | DOUBT, INTENT, RUNNING [rb_effect_settle_pending, at the end of the replay]
+ *   LOCATE  → INTENT [rb_effect_located] | HELD [parking]
  *   INTENT  → RUNNING [on_intent_durable]: invariant 1, nothing has started before this line
- *   RUNNING → DONE [rb_effect_done, rb_effect_failed]
+ *   RUNNING → DONE [rb_effect_done, rb_effect_failed] | DOUBT, NEW [looked for: rb_effect_unsure, rb_effect_absent]
+ *           | HELD [parked: rb_effect_detach]
  *   DOUBT   → DONE [rb_effect_decide_done] | INTENT [rb_effect_rerun]
  *   DONE    → freed [rb_effect_deliver journals it and wakes the task; await_k frees it] */
 #include "engine/effect.h"
@@ -64,6 +67,7 @@ void *rb_effect_new(lua_State *L, size_t size, const struct rb_effect_type *type
     rb_buf_init(&e->reach, ARGS_MAX * 2 + 65536); /* what is in the arguments, and its escapes */
     rb_buf_init(&e->decided, ARGS_MAX);
     rb_buf_init(&e->actor, 4096);
+    rb_buf_init(&e->place, 65536);
     rb_list_init(&e->link);
     rb_list_init(&e->done_link);
     rb_list_init(&e->slot_link);
@@ -130,11 +134,14 @@ void rb_effect_free(struct rb_effect *e)
     rb_buf_release(&e->reach);
     rb_buf_release(&e->decided);
     rb_buf_release(&e->actor);
+    rb_buf_release(&e->place);
     rb_buf_release(&e->live[0].held);
     rb_buf_release(&e->live[1].held);
     free(e->title);
     free(e->key);
     free(e->error_message);
+    free(e->decision);
+    free(e->unsure);
     if (e->type->free)
         e->type->free(e);
     else
@@ -291,9 +298,8 @@ static void begin(struct rb_effect *e)
     struct rb_err err = {0};
     e->state = RB_EFFECT_RUNNING;
     e->started = rb_clock_boot();
-    enum rb_outcome none = e->again ? RB_OUTCOME_UNKNOWN : RB_OUTCOME_NOT_STARTED;
     if (e->cancel_wanted) {
-        rb_effect_failed(e, "cancelled", none, false, "cancelled before it started");
+        rb_effect_failed(e, "cancelled", RB_OUTCOME_NOT_STARTED, false, "cancelled before it started");
         return;
     }
     if (e->cls == RB_CLASS_EFFECT)
@@ -301,7 +307,7 @@ static void begin(struct rb_effect *e)
     if (e->type->start(e, &err)) {
         char kind[32];
         snprintf(kind, sizeof(kind), "%s", e->error_kind[0] ? e->error_kind : e->type->kind);
-        rb_effect_failed(e, kind, none, false, "%s", err.msg);
+        rb_effect_failed(e, kind, RB_OUTCOME_NOT_STARTED, false, "%s", err.msg);
     }
     if (e->cls == RB_CLASS_EFFECT)
         rb_fault_point("effect.after-start");
@@ -347,19 +353,17 @@ static void append_opening(struct rb_effect *e)
     rb_json_ktext(&j, "title", e->title);
     rb_json_ktext(&j, "where", e->where);
     rb_json_kraw(&j, "args", e->args.len ? e->args.data : "{}", e->args.len ? e->args.len : 2);
+    if (e->place.len)
+        rb_json_kraw(&j, "place", e->place.data, e->place.len);
     rb_json_end_object(&j);
     e->n = rb_journal_append(e->run->journal, e->key, e->cls == RB_CLASS_WAIT ? "wait" : "intent", b.data, b.len);
     rb_buf_release(&b);
 }
 
-static void launch(struct rb_effect *e)
+/* Writes what it is about to do, and does it when that is durable. */
+static void intend(struct rb_effect *e)
 {
     struct rb_keyed *k = rb_replay_key(&e->run->replay, e->key);
-    e->attempt = (k ? k->attempts : 0) + 1;
-    if (e->cls == RB_CLASS_READ) {
-        begin(e);
-        return;
-    }
     append_opening(e);
     if (k)
         k->attempts++;
@@ -375,6 +379,49 @@ static void launch(struct rb_effect *e)
     }
     e->durable.fn = on_intent_durable;
     rb_journal_when_durable(e->run->journal, e->n, &e->durable);
+}
+
+static void launch(struct rb_effect *e)
+{
+    struct rb_keyed *k = rb_replay_key(&e->run->replay, e->key);
+    e->attempt = (k ? k->attempts : 0) + 1;
+    if (e->cls == RB_CLASS_READ) {
+        begin(e);
+    } else if (e->cls == RB_CLASS_EFFECT && e->receipt) {
+        e->state = RB_EFFECT_LOCATE;
+        e->type->locate(e);
+    } else {
+        intend(e);
+    }
+}
+
+void rb_effect_located(struct rb_effect *e, const char *place, size_t len)
+{
+    if (e->state != RB_EFFECT_LOCATE)
+        return;
+    rb_buf_reset(&e->place);
+    rb_buf_add(&e->place, place, len);
+    if (e->cancel_wanted) {
+        rb_effect_failed(e, "cancelled", RB_OUTCOME_NOT_STARTED, false, "cancelled before it started");
+    } else if (e->run->mode != RB_RUN_LIVE) {
+        e->state = RB_EFFECT_HELD;
+        rb_run_wake(e->run);
+    } else {
+        intend(e);
+    }
+}
+
+void rb_effect_receipt(const struct rb_effect *e, char out[RB_RECEIPT_MAX])
+{
+    snprintf(out, RB_RECEIPT_MAX, "%s-%lld", e->run->id, (long long)e->n);
+}
+
+bool rb_effect_detach(struct rb_effect *e)
+{
+    if (e->state != RB_EFFECT_RUNNING || e->cls != RB_CLASS_EFFECT || !e->place.len || !e->type->detach(e))
+        return false;
+    e->state = RB_EFFECT_HELD;
+    return true;
 }
 
 /* Is something that it reaches not allowed? Asked live only: a replay has the answer in the journal. */
@@ -403,7 +450,6 @@ void rb_effect_open(struct rb_effect *e)
     }
     if (e->task && e->task->grace_until)
         rb_timer_arm(&e->grace, e->task->grace_until);
-    enum rb_outcome none = e->again ? RB_OUTCOME_UNKNOWN : RB_OUTCOME_NOT_STARTED;
     struct rb_err err = {0};
     if (e->type->prepare && e->type->prepare(e, &err)) {
         char kind[32];
@@ -412,12 +458,12 @@ void rb_effect_open(struct rb_effect *e)
         return;
     }
     if (refused(e, &err)) {
-        rb_effect_failed(e, "policy", none, false, "%s%s", err.msg,
+        rb_effect_failed(e, "policy", RB_OUTCOME_NOT_STARTED, false, "%s%s", err.msg,
                          e->again ? " (what it did when it was started before is not known)" : "");
         return;
     }
     if (e->secret && rb_sealed_ready(run->host, &err)) {
-        rb_effect_failed(e, "secret", none, false, "%s", err.msg);
+        rb_effect_failed(e, "secret", RB_OUTCOME_NOT_STARTED, false, "%s", err.msg);
         return;
     }
     if (run->dry && e->cls != RB_CLASS_READ) {
@@ -443,6 +489,7 @@ static void complete(struct rb_effect *e)
 {
     if (e->state == RB_EFFECT_DONE)
         return;
+    e->looking = false;
     flush_output(e);
     e->state = RB_EFFECT_DONE;
     rb_timer_disarm(&e->grace);
@@ -468,6 +515,8 @@ void rb_effect_failed(struct rb_effect *e, const char *kind, enum rb_outcome out
     va_start(ap, fmt);
     rb_buf_addfv(&text, fmt, ap);
     va_end(ap);
+    if (e->again && outcome == RB_OUTCOME_NOT_STARTED) /* this time; what it did before is not known */
+        outcome = RB_OUTCOME_UNKNOWN;
     e->ok = false;
     snprintf(e->error_kind, sizeof(e->error_kind), "%s", kind);
     e->outcome = outcome;
@@ -565,6 +614,7 @@ void rb_effect_rerun(struct rb_effect *e)
 {
     e->state = RB_EFFECT_NEW;
     e->again = true;
+    rb_buf_reset(&e->place);
     rb_effect_open(e);
 }
 
@@ -627,6 +677,7 @@ void rb_effect_cancel(struct rb_effect *e, bool now)
         }
         rb_effect_failed(e, "cancelled", RB_OUTCOME_UNKNOWN, false, "cancelled while its outcome was in doubt");
         break;
+    case RB_EFFECT_LOCATE: e->type->cancel(e, now); break;
     case RB_EFFECT_RUNNING: stop_started(e, now); break;
     case RB_EFFECT_PENDING: /* the journal knows its outcome, or rb_effect_settle_pending() decides */
         if (e->doubt_task) {

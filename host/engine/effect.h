@@ -38,7 +38,6 @@ enum rb_effect_state {
 };
 
 struct rb_effect;
-struct rb_host;
 struct rb_recorded;
 struct rb_limits;
 struct rb_loop;
@@ -50,7 +49,7 @@ struct rb_effect_type {
     /* Live only, before the policy is asked and the intent written: can it go ahead at all? Non-zero: no, err says why
      * (kind: e->error_kind, else "usage"). NULL: yes. */
     int (*prepare)(struct rb_effect *e, struct rb_err *err);
-    /* Of effects that leave a receipt where they run (D3 "Receipts"), all three or none; the start is then named by
+    /* Of effects that leave a receipt where they run (D3 "Receipts"), all four or none; the start is then named by
      * rb_effect_receipt(). locate: finds out where it will start, before the intent is written, and ends with
      * rb_effect_located() or rb_effect_failed(), at once or later (a connection); cancel() may come meanwhile. */
     void (*locate)(struct rb_effect *e);
@@ -63,7 +62,7 @@ struct rb_effect_type {
     bool (*detach)(struct rb_effect *e);
     /* Its outcome is durable: the receipt `id` at `place` (JSON, as in the intent) has been collected. e is gone, or
      * about to go. */
-    void (*recorded)(struct rb_host *host, const char *place, const char *id);
+    void (*recorded)(struct rb_loop *loop, const char *place, const char *id);
     /* Begins the work; on the loop, never inside a Lua call. Non-zero: it has not started, err says why. */
     int (*start)(struct rb_effect *e, struct rb_err *err);
     /* Ends it early; rb_effect_done() or rb_effect_failed() must follow soon. now: at once, without courtesy. */
@@ -113,8 +112,10 @@ struct rb_effect {
     int attempt;
     struct rb_buf place; /* JSON object of where it starts: what the intent has of it; empty without a receipt */
     bool has_slot;
-    bool looking; /* RUNNING, but somebody else started it: type->look */
-    bool again;   /* a doubt was settled as "retry": an earlier start may have done something */
+    bool looking;   /* RUNNING, but somebody else started it: type->look */
+    char *unsure;   /* why its receipt does not say what became of it; NULL */
+    char *decision; /* a person's on its doubt, while it is looked for: JSON of the resolve event; NULL */
+    bool again;     /* a doubt was settled as "retry": an earlier start may have done something */
     bool cancel_wanted, stop_sent, cut;
     struct rb_task *doubt_task; /* runs the on_doubt function */
     int64_t doubt_call;         /* seq of its doubt.call event */
@@ -195,11 +196,15 @@ void rb_effect_deliver(struct rb_effect *e);        /* journal the outcome, then
 /* a recorded result; RB_ENOENT: nobody waits for it */
 int rb_effect_feed(struct rb_run *run, struct rb_recorded *ev, struct rb_err *err);
 void rb_effect_cancel(struct rb_effect *e, bool now);
+/* The host leaves: what runs under a receipt goes on without it. False: it can not be left. */
+bool rb_effect_detach(struct rb_effect *e);
 void rb_effect_decide_done(struct rb_effect *e, const char *as, const char *value, size_t value_len,
                            const char *actor_json, int64_t signal);
 /* A decision on a doubt: as is done, retry or fail. */
 void rb_effect_resolve(struct rb_effect *e, const char *as, const char *value, size_t len, const char *actor,
                        int64_t signal);
+/* A person has decided, and it is still being looked for: what is found counts, else this. False: it is not. */
+bool rb_effect_decide_later(struct rb_effect *e, const char *resolve_json);
 void rb_effect_rerun(struct rb_effect *e); /* a doubt was settled as "retry" */
 /* a recorded doubt.call: the function runs again */
 int rb_effect_feed_doubt(struct rb_run *run, struct rb_recorded *ev);

@@ -1,6 +1,6 @@
 /* Owns parking: the run stops so that it can be resumed, exactly as after a crash, but politely. No new op starts; what
- * runs may finish within the grace and its outcome is recorded; what does not is ended, and the resume finds it in
- * doubt. */
+ * runs may finish within the grace and its outcome is recorded; what does not runs on if it has a receipt, else it is
+ * ended, and the resume finds it in doubt. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,13 +16,15 @@ static void write_running(struct rb_run *run, struct rb_json *j)
     RB_LIST_EACH (it, &run->ops) {
         struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, link);
         if (e->cls == RB_CLASS_WAIT || e->state == RB_EFFECT_HELD || e->state == RB_EFFECT_QUEUED ||
-            e->state == RB_EFFECT_DOUBT || e->state == RB_EFFECT_PENDING)
+            e->state == RB_EFFECT_DOUBT || e->state == RB_EFFECT_PENDING || e->state == RB_EFFECT_LOCATE)
             continue;
         rb_json_object(j);
         rb_json_kint(j, "n", e->n);
         rb_json_ktext(j, "key", e->key);
         rb_json_ktext(j, "op", e->type->kind);
         rb_json_ktext(j, "title", e->title);
+        if (e->place.len && e->cls == RB_CLASS_EFFECT)
+            rb_json_kbool(j, "runs_on", true);
         rb_json_end_object(j);
     }
     rb_json_end_array(j);
@@ -58,7 +60,8 @@ void rb_run_park_now(struct rb_run *run)
         rb_run_stop(run, "parked", run->park_why);
 }
 
-/* Ends what still runs; its outcome is not recorded, because the run is no longer there to be told. */
+/* Leaves what has a receipt to itself, the resume collects it. Ends what else still runs; its outcome is not recorded,
+ * because the run is no longer there to be told. */
 static void end_running(struct rb_run *run)
 {
     if (run->stopping)
@@ -68,7 +71,8 @@ static void end_running(struct rb_run *run)
     run->parked_event = true;
     RB_LIST_EACH_SAFE (it, next, &run->ops) {
         struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, link);
-        if (e->state == RB_EFFECT_RUNNING && e->cls != RB_CLASS_WAIT)
+        if ((e->state == RB_EFFECT_RUNNING && e->cls != RB_CLASS_WAIT && !rb_effect_detach(e)) ||
+            e->state == RB_EFFECT_LOCATE)
             e->type->cancel(e, true);
     }
     rb_run_wake(run);

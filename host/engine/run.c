@@ -84,6 +84,7 @@ struct rb_run *rb_run_make(struct rb_host *h, const struct rb_run_options *opt)
     rb_list_init(&run->fresh);
     rb_list_init(&run->ops);
     rb_list_init(&run->done);
+    rb_list_init(&run->receipts);
     rb_list_init(&run->helpers);
     rb_list_init(&run->mailbox);
     rb_list_init(&run->backlogs);
@@ -117,6 +118,7 @@ void rb_run_free(struct rb_run *run)
         rb_effect_free(RB_CONTAINER(it, struct rb_effect, link));
     while ((it = rb_list_pop(&run->mailbox)))
         rb_letter_free(RB_CONTAINER(it, struct rb_letter, link));
+    rb_run_drop_receipts(run);
     rb_notice_free(run);
     rb_policy_free(run);
     rb_undo_free(run);

@@ -16,8 +16,8 @@ bool rb_run_ops_busy(struct rb_run *run)
 {
     RB_LIST_EACH (it, &run->ops) {
         struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, link);
-        if (e->cls != RB_CLASS_WAIT &&
-            (e->state == RB_EFFECT_RUNNING || e->state == RB_EFFECT_INTENT || e->state == RB_EFFECT_DONE))
+        if (e->cls != RB_CLASS_WAIT && (e->state == RB_EFFECT_RUNNING || e->state == RB_EFFECT_LOCATE ||
+                                        e->state == RB_EFFECT_INTENT || e->state == RB_EFFECT_DONE))
             return true;
     }
     return false;
@@ -37,6 +37,7 @@ static void stopped(struct rb_run *run)
     rb_timer_disarm(&run->park_timer);
     rb_timer_disarm(&run->wait_timer);
     rb_timer_disarm(&run->deadline_timer);
+    rb_run_collect_receipts(run);
     if (rb_run_may_stay(run))
         rb_journal_disown(run->journal);
     if (run->observer.on_stopped)
@@ -287,8 +288,8 @@ void rb_run_end_fatal(struct rb_run *run)
         run->stopping = true;
         RB_LIST_EACH_SAFE (it, next, &run->ops) {
             struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, link);
-            if (e->state == RB_EFFECT_RUNNING || e->state == RB_EFFECT_INTENT || e->state == RB_EFFECT_HELD ||
-                e->state == RB_EFFECT_QUEUED)
+            if (e->state == RB_EFFECT_RUNNING || e->state == RB_EFFECT_LOCATE || e->state == RB_EFFECT_INTENT ||
+                e->state == RB_EFFECT_HELD || e->state == RB_EFFECT_QUEUED)
                 rb_effect_cancel(e, true);
         }
         rb_run_wake(run);

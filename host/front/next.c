@@ -66,7 +66,8 @@ void rb_next_open(const struct rb_cli *cli, const struct rb_view *v, bool owned,
         const struct rb_node *p = RB_CONTAINER(it, struct rb_node, open);
         const char *decided = p->answered ? " (decided; it counts as soon as the run goes on)" : "";
         if (p->state == RB_NODE_DOUBT)
-            rb_buf_addf(out, "  #%lld in doubt: %s: did it happen?%s\n", (long long)p->n, p->title, decided);
+            rb_buf_addf(out, "  #%lld in doubt: %s: did it happen?%s%s%s%s\n", (long long)p->n, p->title,
+                        p->error ? " (" : "", p->error ? p->error : "", p->error ? ")" : "", decided);
         else if (p->until && !rb_node_decision(p)) {
             char at[24];
             rb_text_time(p->until, at);

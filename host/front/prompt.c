@@ -141,6 +141,8 @@ static void describe(const struct rb_node *node, struct rb_buf *out)
         rb_text_line(out, by, strlen(by));
         rb_buf_addc(out, '\n');
     }
+    if (node->error && node->state == RB_NODE_DOUBT)
+        rb_buf_addf(out, "  %s\n", node->error);
     if (node->where && node->state == RB_NODE_DOUBT)
         rb_buf_addf(out, "  at %s\n", node->where);
 }

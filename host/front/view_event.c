@@ -235,6 +235,7 @@ static struct rb_node *on_doubt(struct rb_view *v, const struct rb_event *ev, co
         return NULL;
     rb_list_remove(&p->open);
     reopen(p, RB_NODE_DOUBT);
+    rb_view_set_clean(&p->error, get(data, "why"));
     rb_list_push(&v->open, &p->open);
     return p;
 }
