@@ -44,6 +44,7 @@ function M.ssh(c, v)
     if seconds and seconds > 3600 then
         c:at("connect_timeout", c.wrong, "got %s, which is more than an hour", phrase.show(v.connect_timeout))
     end
+    v.connect_timeout = seconds
 end
 
 return M
