@@ -452,7 +452,7 @@ function http.events(url, opts, fn) end
 ---@field to string The path over there.
 ---@field mode? string Such as "0640". Default: of the file that is replaced, else of `from`, else "0644".
 ---@field owner? string Such as "app" or "app:www".
----@field sudo? boolean|{ password: rbhost.Secret }
+---@field sudo? boolean By sudo, where it wants no password.
 ---@field timeout? rbhost.Duration
 ---@field connect_timeout? rbhost.Duration
 ---@field retry? rbhost.RetryOptions
@@ -464,7 +464,7 @@ function http.events(url, opts, fn) end
 ---@field to? string A file of this machine. Without it the result has the content.
 ---@field max? integer Bytes; default 16 GiB, or 1 MiB without `to`.
 ---@field secret? boolean The content is a secret.
----@field sudo? boolean|{ password: rbhost.Secret }
+---@field sudo? boolean By sudo, where it wants no password.
 ---@field timeout? rbhost.Duration
 ---@field connect_timeout? rbhost.Duration
 ---@field retry? rbhost.RetryOptions

@@ -74,7 +74,7 @@ function good.ssh(p)
         return "a user's name stands before the @"
     elseif bare and not good_port(port) then
         return BAD_PORT
-    elseif bare == "" or not (bare or host):find "^%[?[%w%-_.*:%%]+%]?$" then
+    elseif bare == "" or not bare and not host:find ":.*:" or not (bare or host):find "^%[?[%w%-_.*:%%]+%]?$" then
         return "expected a host such as web1, web*, deploy@db1 or db1:2222"
     end
 end

@@ -168,15 +168,14 @@ function M.hosts(...)
     collect({ ... }, keep, out_again)
     for _, list in ipairs(meanings(keep)) do
         for _, h in ipairs(list) do
-            local name = M.name(h)
-            local bare = M.target("ssh.hosts", h).host
+            local target = M.target("ssh.hosts", h)
             if
-                not seen[name]
-                and not names.any_names(out_again, name, bare)
-                and (#only == 0 or names.any_names(only, name, bare))
-                and not names.any_names(but, name, bare)
+                not seen[target.name]
+                and not names.any_names(out_again, target)
+                and (#only == 0 or names.any_names(only, target))
+                and not names.any_names(but, target)
             then
-                seen[name] = true
+                seen[target.name] = true
                 out[#out + 1] = h
             end
         end

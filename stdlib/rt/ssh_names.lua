@@ -148,16 +148,16 @@ function M.glob(text)
     return "^" .. text:gsub("[^%w*?]", "%%%0"):gsub("%*", ".*"):gsub("%?", ".") .. "$"
 end
 
---- Does one of these texts, with ranges or as a glob, name this host? By its whole name, or by the host alone.
+--- Does one of these texts, with ranges or as a glob, name this host? By its name, by the host alone, by user@host.
 ---@param patterns string[]
----@param name string
----@param host string
+---@param target { name: string, host: string, user: string? }
 ---@return boolean
-function M.any_names(patterns, name, host)
+function M.any_names(patterns, target)
+    local with_user = target.user and target.user .. "@" .. target.host
     for _, pattern in ipairs(patterns) do
         for _, p in ipairs(M.expand(pattern) or { pattern }) do
             p = M.glob(p)
-            if name:find(p) or host:find(p) then
+            if target.name:find(p) or target.host:find(p) or with_user and with_user:find(p) then
                 return true
             end
         end

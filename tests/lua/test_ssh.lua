@@ -79,11 +79,14 @@ end
 
 function TestWords.test_which_host_is_named()
     local function named(pattern, host)
-        return names.any_names({ pattern }, host, names.split(host).host)
+        local target = names.split(host)
+        target.name = host
+        return names.any_names({ pattern }, target)
     end
     lu.assertTrue(named("web*", "web1"))
     lu.assertTrue(named("web?", "deploy@web1:22"))
     lu.assertTrue(named("deploy@*", "deploy@web1"))
+    lu.assertTrue(named("deploy@web?", "deploy@web1:22"))
     lu.assertTrue(named("web[1-3]", "web2"))
     lu.assertTrue(named("web1.lab", "web1.lab"))
     lu.assertFalse(named("web1.lab", "web1xlab"))
