@@ -25,7 +25,7 @@
 #define STOP_MS 10000    /* for word from over there, besides the grace */
 #define STOP_NOW_MS 2000
 #define OVERDUE_MS 15000 /* behind its time-out: the connection must be dead */
-#define HEAD_MAX 64
+#define HEAD_MAX ((size_t)64 << 10)
 #define SAID_MAX 2048
 
 /* -- memory -------------------------------------------------------------------------------------------------------- */
@@ -98,24 +98,25 @@ static void on_opened(void *arg)
     rb_fault_point("ssh.opened");
 }
 
-/* The command's own output, behind the line that says its pid. */
+/* The command's own output, behind the line that says its pid, or that it was not started. */
 static void on_plain_output(struct ssh_op *op, int stream, const char *data, size_t len)
 {
-    if (stream == 1 && !op->pid) {
-        const char *end = memchr(data, '\n', len);
-        size_t n = end ? (size_t)(end - data) : len;
-        rb_buf_add(&op->head, data, n);
-        if (!end)
-            return;
-        long pid = 0;
-        if (op->head.cut || sscanf(rb_buf_text(&op->head), "rbhost-pid %ld", &pid) != 1 || pid <= 1)
-            pid = -1; /* not what was expected: no way to stop it */
-        op->pid = pid;
-        len -= n + 1;
-        data = end + 1;
-    }
-    if (len)
+    struct rb_far_head head;
+    if (stream == 2 || op->pid || op->refused[0]) {
         rb_ssh_capture(op, stream, data, len);
+        return;
+    }
+    rb_buf_add(&op->head, data, len);
+    size_t skip = rb_far_strip(rb_buf_text(&op->head), op->head.len, &head);
+    if (!skip && op->head.cut)
+        head.pid = -1; /* not what was expected: no way to stop it */
+    else if (!skip)
+        return;
+    op->pid = head.pid;
+    snprintf(op->refused, sizeof(op->refused), "%s", head.why);
+    if (op->head.len > skip)
+        rb_ssh_capture(op, 1, op->head.data + skip, op->head.len - skip);
+    rb_buf_reset(&op->head);
 }
 
 static void on_output(void *arg, int stream, const char *data, size_t len)
@@ -151,6 +152,7 @@ static int open_session(struct ssh_op *op, enum ssh_stage stage, struct rb_far_r
     rb_far_answer_init(&op->answer);
     op->answer.on_output = rb_ssh_capture;
     op->answer.arg = op;
+    op->refused[0] = '\0';
     rb_buf_reset(&op->head);
     rb_buf_reset(&op->shell_said);
     struct rb_ssh_options opt = {.target = rb_ssh_where_target(&op->where),
@@ -240,6 +242,17 @@ static void finish(struct ssh_op *op)
     rb_ssh_finish(op);
 }
 
+/* The shell over there has not started it. */
+static void refused(struct ssh_op *op, const char *why)
+{
+    op->stage = SSH_REST;
+    rb_timer_disarm(&op->timer);
+    if (op->stopping)
+        rb_ssh_stopped(op, RB_OUTCOME_NOT_STARTED, "was stopped before it began");
+    else
+        rb_ssh_refused(op, why);
+}
+
 static void plain_ended(struct ssh_op *op, const struct rb_ssh_result *r)
 {
     struct ssh_verdict *v = &op->verdict;
@@ -250,6 +263,10 @@ static void plain_ended(struct ssh_op *op, const struct rb_ssh_result *r)
             rb_ssh_stopped(op, r->started ? rb_ssh_unknown(op) : RB_OUTCOME_NOT_STARTED, "was stopped before it began");
         else
             rb_ssh_not_begun(op, r->why, r->text);
+        return;
+    }
+    if (op->refused[0]) {
+        refused(op, op->refused);
         return;
     }
     if (r->end == RB_SSH_LOST || r->end == RB_SSH_CLOSED) {
@@ -270,22 +287,16 @@ static void watched_ended(struct ssh_op *op, const struct rb_ssh_result *r)
     const struct rb_far_answer *a = &op->answer;
     char line[300];
     bool looking = op->stage == SSH_LOOKING;
-    rb_ssh_last_line(&op->shell_said, &op->shell_said, line, sizeof(line));
+    rb_ssh_words_last(&op->shell_said, &op->shell_said, line, sizeof(line));
     const char *text = r->end == RB_SSH_LOST || r->end == RB_SSH_NOT_STARTED || !line[0] ? r->text : line;
     switch (a->state) {
     case RB_FAR_ENDED:
         op->verdict = (struct ssh_verdict){
-            .code = a->code, .signal = a->signal, .timed_out = a->timed_out, .stopped = a->stopped && !a->timed_out};
+            .code = a->code, .signal = a->signal, .timed_out = a->timed_out, .stopped = a->stopped && !a->timed_out,
+            .held_open = a->held_open, .disk_full = a->disk_full};
         finish(op);
         return;
-    case RB_FAR_REFUSED:
-        op->stage = SSH_REST;
-        rb_timer_disarm(&op->timer);
-        rb_effect_failed(&op->effect, "ssh.receipt", RB_OUTCOME_NOT_STARTED, false,
-                         "ssh %.200s: the command was not started, because no receipt could be kept there: %s; "
-                         "`rbhost doctor %.200s` says more, survive = false runs it without one",
-                         op->where.name, a->why, op->where.name);
-        return;
+    case RB_FAR_REFUSED: refused(op, a->why); return;
     case RB_FAR_ABSENT:
         op->stage = SSH_REST;
         rb_timer_disarm(&op->timer);

@@ -17,7 +17,7 @@ enum ssh_stage {
 struct ssh_verdict {
     bool there;
     int code, signal; /* signal -1: one of which only that it was one is known */
-    bool timed_out, stopped;
+    bool timed_out, stopped, held_open, disk_full;
     int64_t ended; /* rb_clock_boot() */
 };
 
@@ -44,6 +44,7 @@ struct ssh_op {
     struct rb_far_answer answer;
     struct rb_buf head;       /* PLAIN: the line before the command's output */
     struct rb_buf shell_said; /* under a receipt: the error output of what watches it */
+    char refused[256];        /* PLAIN: why it was not started */
     long pid;                 /* PLAIN: of its process group; 0 not yet known */
     int64_t begun;            /* rb_clock_boot() */
     uint64_t shown[2];        /* bytes of each stream that were shown live, over all sessions */
@@ -65,6 +66,7 @@ void rb_ssh_capture(void *op, int stream, const char *data, size_t len);
 void rb_ssh_finish(struct ssh_op *op);
 /* It was not begun. */
 void rb_ssh_not_begun(struct ssh_op *op, enum rb_ssh_why why, const char *text);
+void rb_ssh_refused(struct ssh_op *op, const char *why); /* by the shell over there */
 /* The connection went, and nobody can say what became of it. */
 void rb_ssh_lost(struct ssh_op *op, enum rb_outcome outcome, const char *text);
 void rb_ssh_stopped(struct ssh_op *op, enum rb_outcome outcome, const char *text); /* it was cancelled */

@@ -110,6 +110,21 @@ void rb_ssh_not_begun(struct ssh_op *op, enum rb_ssh_why why, const char *text)
     rb_buf_release(&words);
 }
 
+void rb_ssh_refused(struct ssh_op *op, const char *why)
+{
+    struct rb_buf cmd = what(op);
+    const char *kind = "ssh.receipt", *advice = "";
+    if (strncmp(why, "there is no command", 19) == 0 || strncmp(why, "there is no folder", 18) == 0)
+        kind = "ssh.not_found";
+    else if (strncmp(why, "sudo:", 5) == 0)
+        kind = "ssh.sudo";
+    else
+        advice = "; `rbhost doctor HOST` says more about receipts there, survive = false runs it without one";
+    rb_effect_failed(&op->effect, kind, RB_OUTCOME_NOT_STARTED, false, "%s was not started: %.300s%s", rb_buf_text(&cmd),
+                     why, advice);
+    rb_buf_release(&cmd);
+}
+
 void rb_ssh_lost(struct ssh_op *op, enum rb_outcome outcome, const char *text)
 {
     struct rb_buf cmd = what(op);
@@ -132,7 +147,7 @@ static void failed(struct ssh_op *op, const char *kind, enum rb_outcome outcome,
 {
     struct rb_buf cmd = what(op);
     char line[300];
-    rb_ssh_last_line(&op->cap[0].buf, &op->cap[1].buf, line, sizeof(line));
+    rb_ssh_words_last(&op->cap[0].buf, &op->cap[1].buf, line, sizeof(line));
     rb_effect_failed(&op->effect, kind, outcome, true, "%s %s%s%s", rb_buf_text(&cmd), how, line[0] ? ": " : "", line);
     rb_buf_release(&cmd);
 }
@@ -197,6 +212,14 @@ static void set_stream(lua_State *L, const char *name, const struct ssh_op *op, 
     lua_setfield(L, -2, field);
 }
 
+static void set_flag(lua_State *L, const char *name, bool set)
+{
+    if (!set)
+        return;
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, name);
+}
+
 void rb_ssh_push(struct rb_effect *e, lua_State *L)
 {
     struct ssh_op *op = ssh_op_of(e);
@@ -217,6 +240,8 @@ void rb_ssh_push(struct rb_effect *e, lua_State *L)
     set_stream(L, "stderr", op, 1);
     lua_pushnumber(L, (lua_Number)(v->ended - op->begun) / 1e6);
     lua_setfield(L, -2, "time");
+    set_flag(L, "held_open", v->held_open);
+    set_flag(L, "disk_full", v->disk_full);
 }
 
 void rb_ssh_assume(struct rb_effect *e, lua_State *L)

@@ -87,7 +87,7 @@ void rb_ssh_words_why(struct rb_buf *out, const struct ssh_where *w, enum rb_ssh
     }
 }
 
-void rb_ssh_last_line(const struct rb_buf *out, const struct rb_buf *err, char *line, size_t n)
+void rb_ssh_words_last(const struct rb_buf *out, const struct rb_buf *err, char *line, size_t n)
 {
     const struct rb_buf *b = err->len ? err : out;
     const char *text = rb_buf_text(b), *end = text + b->len;

@@ -53,6 +53,8 @@ function M.run(verb, where, command, opts)
     local r = request(verb, where, opts)
     if type(command) == "table" then
         r.argv = command
+    elseif host.is_secret(command) then
+        base.usage("%s: the command is a secret: every user of the machine can see it; pass it by env or stdin", verb)
     else
         r.text = base.expect(verb, "the command (a list, or a text for the shell over there)", command, "string")
     end
