@@ -261,7 +261,8 @@ static int open_session(struct files_op *op, struct rb_err *err)
     } else {
         f.size = op->max;
         opt.stdout_fd = op->file.fd;
-        opt.max_output = op->local ? ANSWER_MAX : (size_t)op->max + 1;
+        if (!op->local && op->max > ANSWER_MAX)
+            opt.max_output = (size_t)op->max;
         rc = rb_far_download(&f, &command, err);
     }
     opt.command = rb_buf_text(&command);
