@@ -291,9 +291,12 @@ static void watched_ended(struct ssh_op *op, const struct rb_ssh_result *r)
     const char *text = r->end == RB_SSH_LOST || r->end == RB_SSH_NOT_STARTED || !line[0] ? r->text : line;
     switch (a->state) {
     case RB_FAR_ENDED:
-        op->verdict = (struct ssh_verdict){
-            .code = a->code, .signal = a->signal, .timed_out = a->timed_out, .stopped = a->stopped && !a->timed_out,
-            .held_open = a->held_open, .disk_full = a->disk_full};
+        op->verdict = (struct ssh_verdict){.code = a->code,
+                                           .signal = a->signal,
+                                           .timed_out = a->timed_out,
+                                           .stopped = a->stopped && !a->timed_out,
+                                           .held_open = a->held_open,
+                                           .disk_full = a->disk_full};
         finish(op);
         return;
     case RB_FAR_REFUSED: refused(op, a->why); return;

@@ -20,6 +20,7 @@ struct ssh_where {
     char *name; /* as the runbook calls it */
     char *host, *user, *identity, *jump, *config;
     int port;
+    unsigned starting; /* as in rb_ssh_target */
     uint64_t connect_ms;
 };
 void rb_ssh_where_release(struct ssh_where *w);

@@ -26,6 +26,7 @@ struct rb_ssh_target rb_ssh_where_target(const struct ssh_where *w)
                                   .config = w->config,
                                   .identity = w->identity,
                                   .jump = w->jump,
+                                  .starting = w->starting,
                                   .connect_ms = w->connect_ms};
 }
 
@@ -70,6 +71,7 @@ void rb_ssh_read_where(lua_State *L, const char *verb, struct rb_effect *e, stru
     w->port = (int)rb_args_int(L, 1, "port", 0);
     w->connect_ms = (uint64_t)rb_args_int(L, 1, "connect_ms", (int64_t)configured_ms(e));
     w->config = rb_strdup(json_string_value(json_object_get(rb_effect_config(e, "ssh"), "config")));
+    w->starting = (unsigned)json_integer_value(json_object_get(rb_effect_config(e, "ssh"), "max_connections"));
     if (!w->host || !w->host[0] || w->host[0] == '-')
         rb_error_raise(L, "usage", "not_started", "%s: there is no host", verb);
     reach(e, w->user, w->host, w->port);

@@ -120,8 +120,8 @@ void rb_ssh_refused(struct ssh_op *op, const char *why)
         kind = "ssh.sudo";
     else
         advice = "; `rbhost doctor HOST` says more about receipts there, survive = false runs it without one";
-    rb_effect_failed(&op->effect, kind, RB_OUTCOME_NOT_STARTED, false, "%s was not started: %.300s%s", rb_buf_text(&cmd),
-                     why, advice);
+    rb_effect_failed(&op->effect, kind, RB_OUTCOME_NOT_STARTED, false, "%s was not started: %.300s%s",
+                     rb_buf_text(&cmd), why, advice);
     rb_buf_release(&cmd);
 }
 

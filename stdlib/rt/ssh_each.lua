@@ -19,36 +19,40 @@ local function share(v, n)
     return v
 end
 
--- Lines of name, kind and what came back, in columns.
-local function rows(failures, left)
-    local wide, kind, out = 4, 4, {}
-    for i = 1, math.min(#failures, ROWS) do
-        wide = math.max(wide, utf8.len(failures[i].host) or #failures[i].host)
+local function width(text)
+    return utf8.len(text) or #text
+end
+
+-- What failed as a table of host, kind and what came back, in the run's log.
+local function tell(failures, left, of)
+    local warn = require("rt.effects").warn
+    local shown, wide, kind = math.min(#failures, ROWS), 0, 0
+    for i = 1, shown do
+        wide = math.max(wide, width(failures[i].host))
         kind = math.max(kind, #failures[i].kind)
     end
-    for i = 1, math.min(#failures, ROWS) do
+    warn(("ssh.each: %d of %d hosts failed"):format(#failures, of))
+    for i = 1, shown do
         local f = failures[i]
-        local said = f.message:gsub("^ssh [^:]*: ", ""):gsub("%s*[\r\n]%s*", "; ")
-        local pad = (" "):rep(wide - (utf8.len(f.host) or #f.host))
-        out[i] = ("\n  %s%s  %-" .. kind .. "s  %s"):format(f.host, pad, f.kind, said)
+        local pad = (" "):rep(wide - width(f.host))
+        warn(("  %s%s  %-" .. kind .. "s  %s"):format(f.host, pad, f.kind, f.said))
     end
     if #failures > ROWS then
-        out[#out + 1] = ("\n  … and %d more"):format(#failures - ROWS)
+        warn(("  … and %d more"):format(#failures - ROWS))
     end
     if #left > 0 then
-        local shown = table.concat(left, " ", 1, math.min(#left, ROWS))
-        out[#out + 1] = ("\n  not begun: %s%s"):format(shown, #left > ROWS and " …" or "")
+        warn(("  not begun: %s%s"):format(table.concat(left, " ", 1, math.min(#left, ROWS)), #left > ROWS and " …" or ""))
     end
-    return table.concat(out)
 end
 
 local function raise(list, failed, begun, done)
-    local failures, left, succeeded, outcome = {}, {}, {}, "failed"
+    local failures, left, succeeded, named, outcome = {}, {}, {}, {}, "failed"
     for i, h in ipairs(list) do
         local name, e = hosts.name(h), failed[i]
         if e then
-            local f = { host = name, kind = e.kind, message = e.message, outcome = e.outcome, op = e.op }
-            failures[#failures + 1] = f
+            local said = tostring(e.message):gsub("^ssh [^`]*: `", "`"):gsub("%s*[\r\n]%s*", "; ")
+            failures[#failures + 1] = { host = name, kind = e.kind, said = said, outcome = e.outcome, op = e.op }
+            named[#named + 1] = #named < 5 and name or nil
             outcome = e.outcome == "unknown" and "unknown" or outcome
         elseif not begun[i] then
             left[#left + 1] = name
@@ -56,14 +60,18 @@ local function raise(list, failed, begun, done)
             succeeded[#succeeded + 1] = name
         end
     end
-    local message = ("ssh.each: %d of %d hosts failed%s"):format(#failures, #list, rows(failures, left))
+    tell(failures, left, #list)
+    local more = #failures > #named and (" and %d more"):format(#failures - #named) or ""
+    local text = ("ssh.each: %d of %d hosts failed: %s%s; %s: %s"):format(
+        #failures,
+        #list,
+        table.concat(named, ", "),
+        more,
+        failures[1].host,
+        failures[1].said
+    )
     error(
-        host.error(
-            "ssh.each",
-            outcome,
-            message,
-            { failures = failures, not_begun = left, succeeded = succeeded, retryable = false }
-        ),
+        host.error("ssh.each", outcome, text, { failures = failures, not_begun = left, succeeded = succeeded }),
         0
     )
 end

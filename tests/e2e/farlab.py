@@ -42,6 +42,11 @@ def words(c):
     return [line.replace("\t", "  ") for line in c.prints()]
 
 
+def printed(c):
+    """The same, without warnings."""
+    return [e["text"].replace("\t", "  ") for e in c.events("log") if e.get("level") != "warn"]
+
+
 def once(path, want, name):
     """The world's counter: each line is one that has happened."""
     got = pathlib.Path(path).read_text().split() if pathlib.Path(path).exists() else []
