@@ -1,7 +1,7 @@
 -- Commands on other machines: one host, many hosts, files. `rbhost run --limit 'web0[1-2]' ssh.lua` narrows the lists.
--- The hosts here are those of lab/ssh_config; without `config` they are the ones that `ssh` itself knows. before: mkdir
--- -p .config/rbhost before: echo "return { ssh = { config = 'lab/ssh_config', hosts = { web = { 'web[01-03]' } } } }" >
--- .config/rbhost/config.lua
+-- The hosts here are those of lab/ssh_config; without `config` they are the ones that `ssh` itself knows.
+-- before: mkdir -p .config/rbhost
+-- before: echo "return { ssh = { config = 'lab/ssh_config' } }" > .config/rbhost/config.lua
 local web = ssh.hosts("web[01-03]", "!web03")
 
 checklist "Before" {

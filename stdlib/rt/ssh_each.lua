@@ -41,7 +41,8 @@ local function tell(failures, left, of)
         warn(("  … and %d more"):format(#failures - ROWS))
     end
     if #left > 0 then
-        warn(("  not begun: %s%s"):format(table.concat(left, " ", 1, math.min(#left, ROWS)), #left > ROWS and " …" or ""))
+        local first = table.concat(left, " ", 1, math.min(#left, ROWS))
+        warn(("  not begun: %s%s"):format(first, #left > ROWS and " …" or ""))
     end
 end
 
