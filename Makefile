@@ -77,9 +77,10 @@ ALL_LIBS    := $(LIB_LIBS) -ldl -lm
 
 # -- the program -------------------------------------------------------------------------------------------------------
 
-SRC      := $(filter-out $(SKIP),$(sort $(wildcard host/*/*.c)))
+SHIM     := $(sort $(wildcard host/shim/*.c))
+SRC      := $(filter-out $(SHIM) $(SKIP),$(sort $(wildcard host/*/*.c)))
 MAIN_OBJ := $(O)/host/front/main.o
-LIB_OBJ  := $(filter-out $(MAIN_OBJ),$(SRC:%.c=$(O)/%.o)) $(O)/gen/embed.o $(O)/gen/ssh_far_sh.o
+LIB_OBJ  := $(filter-out $(MAIN_OBJ),$(SRC:%.c=$(O)/%.o)) $(O)/gen/embed.o $(O)/gen/ssh_far_sh.o $(O)/gen/shim.o
 
 $(O)/rbhost: $(MAIN_OBJ) $(O)/librbhost.a
 	$(say) "  link  $@"
@@ -104,6 +105,8 @@ define stamp
 endef
 $(O)/flags: FORCE
 	$(call stamp,$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS))
+$(O)/shim.flags: FORCE
+	$(call stamp,$(CC) $(SHIM_CFLAGS))
 $(O)/objects: FORCE
 	$(call stamp,$(LIB_OBJ))
 $(O)/gen/stdlib.list: FORCE
@@ -133,6 +136,25 @@ $(O)/tools/embed_sh: tools/embed_sh.c $(O)/flags
 $(O)/gen/ssh_far_sh.c: $(O)/tools/embed_sh $(FAR_SH)
 	$(say) "  embed $(words $(FAR_SH)) texts for shells"
 	$(Q)mkdir -p $(@D) && $(O)/tools/embed_sh $(FAULTS) $(FAR_SH) > $@.tmp && mv $@.tmp $@
+
+# -- the shim: a program of its own inside the program -----------------------------------------------------------------
+
+# Without a C library (host/shim/sys.h says why), so without what needs one: sanitizers, the stack protector, the user's
+# flags.
+SHIM_CFLAGS := -std=c11 -D_GNU_SOURCE $(DEFINE) -O2 $(WARN) -Ihost -ffreestanding -nostdlib -static -no-pie -fno-pie -s \
+               -fno-stack-protector -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns \
+               -Wl,-z,noexecstack,-z,noseparate-code,--build-id=none
+
+$(O)/shim: $(SHIM) $(wildcard host/shim/*.h) $(O)/shim.flags
+	$(say) "  shim  $@"
+	$(Q)$(CC) $(SHIM_CFLAGS) -o $@ $(SHIM)
+
+$(O)/gen/shim.s: $(O)/shim
+	$(Q)mkdir -p $(@D) && printf '%s\n' '.section .rodata' '.globl rb_shim_image, rb_shim_image_end' '.balign 16' \
+	    'rb_shim_image: .incbin "$<"' 'rb_shim_image_end: .byte 0' '.section .note.GNU-stack,"",%progbits' > $@
+
+$(O)/gen/shim.o: $(O)/gen/shim.s
+	$(Q)$(CC) -c -o $@ $<
 
 # -- variants ----------------------------------------------------------------------------------------------------------
 

@@ -247,10 +247,12 @@ static bool look(struct rb_effect *e, const struct rb_recorded *intent)
     e->state = RB_EFFECT_RUNNING;
     e->looking = true;
     e->started = rb_clock_boot();
+    if (e->task && e->task->grace_until)
+        rb_timer_arm(&e->grace, e->task->grace_until);
     rb_fault_point("effect.before-look");
     e->type->look(e);
     if (e->cancel_wanted && e->looking && e->state == RB_EFFECT_RUNNING)
-        e->type->cancel(e, false);
+        rb_effect_cancel(e, false);
     return true;
 }
 

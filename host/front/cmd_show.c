@@ -1,5 +1,6 @@
 /* rbhost show: one run as it stands: header, tree with verdicts and evidence, open gates, what can be undone, the next
  * command. */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,16 @@
 #include "front/next.h"
 #include "front/reach.h"
 #include "front/text.h"
+
+struct values {
+    int checks;
+};
+
+static const struct rb_opt options[] = {
+    {"checks", 'c', RB_OPT_BOOL, offsetof(struct values, checks), NULL,
+     "only its checks, as a table: stage, check, verdict, and the evidence or why it failed", 0},
+    {0},
+};
 
 struct show {
     struct rb_cli *cli;
@@ -282,7 +293,7 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
 {
     struct show s = {.cli = cli, .colour = rb_cli_color(cli, STDOUT_FILENO)};
     struct rb_err err;
-    (void)values;
+    const struct values *v = values;
     int code = rb_cli_run(cli, RB_CLI_READ, argc ? argv[0] : NULL, &s.row);
     if (code)
         return code;
@@ -296,6 +307,8 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
         code = rb_cli_fail(cli, RB_EXIT_STORE, "%s", err.msg);
     else if (cli->json > 0)
         print_json(&s);
+    else if (v->checks)
+        rb_checks_table(&s.view, &s.out);
     else
         print(&s);
     code = rb_cli_put(&s.out, code);
@@ -311,9 +324,12 @@ const struct rb_cmd rb_cmd_show = {
     .group = "Look",
     .operands = "[RUN]",
     .summary = "one run: its steps and evidence, what it waits for, what to do next",
-    .example = "rbhost show 7h2mc",
+    .example = "rbhost show 7h2mc\n"
+               "rbhost show --checks",
     .text = "Without RUN: the latest. -v shows every operation.",
     .max = 1,
     .operand = RB_ARG_RUN,
+    .options = options,
+    .values = sizeof(struct values),
     .run = run,
 };

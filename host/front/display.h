@@ -43,4 +43,7 @@ void rb_jsonout_lines(struct rb_json *j, const char *key, const char *lines);
 /* {"type":"version",…} and a line end: the first line of every JSON stream. */
 void rb_jsonout_version(struct rb_buf *out);
 
+/* The table of a run's checks: stage, check, verdict, proof. checks.c */
+void rb_checks_table(const struct rb_view *v, struct rb_buf *out);
+
 #endif

@@ -107,26 +107,30 @@ static int find_command(int dir, const struct rb_proc_options *opt, struct rb_bu
     return find_by_path(dir, opt, path, err);
 }
 
-static int too_big(const struct rb_proc_options *opt, struct rb_err *err)
+void rb_proc_measure(const struct rb_proc_options *opt, struct rb_proc_size *size)
 {
-    size_t total = 0, longest = 0;
+    *size = (struct rb_proc_size){0};
     for (int list = 0; list < 2; list++) {
         const char *const *v = list ? opt->envp : opt->argv;
         for (; v && *v; v++) {
             size_t n = strlen(*v) + 1;
-            total += n + sizeof(char *);
-            longest = n > longest ? n : longest;
+            size->total += n + sizeof(char *);
+            size->longest = n > size->longest ? n : size->longest;
         }
     }
-    if (longest > ONE_ARG_MAX)
+}
+
+static int too_big(const struct rb_proc_size *size, struct rb_err *err)
+{
+    if (size->longest > ONE_ARG_MAX)
         return rb_err_set(err, RB_EIO,
                           "argument list too long: one argument or variable has %zu bytes and the system"
                           " takes %d; give it on standard input or in a file",
-                          longest - 1, ONE_ARG_MAX - 1);
+                          size->longest - 1, ONE_ARG_MAX - 1);
     return rb_err_set(err, RB_EIO,
                       "argument list too long: arguments and environment need %zu bytes, more than the"
                       " system takes (a quarter of ulimit -s)",
-                      total);
+                      size->total);
 }
 
 /* The first line of a file, for "#!"; false when it can not be read. NUL bytes are kept. */
@@ -157,13 +161,14 @@ static char *interpreter_of(char *line)
 }
 
 /* The command is there and may be executed, yet the system refused: what it needs in turn is at fault. */
-static int explain(int errnum, int dir, const char *path, const struct rb_proc_options *opt, struct rb_err *err)
+int rb_proc_explain(int errnum, int dir, const char *path, const char *cwd, const struct rb_proc_size *size,
+                    struct rb_err *err)
 {
     char line[256];
     size_t len = 0;
     char *interpreter = NULL;
     if (errnum == E2BIG)
-        return too_big(opt, err);
+        return too_big(size, err);
     if (errnum == EAGAIN)
         return rb_err_sys(err, RB_EIO, errnum,
                           "can not start %s: too many processes (ulimit -u, or the pids limit of"
@@ -171,11 +176,12 @@ static int explain(int errnum, int dir, const char *path, const struct rb_proc_o
                           path);
     if (errnum == ENOMEM)
         return rb_err_sys(err, RB_EIO, errnum, "can not start %s", path);
+    if (errnum == ENOEXEC)
+        return rb_err_set(err, RB_EDENIED, "%s is not a program for this machine", path);
     if (errnum == ETXTBSY)
         return rb_err_set(err, RB_EIO, "can not start %s: somebody has it open for writing", path);
-    if (opt->cwd && faccessat(dir, ".", X_OK, AT_EACCESS))
-        return rb_err_sys(err, errno == EACCES ? RB_EDENIED : RB_ENOENT, errno, "can not enter the folder %s",
-                          opt->cwd);
+    if (cwd && faccessat(dir, ".", X_OK, AT_EACCESS))
+        return rb_err_sys(err, errno == EACCES ? RB_EDENIED : RB_ENOENT, errno, "can not enter the folder %s", cwd);
     if (first_line(dir, path, line, &len))
         interpreter = interpreter_of(line);
     if (interpreter && (errnum == ENOENT || errnum == ENOTDIR)) {
@@ -202,6 +208,13 @@ static int explain(int errnum, int dir, const char *path, const struct rb_proc_o
     if (errnum == EPERM)
         return rb_err_sys(err, RB_EDENIED, errnum, "%s may not be executed", path);
     return rb_err_sys(err, RB_EIO, errnum, "can not start %s", path);
+}
+
+static int explain(int errnum, int dir, const char *path, const struct rb_proc_options *opt, struct rb_err *err)
+{
+    struct rb_proc_size size;
+    rb_proc_measure(opt, &size);
+    return rb_proc_explain(errnum, dir, path, opt->cwd, &size, err);
 }
 
 static int spawn(const char *path, int dir, bool enter, const char *const *argv, const char *const *envp,
@@ -246,7 +259,7 @@ static int spawn_by_shell(const char *path, int dir, const struct rb_proc_option
     char line[256];
     size_t len = 0, argc = 0;
     if (first_line(dir, path, line, &len) && memchr(line, '\0', len))
-        return rb_err_set(err, RB_EDENIED, "%s is not a program for this machine", path);
+        return explain(ENOEXEC, dir, path, opt, err);
     while (opt->argv[argc])
         argc++;
     const char **argv = rb_alloc((argc + 3) * sizeof(*argv));
@@ -260,20 +273,25 @@ static int spawn_by_shell(const char *path, int dir, const struct rb_proc_option
     return errnum ? explain(errnum, dir, errnum == ENOENT ? "/bin/sh" : path, opt, err) : RB_OK;
 }
 
-int rb_proc_spawn(const struct rb_proc_options *opt, const int fds[3], pid_t *pid, struct rb_err *err)
+int rb_proc_find(const struct rb_proc_options *opt, int *dir, struct rb_buf *path, struct rb_err *err)
 {
-    int rc, dir = AT_FDCWD;
-    struct rb_buf path;
-    rb_buf_init(&path, PATH_MAX - 1);
+    *dir = AT_FDCWD;
+    rb_buf_init(path, PATH_MAX - 1);
     if (opt->cwd) {
-        dir = open(opt->cwd, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (dir < 0) {
+        *dir = open(opt->cwd, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (*dir < 0) {
             int code = errno == ENOENT || errno == ENOTDIR ? RB_ENOENT : errno == EACCES ? RB_EDENIED : RB_EIO;
-            rc = rb_err_sys(err, code, errno, "can not enter the folder %s", opt->cwd);
-            goto done;
+            return rb_err_sys(err, code, errno, "can not enter the folder %s", opt->cwd);
         }
     }
-    rc = find_command(dir, opt, &path, err);
+    return find_command(*dir, opt, path, err);
+}
+
+int rb_proc_spawn(const struct rb_proc_options *opt, const int fds[3], pid_t *pid, struct rb_err *err)
+{
+    int dir;
+    struct rb_buf path;
+    int rc = rb_proc_find(opt, &dir, &path, err);
     if (rc)
         goto done;
     rb_fault_point("proc.before-spawn");

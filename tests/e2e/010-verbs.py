@@ -241,6 +241,28 @@ r = c.rb("show")
 contains("show prints the evidence", r.stdout, "evidence v")
 contains("show prints the note", r.stdout, "why not")
 
+c = Case("""
+checklist "Before" {
+  { "Build", "the tag is signed", function() evidence("signature", "Good\\nof Ada") end },
+  { "API", "is up and has answered every one of the questions that anybody can think of", function() fail("no answer") end },
+  { "", "needs no stage", function() return retry({ times = 1 }, function() evidence("deep", 7) return true end) end },
+  { "Data", "migrated", function() skip("no database") end },
+}
+""")
+c.run()
+eq(
+    "show --checks is a table: stage, check, verdict, and what was kept as evidence within it or why it failed",
+    c.rb("show", "--checks").stdout,
+    "stage  check                                                         verdict  proof\n"
+    "Build  the tag is signed                                             pass     signature: Good\n"
+    "API    is up and has answered every one of the questions that anyb…  FAIL     no answer\n"
+    "       needs no stage                                                pass     deep: 7\n"
+    "Data   migrated                                                      skip     no database\n",
+)
+c = Case("print 'nothing to check'")
+c.run()
+contains("show --checks says that there are none", c.rb("show", "--checks").stdout, "(this run has no checks)")
+
 # -- fail and skip outside of a step
 
 c = Case('print "a" fail("not today") print "b"')

@@ -54,7 +54,7 @@ all() {
 layer_of() {
     case $1 in
     base) echo 1 ;;
-    loop) echo 2 ;;
+    loop | shim) echo 2 ;;
     store | io) echo 3 ;;
     engine) echo 4 ;;
     bind) echo 5 ;;
@@ -73,6 +73,8 @@ all | while read -r file; do
             echo "$file:$line: \"$target\" is no file below host/ (includes are written relative to it)"
         elif [ "$(layer_of "$to")" -gt "$(layer_of "$from")" ]; then
             echo "$file:$line: $from may not know $to (\"$target\")"
+        elif [ "$from" != "$to" ] && { [ "$from" = shim ] || [ "$from/$to" != io/shim ] && [ "$to" = shim ]; }; then
+            echo "$file:$line: the shim is a program of its own, which only io starts (\"$target\")"
         elif [ "$(layer_of "$to")" -eq 3 ] && [ "$(layer_of "$from")" -eq 3 ] && [ "$to" != "$from" ]; then
             echo "$file:$line: $from and $to do not know each other (\"$target\")"
         fi
