@@ -257,7 +257,8 @@ static int check_id(const char *id, struct rb_err *err)
     return RB_OK;
 }
 
-static void begin_receipt(struct rb_far_request *out, const struct rb_far_place *place, const char *id, const char *verb)
+static void begin_receipt(struct rb_far_request *out, const struct rb_far_place *place, const char *id,
+                          const char *verb)
 {
     begin_text(out);
     add_set(&out->input, "rb_do", verb);

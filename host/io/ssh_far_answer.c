@@ -185,8 +185,9 @@ int rb_far_answer_feed(struct rb_far_answer *a, const char *data, size_t len, st
             break;
         data++;
         len--;
-        int rc = a->pending.cut && a->greeted ? rb_err_set(err, RB_ECORRUPT, "the shell over there says too long a line")
-                                              : take_line(a, rb_buf_text(&a->pending), err);
+        int rc = a->pending.cut && a->greeted
+                     ? rb_err_set(err, RB_ECORRUPT, "the shell over there says too long a line")
+                     : take_line(a, rb_buf_text(&a->pending), err);
         rb_buf_reset(&a->pending);
         if (rc < 0)
             return rc;

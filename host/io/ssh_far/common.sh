@@ -178,5 +178,5 @@ rb_end() {
         rb_nap 50
         rb_left=$((rb_left - 50))
     done
-    ! rb_group_lives || rb_signal KILL
+    ! rb_group_lives || rb_signal KILL || ! rb_group_lives
 }
