@@ -44,11 +44,12 @@ class Answer(dict):
 class Session:
     """One request under way."""
 
-    def __init__(self, far, line, data, feed=None):
+    def __init__(self, far, line, data, feed=None, preexec=None):
         self.far, self.n = far, far.count
         far.count += 1
         self.p = subprocess.Popen([shutil.which(far.login), "-c", far.line(line)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, env=far.env, cwd=far.home, start_new_session=True)
+                                  stderr=subprocess.PIPE, env=far.env, cwd=far.home, start_new_session=True,
+                                  preexec_fn=preexec, user=far.uid, group=far.uid)
         if feed is None:
             self.data = data
         else:
@@ -110,7 +111,7 @@ class Session:
 class Far:
     made = 0
 
-    def __init__(self, shell="dash", login="sh", env=None):
+    def __init__(self, shell="dash", login="sh", env=None, uid=None):
         Far.made += 1
         self.dir = TMP / f"far{Far.made}"
         self.home = self.dir / "home"
@@ -118,8 +119,10 @@ class Far:
         self.shell, self.login, self.count = shell, login, 0
         self.env = {"HOME": str(self.home), "PATH": os.environ["PATH"], "TMPDIR": str(TMP), "LC_ALL": "C.UTF-8", **(env or {})}
         self.receipts = self.home / ".local/state/rbhost/receipts"
-        self.place = None
-        self.wrap = None
+        self.place, self.uid, self.swap = None, uid, {}
+        if uid:
+            TMP.chmod(0o755)
+            os.chown(self.home, uid, uid)
         if shell != "dash":
             self._be_sh()
 
@@ -140,7 +143,7 @@ class Far:
     def line(self, line):
         return line if self.shell == "dash" else line.replace(b"/bin/sh", os.fsencode(self.bin_sh))
 
-    def say(self, op, *args, fault=None, feed=None, place=None):
+    def say(self, op, *args, fault=None, feed=None, place=None, preexec=None):
         """Begins a request; .done() is its answer."""
         head = [] if op in ("plain", "probe") else [place or self.place or self.probe()]
         out = self.dir / f"request{self.count}"
@@ -153,7 +156,9 @@ class Far:
         data = pathlib.Path(f"{out}.input").read_bytes()
         if self.shell != "dash":
             data = data.replace(b"/bin/sh", os.fsencode(self.bin_sh))
-        return Session(self, pathlib.Path(f"{out}.line").read_bytes(), data, feed)
+        for old, new in self.swap.items():
+            data = data.replace(old, new)
+        return Session(self, pathlib.Path(f"{out}.line").read_bytes(), data, feed, preexec)
 
     def probe(self):
         _, out, err = self.say("probe").raw()
