@@ -4,8 +4,9 @@
  *
  * Each file becomes one line of POSIX sh, since a line is what a shell can read from its input without taking a byte
  * too many: comments and indentation are taken off, and lines are joined as their ends want it. For that the files keep
- * to a simple form: no here-document, no text over several lines, a "#" that begins a comment stands behind a blank.
- * Lines that begin with "fault " are fault points, and only stay with --fault. */
+ * to a simple form: no here-document, no text over several lines, a pattern of `case` on one line with what it begins,
+ * a "#" that begins a comment behind a blank. Lines that begin with "fault " are fault points, and only stay with
+ * --fault. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>

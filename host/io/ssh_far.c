@@ -324,7 +324,7 @@ int rb_far_kill(const struct rb_far_place *place, const char *id, long pid, uint
         add_text(out, rb_far_sh_look);
         end_text(out, "rb_out rbhost-far 1;rb_look");
     } else {
-        rb_buf_addf(&out->input, "rb_sudo=1;rb_pid=%ld;", pid);
+        rb_buf_addf(&out->input, "rb_pid=%ld;", pid);
         add_text(out, rb_far_sh_kill);
         end_text(out, "rb_out rbhost-far 1;rb_kill_group");
     }

@@ -44,11 +44,12 @@ class Answer(dict):
 class Session:
     """One request under way."""
 
-    def __init__(self, far, line, data, feed=None):
+    def __init__(self, far, line, data, feed=None, preexec=None):
         self.far, self.n = far, far.count
         far.count += 1
         self.p = subprocess.Popen([shutil.which(far.login), "-c", far.line(line)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, env=far.env, cwd=far.home, start_new_session=True)
+                                  stderr=subprocess.PIPE, env=far.env, cwd=far.home, start_new_session=True,
+                                  preexec_fn=preexec, user=far.uid, group=far.uid)
         if feed is None:
             self.data = data
         else:
@@ -57,6 +58,9 @@ class Session:
     def done(self):
         """Waits for its end: .answer."""
         out, err = self.p.communicate(self.data, timeout=60 * SLOW)
+        return self.read(out, err)
+
+    def read(self, out, err=b""):
         folder = self.far.dir / f"answer{self.n}"
         folder.mkdir()
         return Answer(folder, out, (self.p.returncode, err))
@@ -81,14 +85,33 @@ class Session:
         self.p.stdout.close()
         self.p.stderr.close()
 
-    def kill(self):
-        os.kill(self.p.pid, signal.SIGKILL)
+    def follower(self, keeper):
+        """The process, beside the keeper, that tells what it finds."""
+        pipe = f"pipe:[{os.fstat(self.p.stdout.fileno()).st_ino}]"
+
+        def find():
+            for pid in self.far.left():
+                try:
+                    if pid != keeper and os.readlink(f"/proc/{pid}/fd/1") == pipe:
+                        return pid
+                except OSError:
+                    continue
+
+        return wait_for("it has a follower", find)
+
+    def end(self):
+        """Takes the rest, if there is a link, and its exit status."""
+        for pipe in (self.p.stdout, self.p.stderr):
+            if not pipe.closed:
+                pipe.read()
+                pipe.close()
+        self.p.wait()
 
 
 class Far:
     made = 0
 
-    def __init__(self, shell="dash", login="sh", env=None):
+    def __init__(self, shell="dash", login="sh", env=None, uid=None):
         Far.made += 1
         self.dir = TMP / f"far{Far.made}"
         self.home = self.dir / "home"
@@ -96,8 +119,10 @@ class Far:
         self.shell, self.login, self.count = shell, login, 0
         self.env = {"HOME": str(self.home), "PATH": os.environ["PATH"], "TMPDIR": str(TMP), "LC_ALL": "C.UTF-8", **(env or {})}
         self.receipts = self.home / ".local/state/rbhost/receipts"
-        self.place = None
-        self.wrap = None
+        self.place, self.uid, self.swap = None, uid, {}
+        if uid:
+            TMP.chmod(0o755)
+            os.chown(self.home, uid, uid)
         if shell != "dash":
             self._be_sh()
 
@@ -118,19 +143,22 @@ class Far:
     def line(self, line):
         return line if self.shell == "dash" else line.replace(b"/bin/sh", os.fsencode(self.bin_sh))
 
-    def say(self, op, *args, fault=None, feed=None, place=None):
+    def say(self, op, *args, fault=None, feed=None, place=None, preexec=None):
         """Begins a request; .done() is its answer."""
+        head = [] if op in ("plain", "probe") else [place or self.place or self.probe()]
         out = self.dir / f"request{self.count}"
         tool = TOOL_FAULT if fault else TOOL
         env = {**os.environ, **({"RBHOST_FAR_FAULT": str(fault)} if fault else {})}
-        head = [] if op in ("plain", "probe") else [place or self.place or self.probe()]
+        args = [a if isinstance(a, (bytes, str)) else str(a) for a in args]
         made = subprocess.run([tool, op, out, *head, *args], capture_output=True, env=env)
         if made.returncode:
             raise ValueError(made.stderr.decode(errors="replace"))
         data = pathlib.Path(f"{out}.input").read_bytes()
         if self.shell != "dash":
             data = data.replace(b"/bin/sh", os.fsencode(self.bin_sh))
-        return Session(self, pathlib.Path(f"{out}.line").read_bytes(), data, feed)
+        for old, new in self.swap.items():
+            data = data.replace(old, new)
+        return Session(self, pathlib.Path(f"{out}.line").read_bytes(), data, feed, preexec)
 
     def probe(self):
         _, out, err = self.say("probe").raw()
@@ -147,6 +175,20 @@ class Far:
     def file(self, id, name):
         path = self.receipts / id / name
         return path.read_text() if path.exists() else None
+
+    def left(self):
+        """What still runs over there, whoever started it: {pid: its command}."""
+        mark, found = b"HOME=" + os.fsencode(self.home), {}
+        for entry in os.listdir("/proc"):
+            try:
+                if entry.isdigit() and mark in pathlib.Path("/proc", entry, "environ").read_bytes().split(b"\0") and alive(int(entry)):
+                    found[int(entry)] = pathlib.Path("/proc", entry, "cmdline").read_bytes().replace(b"\0", b" ")[:60]
+            except OSError:
+                continue
+        return found
+
+    def await_idle(self):
+        wait_for("nothing runs over there any more", lambda: not self.left())
 
     def await_file(self, id, name):
         return wait_for(f"{id}/{name}", lambda: self.file(id, name))

@@ -143,7 +143,7 @@ rb_group_by() {
     rb_own='' rb_jobs=
     if command -v setsid >/dev/null 2>&1; then
         rb_own=setsid
-    elif [ -n "$( (set -m && case $- in *m*) echo m ;; esac) 2>/dev/null)" ]; then
+    elif /bin/sh -c 'set -m; /bin/sh -c "kill -0 -\$\$"; exit' 2>/dev/null; then
         rb_jobs=1
     elif command -v perl >/dev/null 2>&1; then
         rb_own='perl -e setpgrp(0,0);exec(@ARGV)or(exit(127))'
@@ -152,21 +152,22 @@ rb_group_by() {
     fi
 }
 
-# The command's group. What belongs to another user (sudo) is there, too, though it may not be told anything.
+# Whether the command's group is there; rb_denied: we may tell none of it anything, it belongs to another user (sudo).
 rb_group_lives() {
+    rb_denied=
     rb_t=$(kill -0 "-$rb_pid" 2>&1) && return 0
     case $rb_t in
-    *ermitted*) return 0 ;;
+    *ermitted*) rb_denied=1 ;;
+    *) return 1 ;;
     esac
-    return 1
 }
 rb_signal() {
-    kill "-$1" "-$rb_pid" 2>/dev/null && return 0
-    [ -n "$rb_sudo" ] || return 1
-    if [ -n "${rb_password:-}" ]; then
-        rb_say "$rb_password" | sudo -S -p '' /bin/sh -c "kill -$1 -$rb_pid"
-    else
+    if [ -z "$rb_sudo" ]; then
+        kill "-$1" "-$rb_pid"
+    elif [ -z "${rb_password:-}" ]; then
         sudo -n /bin/sh -c "kill -$1 -$rb_pid"
+    else
+        rb_say "$rb_password" | sudo -S -p '' /bin/sh -c "kill -$1 -$rb_pid"
     fi >/dev/null 2>&1
 }
 
@@ -178,5 +179,5 @@ rb_end() {
         rb_nap 50
         rb_left=$((rb_left - 50))
     done
-    ! rb_group_lives || rb_signal KILL
+    ! rb_group_lives || rb_signal KILL || ! rb_group_lives
 }

@@ -64,7 +64,6 @@ rb_launch() {
     rb_why=$(cat 2>&1 >"in.$rb_own_id") || rb_refuse "the input can not be held: $rb_why"
     [ $(($(wc -c <"in.$rb_own_id"))) -eq "$rb_input" ] || rb_refuse 'the input was cut on its way'
     eval "$rb_what"
-    [ -z "$rb_sudo" ] || rb_may_sudo "$@"
     fault 2
     rb_birth "$$"
     rb_keeper_born=$rb_is_born
@@ -92,13 +91,13 @@ rb_keep() {
     rm -f o e c
     { exec <&3 && rb_shut && rb_store out; } &
     { exec <&5 && rb_shut && rb_store err; } &
-    { exec >&8 && rb_shut && rb_tell; } &
+    { exec >&8 && rb_shut && rb_say "$rb_what"; } &
     exec 3<&- 5<&- 8>&-
     fault 5
     [ -z "$rb_jobs" ] || set -m
     # It takes its streams from 4, 6 and 7 itself: what this shell has to say of its end goes to the note.
     # shellcheck disable=SC2086 # a command with its arguments, or nothing
-    $rb_own /bin/sh -c "$rb_s" rbhost start "$PWD" "$rb_home" "$rb_umask" "$rb_ask" 4>&4 6>&6 7<&7
+    $rb_own /bin/sh -c "$rb_s" rbhost start "$PWD" "$rb_home" "$rb_umask" 4>&4 6>&6 7<&7
     rb_code=$?
     exec 4>&- 6>&- 7<&-
     fault 6
@@ -116,16 +115,6 @@ rb_keep() {
 # By exec: with a function's own redirection a shell keeps what it replaces, and the pipe would never end.
 rb_shut() {
     exec 3<&- 4>&- 5<&- 6>&- 7<&- 8>&-
-}
-
-# What the command is given on 7: what it is to be, and where sudo asks each time, the password and all of the input.
-rb_tell() {
-    rb_say "$rb_what"
-    if [ -n "$rb_ask" ]; then
-        rb_say "$rb_password"
-        rb_say "$rb_own_id"
-        cat <in
-    fi
 }
 
 # Waits until both streams are stored. Something that the command has left behind may hold them open: then no longer
@@ -185,21 +174,21 @@ rb_conclude() {
     exit 0
 }
 
-# The command, until it is the command. Given: the folder of the receipt, that of the login, umask, rb_ask.
+# The command, until it is the command. Given: the folder of the receipt, that of the login, umask.
 rb_start() {
     exec <&7 >&4 2>&6 7<&- 4>&- 6>&-
-    rb_dir=$1 rb_home=$2 rb_umask=$3 rb_ask=$4
+    rb_dir=$1 rb_home=$2 rb_umask=$3
     fault 10
     rb_take || exit 125
     set --
     eval "$rb_what"
-    [ -n "$rb_ask" ] || exec <in
-    [ "$rb_input" -eq 0 ] || [ -n "$rb_ask" ] || rm -f in
+    exec <in
+    [ "$rb_input" -eq 0 ] || rm -f in
     { cd "$rb_home" && cd "${rb_cwd:-.}"; } 2>/dev/null || rb_no "there is no folder ${rb_cwd:-$rb_home}, or no way into it"
-    if [ -z "$rb_sudo" ]; then
+    if [ -n "$rb_sudo" ]; then
+        rb_may_sudo "$@" || rb_no "$rb_why"
+    else
         (rb_env && command -v "$1") >/dev/null 2>&1 || rb_no "there is no command $1"
-    elif [ -z "$rb_ask" ]; then
-        set -- sudo -n ${rb_names:+"--preserve-env=$rb_names"} -- "$@"
     fi
     [ ! -e "$rb_dir/stop" ] || rb_no 'it was told to end before it began'
     rb_birth "$$"
@@ -208,8 +197,10 @@ rb_start() {
     umask "$rb_umask"
     fault 12
     rb_env
-    [ -z "$rb_ask" ] || { rb_asked "$@"; exit; }
-    exec "$@"
+    [ -n "$rb_sudo" ] || exec "$@"
+    trap : HUP INT TERM # sudo is told, and its end is this one's
+    rb_by_sudo "$@"
+    exit
 }
 rb_no() {
     rb_say "$*" >"$rb_dir/no"

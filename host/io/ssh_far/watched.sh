@@ -28,7 +28,7 @@ rb_watched() {
     rb_take || rb_refuse 'the request was cut on its way'
     eval "$rb_what"
     [ -z "$rb_cwd" ] || cd "$rb_cwd" 2>/dev/null || rb_refuse "there is no folder $rb_cwd, or no way into it"
-    [ -z "$rb_sudo" ] || rb_may_sudo "$@"
+    [ -z "$rb_sudo" ] || rb_may_sudo "$@" || rb_refuse "$rb_why"
     rb_out "rbhost-pid $$"
     rb_birth "$$"
     rb_is_born_at=$rb_is_born
@@ -36,14 +36,8 @@ rb_watched() {
         rb_guard </dev/null >/dev/null 2>&1 &
     fi
     rb_env
-    if [ -z "$rb_sudo" ]; then
-        exec "$@"
-    elif [ -z "$rb_password" ]; then
-        exec sudo -n ${rb_names:+"--preserve-env=$rb_names"} -- "$@"
-    elif [ -z "$rb_ask" ]; then # sudo's ticket is for what this shell starts
-        sudo -n ${rb_names:+"--preserve-env=$rb_names"} -- "$@"
-    else
-        { rb_say "$rb_password" && rb_say "$rb_own_id" && cat; } | rb_asked "$@"
-    fi
+    [ -n "$rb_sudo" ] || exec "$@"
+    trap : HUP INT TERM
+    rb_by_sudo "$@"
     exit
 }
