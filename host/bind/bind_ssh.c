@@ -93,8 +93,9 @@ static void on_opened(void *arg)
     struct ssh_op *op = arg;
     if (op->orphan || op->detached)
         return;
-    op->opened = true;
-    op->tries = 0;
+    if (op->timeout_ms && !op->stopping && op->stage != SSH_LOOKING)
+        rb_timer_arm_ms(&op->timer,
+                        op->stage == SSH_PLAIN ? op->timeout_ms : op->timeout_ms + RB_SSH_GRACE_MS + OVERDUE_MS);
     rb_fault_point("ssh.opened");
 }
 
@@ -135,8 +136,10 @@ static void on_output(void *arg, int stream, const char *data, size_t len)
             rb_buf_reset(&op->shell_said);
             rb_buf_adds(&op->shell_said, err.msg);
         }
-        if (op->answer.state != before && op->answer.state == RB_FAR_RUNNING)
+        if (op->answer.state != before && op->answer.state == RB_FAR_RUNNING) {
+            op->tries = 0;
             rb_fault_point("ssh.running");
+        }
     }
 }
 
@@ -146,7 +149,6 @@ static void on_done(void *arg, struct rb_ssh_result *r);
 static int open_session(struct ssh_op *op, enum ssh_stage stage, struct rb_far_request *r, struct rb_err *err)
 {
     op->stage = stage;
-    op->opened = false;
     rb_ssh_capture_reset(op);
     rb_far_answer_release(&op->answer);
     rb_far_answer_init(&op->answer);
@@ -242,6 +244,16 @@ static void finish(struct ssh_op *op)
     rb_ssh_finish(op);
 }
 
+static void not_begun(struct ssh_op *op, const struct rb_ssh_result *r)
+{
+    op->stage = SSH_REST;
+    rb_timer_disarm(&op->timer);
+    if (op->stopping)
+        rb_ssh_stopped(op, RB_OUTCOME_NOT_STARTED, "was stopped before it began");
+    else
+        rb_ssh_not_begun(op, r->why, r->text);
+}
+
 /* The shell over there has not started it. */
 static void refused(struct ssh_op *op, const char *why)
 {
@@ -256,13 +268,8 @@ static void refused(struct ssh_op *op, const char *why)
 static void plain_ended(struct ssh_op *op, const struct rb_ssh_result *r)
 {
     struct ssh_verdict *v = &op->verdict;
-    if (r->end == RB_SSH_NOT_STARTED || (r->end == RB_SSH_CLOSED && !op->opened && op->stopping)) {
-        op->stage = SSH_REST;
-        rb_timer_disarm(&op->timer);
-        if (op->stopping)
-            rb_ssh_stopped(op, r->started ? rb_ssh_unknown(op) : RB_OUTCOME_NOT_STARTED, "was stopped before it began");
-        else
-            rb_ssh_not_begun(op, r->why, r->text);
+    if (r->end == RB_SSH_NOT_STARTED) {
+        not_begun(op, r);
         return;
     }
     if (op->refused[0]) {
@@ -316,12 +323,7 @@ static void watched_ended(struct ssh_op *op, const struct rb_ssh_result *r)
     case RB_FAR_RUNNING: break;
     }
     if (r->end == RB_SSH_NOT_STARTED && !looking) {
-        op->stage = SSH_REST;
-        rb_timer_disarm(&op->timer);
-        if (op->stopping)
-            rb_ssh_stopped(op, RB_OUTCOME_NOT_STARTED, "was stopped before it began");
-        else
-            rb_ssh_not_begun(op, r->why, r->text);
+        not_begun(op, r);
         return;
     }
     look_again(op, text);
@@ -513,8 +515,6 @@ static int start(struct rb_effect *e, struct rb_err *err)
         snprintf(e->error_kind, sizeof(e->error_kind), "ssh.config");
         return rc;
     }
-    if (op->timeout_ms)
-        rb_timer_arm_ms(&op->timer, plain ? op->timeout_ms : op->timeout_ms + RB_SSH_GRACE_MS + OVERDUE_MS);
     rb_fault_point("ssh.launched");
     return RB_OK;
 }

@@ -38,7 +38,7 @@ struct ssh_op {
     struct rb_timer timer;
     bool orphan;   /* the op has been dropped: the session's end frees it */
     bool detached; /* the host leaves: it runs on */
-    bool opened, stopping, timed_out, cut;
+    bool stopping, timed_out, cut;
     int tries; /* to look again, since the connection was lost */
     struct rb_far_place place;
     struct rb_far_answer answer;
