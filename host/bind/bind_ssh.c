@@ -96,7 +96,6 @@ static void on_opened(void *arg)
     if (op->timeout_ms && !op->stopping && op->stage != SSH_LOOKING)
         rb_timer_arm_ms(&op->timer,
                         op->stage == SSH_PLAIN ? op->timeout_ms : op->timeout_ms + RB_SSH_GRACE_MS + OVERDUE_MS);
-    rb_fault_point("ssh.opened");
 }
 
 /* The command's own output, behind the line that says its pid, or that it was not started. */
@@ -240,7 +239,7 @@ static void finish(struct ssh_op *op)
     op->verdict.ended = rb_clock_boot();
     if (own)
         rb_ssh_place_over(&op->effect.place);
-    rb_fault_point("ssh.ended");
+    rb_fault_point("ssh.verdict");
     rb_ssh_finish(op);
 }
 
