@@ -279,6 +279,14 @@ static void plain_ended(struct ssh_op *op, const struct rb_ssh_result *r)
         give_up(op, r->end == RB_SSH_CLOSED ? "it did not end in time" : r->text);
         return;
     }
+    if (r->end == RB_SSH_EXITED && !op->pid) { /* a forced command, a shell that is none: ours was not what ran */
+        char line[300];
+        rb_ssh_words_last(&op->head, &op->cap[1].buf, line, sizeof(line));
+        op->stage = SSH_REST;
+        rb_timer_disarm(&op->timer);
+        rb_ssh_no_shell(op, line);
+        return;
+    }
     bool ended_by_signal = r->end == RB_SSH_SIGNALLED || r->code > 128;
     v->timed_out = op->timed_out && ended_by_signal;
     v->stopped = op->stopping && ended_by_signal;

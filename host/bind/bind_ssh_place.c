@@ -1,5 +1,5 @@
 /* Owns what outlives an op of ssh: where its command was started, as the intent keeps it, and receipts over there that
- * are not needed any more. They are emptied together, a moment after the last of them, and only while a connection
+ * are not needed any more. They are emptied together, a moment after the first of them, and only while a connection
  * stands: nobody is called for that. */
 #include <jansson.h>
 #include <stdio.h>
@@ -12,6 +12,7 @@
 
 #define BATCH_MAX 64
 #define LINGER_MS 100
+#define PATIENCE_MS 1500 /* when the host ends */
 
 /* -- the place ----------------------------------------------------------------------------------------------------- */
 
@@ -80,6 +81,9 @@ struct keeper {
     struct rb_loop_guest guest;
     struct rb_loop *loop;
     struct rb_list batches;
+    int asked; /* that are on their way */
+    bool released;
+    struct rb_timer patience;
 };
 
 static void batch_free(struct batch *b)
@@ -92,12 +96,12 @@ static void batch_free(struct batch *b)
     free(b);
 }
 
-static void release(struct rb_loop_guest *g)
+static void release(struct rb_loop_guest *g);
+static void forget(struct batch *b);
+
+static void on_impatient(struct rb_timer *t)
 {
-    struct keeper *k = RB_CONTAINER(g, struct keeper, guest);
-    while (!rb_list_empty(&k->batches))
-        batch_free(RB_CONTAINER(k->batches.next, struct batch, link));
-    free(k);
+    (void)t; /* release() sees that it is over */
 }
 
 static struct keeper *keeper_of(struct rb_loop *loop)
@@ -109,8 +113,17 @@ static struct keeper *keeper_of(struct rb_loop *loop)
     k->guest.release = release;
     k->loop = loop;
     rb_list_init(&k->batches);
+    rb_timer_init(&k->patience, loop, on_impatient);
     rb_loop_guest_add(loop, &k->guest);
     return k;
+}
+
+static void on_forgotten(void *arg, const struct ssh_said *said)
+{
+    struct keeper *k = arg;
+    (void)said; /* what was not emptied is swept when it is old */
+    if (--k->asked == 0 && k->released)
+        free(k);
 }
 
 static void forget(struct batch *b)
@@ -123,11 +136,28 @@ static void forget(struct batch *b)
         struct rb_ssh_target target = rb_ssh_where_target(&w);
         const char *known = rb_ssh_recall(b->keeper->loop, &target);
         bool over = rb_json_member_true(b->place, strlen(b->place), "over");
-        if (known && *known && !rb_far_forget(&place, (const char *const *)b->ids, over, &r, &err))
-            rb_ssh_say(b->keeper->loop, &target, &r, NULL, NULL, &err); /* what fails is swept when it is old */
+        if (known && *known && !rb_far_forget(&place, (const char *const *)b->ids, over, &r, &err) &&
+            rb_ssh_say(b->keeper->loop, &target, &r, on_forgotten, b->keeper, &err))
+            b->keeper->asked++;
     }
     rb_ssh_where_release(&w);
     batch_free(b);
+}
+
+/* The host ends. What commands have said shall not lie there for days, so it waits a moment for the last of them. */
+static void release(struct rb_loop_guest *g)
+{
+    struct keeper *k = RB_CONTAINER(g, struct keeper, guest);
+    while (!rb_list_empty(&k->batches))
+        forget(RB_CONTAINER(k->batches.next, struct batch, link));
+    if (k->asked)
+        rb_timer_arm_ms(&k->patience, PATIENCE_MS);
+    while (k->asked && rb_timer_armed(&k->patience))
+        uv_run(&k->loop->uv, UV_RUN_ONCE);
+    rb_timer_disarm(&k->patience);
+    k->released = true;
+    if (!k->asked)
+        free(k);
 }
 
 static void on_time(struct rb_timer *t)

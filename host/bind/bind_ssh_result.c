@@ -125,6 +125,15 @@ void rb_ssh_refused(struct ssh_op *op, const char *why)
     rb_buf_release(&cmd);
 }
 
+void rb_ssh_no_shell(struct ssh_op *op, const char *said)
+{
+    struct rb_buf cmd = what(op);
+    rb_effect_failed(&op->effect, "ssh.session", rb_ssh_unknown(op), false,
+                     "%s: the shell over there did not answer as one (a forced command, an account without a shell?)%s%s",
+                     rb_buf_text(&cmd), *said ? ": " : "", said);
+    rb_buf_release(&cmd);
+}
+
 void rb_ssh_lost(struct ssh_op *op, enum rb_outcome outcome, const char *text)
 {
     struct rb_buf cmd = what(op);
