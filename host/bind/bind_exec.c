@@ -1,4 +1,5 @@
-/* Owns `exec`: a command on this machine as an op. Knows what a command is; how its process lives is io/proc.c's. */
+/* Owns `exec`: a command on this machine as an op. Knows what a command is; how its process lives is io/proc.c's, and
+ * under a receipt io/receipt.c's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,39 +8,17 @@
 #include "base/json.h"
 #include "bind/args.h"
 #include "bind/bind.h"
-#include "engine/effect.h"
+#include "bind/bind_exec.h"
 #include "engine/error.h"
 #include "engine/policy.h"
 #include "engine/run.h"
 #include "engine/secret.h"
-#include "io/proc.h"
 
 #define ARG_COUNT_MAX 100000
 #define ARGS_BYTES_MAX ((size_t)8 << 20)
 #define STDIN_MAX ((size_t)256 << 20)
 #define GRACE_MS 5000
 #define DRAIN_MS 2000
-
-struct exec_op {
-    struct rb_effect effect;
-    char **argv, **env;
-    char *cwd;
-    char *input;
-    size_t input_len;
-    bool has_input, check;
-    size_t max_output;
-    uint64_t timeout_ms, grace_ms;
-    struct rb_proc *proc; /* while it runs */
-    bool orphan;          /* the op has been dropped: the last callback frees it */
-    bool cancelled;
-    struct rb_proc_result result; /* its captures are owned here once it has ended */
-    bool ended;
-};
-
-static struct exec_op *exec_of(struct rb_effect *e)
-{
-    return RB_CONTAINER(e, struct exec_op, effect);
-}
 
 static void destroy(struct exec_op *op)
 {
@@ -61,6 +40,8 @@ static void destroy(struct exec_op *op)
 static void release(struct rb_effect *e)
 {
     struct exec_op *op = exec_of(e);
+    if (op->receipt) /* the run is dropped, as in a crash: the resume collects it */
+        rb_receipt_detach(op->receipt);
     if (op->proc) {
         op->orphan = true;
         rb_proc_kill_now(op->proc);
@@ -116,14 +97,8 @@ static void on_output(void *arg, int stream, const char *data, size_t len)
         rb_effect_output(&op->effect, stream, data, len);
 }
 
-static void on_done(void *arg, struct rb_proc_result *r)
+void rb_exec_ended(struct exec_op *op, struct rb_proc_result *r)
 {
-    struct exec_op *op = arg;
-    op->proc = NULL;
-    if (op->orphan) {
-        destroy(op);
-        return;
-    }
     op->result = *r;
     /* The captures become ours: the driver's are left empty. */
     rb_buf_init(&r->out.buf, 0);
@@ -156,43 +131,71 @@ static void on_done(void *arg, struct rb_proc_result *r)
     rb_buf_release(&cmd);
 }
 
+static void on_done(void *arg, struct rb_proc_result *r)
+{
+    struct exec_op *op = arg;
+    op->proc = NULL;
+    if (op->orphan)
+        destroy(op);
+    else
+        rb_exec_ended(op, r);
+}
+
+void rb_exec_options(struct exec_op *op, struct rb_proc_options *opt)
+{
+    *opt = (struct rb_proc_options){.argv = (const char *const *)op->argv,
+                                    .envp = (const char *const *)op->env,
+                                    .cwd = op->cwd,
+                                    .stdin_data = op->has_input ? op->input : NULL,
+                                    .stdin_len = op->input_len,
+                                    .max_output = op->max_output,
+                                    .timeout_ms = op->timeout_ms,
+                                    .grace_ms = op->grace_ms,
+                                    .drain_ms = DRAIN_MS,
+                                    .on_output = rb_effect_watched(&op->effect) ? on_output : NULL,
+                                    .arg = op};
+}
+
+void rb_exec_reset(struct exec_op *op)
+{
+    if (!op->ended)
+        return;
+    rb_buf_release(&op->result.out.buf);
+    rb_buf_release(&op->result.err.buf);
+    op->ended = false;
+}
+
+const char *rb_exec_error_kind(int rc)
+{
+    return rc == RB_ENOENT ? "exec.not_found" : rc == RB_EDENIED ? "exec.denied" : "exec.start";
+}
+
 static int start(struct rb_effect *e, struct rb_err *err)
 {
     struct exec_op *op = exec_of(e);
-    if (op->ended) { /* a doubt was settled as retry: the earlier result is void */
-        rb_buf_release(&op->result.out.buf);
-        rb_buf_release(&op->result.err.buf);
-        op->ended = false;
+    struct rb_proc_options opt;
+    int rc;
+    rb_exec_reset(op); /* a doubt was settled as retry: the earlier result is void */
+    rb_exec_options(op, &opt);
+    if (!rb_exec_start_receipt(op, &opt, &rc, err)) {
+        opt.on_done = on_done;
+        rc = rb_proc_start(rb_effect_loop(e), &opt, &op->proc, err);
     }
-    struct rb_proc_options opt = {.argv = (const char *const *)op->argv,
-                                  .envp = (const char *const *)op->env,
-                                  .cwd = op->cwd,
-                                  .stdin_data = op->has_input ? op->input : NULL,
-                                  .stdin_len = op->input_len,
-                                  .max_output = op->max_output,
-                                  .timeout_ms = op->timeout_ms,
-                                  .grace_ms = op->grace_ms,
-                                  .drain_ms = DRAIN_MS,
-                                  .on_output = rb_effect_watched(e) ? on_output : NULL,
-                                  .on_done = on_done,
-                                  .arg = op};
-    int rc = rb_proc_start(rb_effect_loop(e), &opt, &op->proc, err);
     if (rc)
-        snprintf(e->error_kind, sizeof(e->error_kind), "%s",
-                 rc == RB_ENOENT    ? "exec.not_found"
-                 : rc == RB_EDENIED ? "exec.denied"
-                                    : "exec.start");
+        snprintf(e->error_kind, sizeof(e->error_kind), "%s", rb_exec_error_kind(rc));
     return rc;
 }
 
 static void cancel(struct rb_effect *e, bool now)
 {
     struct exec_op *op = exec_of(e);
-    if (!op->proc)
-        return;
-    if (now)
+    if (op->receipt && now)
+        rb_receipt_kill_now(op->receipt);
+    else if (op->receipt)
+        rb_receipt_kill(op->receipt);
+    else if (op->proc && now)
         rb_proc_kill_now(op->proc);
-    else
+    else if (op->proc)
         rb_proc_kill(op->proc);
 }
 
@@ -254,8 +257,17 @@ static void assume(struct rb_effect *e, lua_State *L)
     lua_setfield(L, -2, "assumed");
 }
 
-static const struct rb_effect_type exec_type = {
-    .kind = "exec", .slots = true, .start = start, .cancel = cancel, .push = push, .assume = assume, .free = release};
+static const struct rb_effect_type exec_type = {.kind = "exec",
+                                                .slots = true,
+                                                .locate = rb_exec_locate,
+                                                .look = rb_exec_look,
+                                                .detach = rb_exec_detach,
+                                                .recorded = rb_exec_recorded,
+                                                .start = start,
+                                                .cancel = cancel,
+                                                .push = push,
+                                                .assume = assume,
+                                                .free = release};
 
 /* -- the call ------------------------------------------------------------------------------------------------------ */
 
@@ -392,6 +404,7 @@ int rb_bind_exec(lua_State *L)
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
+    e->receipt = e->cls == RB_CLASS_EFFECT && rb_args_bool(L, 1, "survive", true);
     op->check = rb_args_bool(L, 1, "check", true);
     op->timeout_ms = (uint64_t)rb_args_int(L, 1, "timeout_ms", 0);
     op->grace_ms = (uint64_t)rb_args_int(L, 1, "grace_ms", GRACE_MS);

@@ -148,10 +148,8 @@ const json_t *rb_host_config(struct rb_host *h, const char *key);
 /* "file:line" of a setting ("policy.allow.exec"), as far as it is known. */
 void rb_host_config_place(const struct rb_host *h, const char *path, char *out, size_t n);
 
-/* The receipt of an op whose result is event seq may go when that is durable. collect: those that may go now.
- * receipts.c */
+/* The receipt of an op whose result is event seq may go when that is durable. receipts.c */
 void rb_run_note_receipt(struct rb_run *run, const struct rb_effect *e, int64_t seq);
-void rb_run_collect_receipts(struct rb_run *run);
 void rb_run_drop_receipts(struct rb_run *run); /* forgets them: they are left to be swept */
 
 /* The run of any Lua thread of it. Only in a run's own state, never in the scratch states of runbook.c. */

@@ -416,12 +416,12 @@ void rb_effect_receipt(const struct rb_effect *e, char out[RB_RECEIPT_MAX])
     snprintf(out, RB_RECEIPT_MAX, "%s-%lld", e->run->id, (long long)e->n);
 }
 
-bool rb_effect_detach(struct rb_effect *e)
+void rb_effect_detach(struct rb_effect *e)
 {
     if (e->state != RB_EFFECT_RUNNING || e->cls != RB_CLASS_EFFECT || !e->place.len || !e->type->detach(e))
-        return false;
+        return;
     e->state = RB_EFFECT_HELD;
-    return true;
+    e->detached = true;
 }
 
 /* Is something that it reaches not allowed? Asked live only: a replay has the answer in the journal. */

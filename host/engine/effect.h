@@ -112,6 +112,7 @@ struct rb_effect {
     int attempt;
     struct rb_buf place; /* JSON object of where it starts: what the intent has of it; empty without a receipt */
     bool has_slot;
+    bool detached;  /* HELD: it runs on without the host */
     bool looking;   /* RUNNING, but somebody else started it: type->look */
     char *unsure;   /* why its receipt does not say what became of it; NULL */
     char *decision; /* a person's on its doubt, while it is looked for: JSON of the resolve event; NULL */
@@ -196,8 +197,8 @@ void rb_effect_deliver(struct rb_effect *e);        /* journal the outcome, then
 /* a recorded result; RB_ENOENT: nobody waits for it */
 int rb_effect_feed(struct rb_run *run, struct rb_recorded *ev, struct rb_err *err);
 void rb_effect_cancel(struct rb_effect *e, bool now);
-/* The host leaves: what runs under a receipt goes on without it. False: it can not be left. */
-bool rb_effect_detach(struct rb_effect *e);
+/* The host leaves: what runs under a receipt goes on without it (e->detached); the others stay as they are. */
+void rb_effect_detach(struct rb_effect *e);
 void rb_effect_decide_done(struct rb_effect *e, const char *as, const char *value, size_t value_len,
                            const char *actor_json, int64_t signal);
 /* A decision on a doubt: as is done, retry or fail. */

@@ -15,7 +15,7 @@ static void write_running(struct rb_run *run, struct rb_json *j)
     rb_json_array(j);
     RB_LIST_EACH (it, &run->ops) {
         struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, link);
-        if (e->cls == RB_CLASS_WAIT || e->state == RB_EFFECT_HELD || e->state == RB_EFFECT_QUEUED ||
+        if (e->cls == RB_CLASS_WAIT || (e->state == RB_EFFECT_HELD && !e->detached) || e->state == RB_EFFECT_QUEUED ||
             e->state == RB_EFFECT_DOUBT || e->state == RB_EFFECT_PENDING || e->state == RB_EFFECT_LOCATE)
             continue;
         rb_json_object(j);
@@ -23,7 +23,7 @@ static void write_running(struct rb_run *run, struct rb_json *j)
         rb_json_ktext(j, "key", e->key);
         rb_json_ktext(j, "op", e->type->kind);
         rb_json_ktext(j, "title", e->title);
-        if (e->place.len && e->cls == RB_CLASS_EFFECT)
+        if (e->detached)
             rb_json_kbool(j, "runs_on", true);
         rb_json_end_object(j);
     }
@@ -66,13 +66,14 @@ static void end_running(struct rb_run *run)
 {
     if (run->stopping)
         return;
-    append_park(run); /* now: it names what is being ended */
+    RB_LIST_EACH (it, &run->ops)
+        rb_effect_detach(RB_CONTAINER(it, struct rb_effect, link));
+    append_park(run); /* now: it names what is left, and what is being ended */
     run->stopping = true;
     run->parked_event = true;
     RB_LIST_EACH_SAFE (it, next, &run->ops) {
         struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, link);
-        if ((e->state == RB_EFFECT_RUNNING && e->cls != RB_CLASS_WAIT && !rb_effect_detach(e)) ||
-            e->state == RB_EFFECT_LOCATE)
+        if ((e->state == RB_EFFECT_RUNNING && e->cls != RB_CLASS_WAIT) || e->state == RB_EFFECT_LOCATE)
             e->type->cancel(e, true);
     }
     rb_run_wake(run);

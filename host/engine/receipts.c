@@ -7,7 +7,8 @@
 
 struct noted {
     struct rb_list link;
-    int64_t seq; /* of the result */
+    struct rb_durable durable;
+    struct rb_run *run;
     const struct rb_effect_type *type;
     char id[RB_RECEIPT_MAX];
     char *place;
@@ -15,40 +16,35 @@ struct noted {
 
 static void noted_free(struct noted *n)
 {
+    rb_durable_cancel(&n->durable);
+    rb_list_remove(&n->link);
     free(n->place);
     free(n);
 }
 
+static void on_durable(struct rb_durable *w)
+{
+    struct noted *n = RB_CONTAINER(w, struct noted, durable);
+    rb_fault_point("receipt.recorded");
+    n->type->recorded(n->run->host->loop, n->place, n->id);
+    noted_free(n);
+}
+
 void rb_run_note_receipt(struct rb_run *run, const struct rb_effect *e, int64_t seq)
 {
-    rb_run_collect_receipts(run);
-    if (e->outcome == RB_OUTCOME_UNKNOWN && !e->error_has_result)
-        return; /* somebody may want to look there; what is old is swept */
     struct noted *n = rb_alloc(sizeof(*n));
-    n->seq = seq;
+    rb_list_init(&n->durable.link);
+    n->durable.fn = on_durable;
+    n->run = run;
     n->type = e->type;
     rb_effect_receipt(e, n->id);
     n->place = rb_strndup(rb_buf_text(&e->place), e->place.len);
     rb_list_push(&run->receipts, &n->link);
-}
-
-void rb_run_collect_receipts(struct rb_run *run)
-{
-    int64_t durable = rb_journal_durable(run->journal);
-    while (!rb_list_empty(&run->receipts)) {
-        struct noted *n = RB_CONTAINER(run->receipts.next, struct noted, link);
-        if (n->seq > durable)
-            return;
-        rb_list_remove(&n->link);
-        rb_fault_point("receipt.recorded");
-        n->type->recorded(run->host->loop, n->place, n->id);
-        noted_free(n);
-    }
+    rb_journal_await(run->journal, seq, &n->durable);
 }
 
 void rb_run_drop_receipts(struct rb_run *run)
 {
-    struct rb_list *it;
-    while ((it = rb_list_pop(&run->receipts)))
-        noted_free(RB_CONTAINER(it, struct noted, link));
+    while (!rb_list_empty(&run->receipts))
+        noted_free(RB_CONTAINER(run->receipts.next, struct noted, link));
 }

@@ -37,7 +37,6 @@ static void stopped(struct rb_run *run)
     rb_timer_disarm(&run->park_timer);
     rb_timer_disarm(&run->wait_timer);
     rb_timer_disarm(&run->deadline_timer);
-    rb_run_collect_receipts(run);
     if (rb_run_may_stay(run))
         rb_journal_disown(run->journal);
     if (run->observer.on_stopped)

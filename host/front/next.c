@@ -87,7 +87,8 @@ void rb_next_running(struct rb_view *v, struct rb_buf *out)
         const char *key = json_string_value(json_object_get(e, "key"));
         int64_t n = json_integer_value(json_object_get(e, "n"));
         const struct rb_node *p = n ? rb_view_find(v, n) : NULL;
-        rb_buf_adds(out, "  was running: ");
+        bool runs_on = json_is_true(json_object_get(e, "runs_on"));
+        rb_buf_adds(out, runs_on ? "  goes on without the host: " : "  was running: ");
         if (n)
             rb_buf_addf(out, "#%lld ", (long long)n);
         if (p)

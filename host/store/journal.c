@@ -300,7 +300,7 @@ void rb_journal_head(const struct rb_journal *j, uint8_t out[RB_SHA_LEN])
     memcpy(out, j->head, RB_SHA_LEN);
 }
 
-void rb_journal_when_durable(struct rb_journal *j, int64_t seq, struct rb_durable *w)
+static void await_durable(struct rb_journal *j, int64_t seq, struct rb_durable *w, bool now)
 {
     w->seq = seq;
     struct rb_list *after = j->waiters.prev;
@@ -311,8 +311,18 @@ void rb_journal_when_durable(struct rb_journal *j, int64_t seq, struct rb_durabl
         return;
     if (rb_list_empty(&j->flight))
         hand_over(j, rb_batch_new(j->run, j->epoch), true); /* all is durable: an empty batch brings the call */
-    else
+    else if (now)
         rb_store_flush(j->store);
+}
+
+void rb_journal_when_durable(struct rb_journal *j, int64_t seq, struct rb_durable *w)
+{
+    await_durable(j, seq, w, true);
+}
+
+void rb_journal_await(struct rb_journal *j, int64_t seq, struct rb_durable *w)
+{
+    await_durable(j, seq, w, false);
 }
 
 void rb_durable_cancel(struct rb_durable *w)

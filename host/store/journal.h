@@ -45,6 +45,8 @@ struct rb_durable {
     void (*fn)(struct rb_durable *w);
 };
 void rb_journal_when_durable(struct rb_journal *j, int64_t seq, struct rb_durable *w);
+/* The same without asking for a flush: an append is written within 20 ms anyway. */
+void rb_journal_await(struct rb_journal *j, int64_t seq, struct rb_durable *w);
 void rb_durable_cancel(struct rb_durable *w);
 
 /* Called on the loop for each event when it has become durable, in order (what may be shown outside); and once when the

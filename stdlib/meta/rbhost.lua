@@ -180,6 +180,7 @@ function signal(name, opts) end
 ---@field timeout? rbhost.Duration Then TERM, and KILL, to its whole process group.
 ---@field check? boolean false: a status other than 0 is a result, not an error.
 ---@field max_output? integer Bytes kept of each of stdout and stderr, default 1 MiB; all of it is counted and digested.
+---@field survive? boolean false: no receipt. It ends with the host, and is in doubt when that is killed.
 ---@field read? boolean It looks and changes nothing: it may run in a check, in a dry run, and again after a crash.
 ---@field idempotent? boolean Running it twice does no harm.
 ---@field secret? boolean The texts of its result are secrets: opaque, redacted from then on, encrypted in the journal.

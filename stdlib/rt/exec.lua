@@ -15,6 +15,7 @@ local function run(argv, opts, shell)
         own_env = own,
         check = opts.check,
         read = opts.read,
+        survive = opts.survive,
         idempotent = opts.idempotent,
         secret = opts.secret,
         on_doubt = opts.on_doubt,

@@ -26,7 +26,7 @@ approve{ "Go on with " .. p.n .. "?" }
 manual("read the gauge", { type = "choice", choices = { "low", "high" } })
 END
 cat >wait.lua <<'END'
-exec{ "sh", "-c", "echo started >started; exec sleep 100" }
+exec({ "sh", "-c", "echo started >started; exec sleep 100" }, { survive = false })
 END
 cat >fail.lua <<'END'
 undo("put it back", function() exec{ "touch", "back" } end)

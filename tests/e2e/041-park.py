@@ -62,7 +62,7 @@ ends("the resume goes on with the next", c.rb("resume"), 0)
 eq("each once", c.lines("world"), ["done", "next"])
 
 # a second signal
-c = Case('exec.sh("echo $$ > @DIR@/pid; echo x >> @DIR@/world; exec sleep 300")')
+c = Case('exec.sh("echo $$ > @DIR@/pid; echo x >> @DIR@/world; exec sleep 300", { survive = false })')
 p = c.start("run", "t.lua")
 wait_for("the command", lambda: c.lines("world"))
 p.send_signal(signal.SIGINT)

@@ -23,8 +23,8 @@ def killed(text, lines=1, **kw):
     return c
 
 
-# The first time it stays, the second time (a file says so) it ends.
-CALL = 'exec({{ "sh", "-c", "echo x >> @DIR@/world; if test -e @DIR@/second; then exit 0; fi; : > @DIR@/second; echo $$ > @DIR@/pid; exec sleep 300" }}{opts})'
+# Without a receipt. The first time it stays, the second time (a file says so) it ends.
+CALL = 'exec({{ "sh", "-c", "echo x >> @DIR@/world; if test -e @DIR@/second; then exit 0; fi; : > @DIR@/second; echo $$ > @DIR@/pid; exec sleep 300" }}, {{ survive = false{opts} }})'
 
 
 def book(opts="", before="", after='print(r.code, r.assumed)\nexec.sh("echo after >> @DIR@/world")'):
@@ -104,17 +104,17 @@ check(
 
 # -- the others
 
-for what, opts in (("read = true", ", { read = true }"), ("idempotent = true", ", { idempotent = true }"), ('on_doubt = "retry"', ', { on_doubt = "retry" }')):
+for what, opts in (("read = true", ", read = true"), ("idempotent = true", ", idempotent = true"), ('on_doubt = "retry"', ', on_doubt = "retry"')):
     c = killed(book(opts))
     r = c.rb("resume")
     ends(f"{what}: the resume runs it once more", r, 0)
     eq(f"{what}: twice in the world, then on", c.lines("world"), ["x", "x", "after"])
-c = killed(book(', { on_doubt = "retry" }'))
+c = killed(book(', on_doubt = "retry"'))
 c.rb("resume")
 contains("show says that it may have run twice", c.rb("show", "-v").stdout + c.rb("show").stdout, "twice")
 
 c = killed(
-    'local ok, e = pcall(function()\n' + book(', { on_doubt = "fail" }', after="") + '\nend)\nprint(ok, e.kind, e.outcome)',
+    'local ok, e = pcall(function()\n' + book(', on_doubt = "fail"', after="") + '\nend)\nprint(ok, e.kind, e.outcome)',
 )
 ends('on_doubt = "fail": goes on without asking', c.rb("resume"), 0)
 eq("with an error of kind in_doubt", c.prints(), ["false\tin_doubt\tunknown"])
@@ -123,7 +123,7 @@ eq("not started again", c.lines("world"), ["x"])
 for answer, code, world in (('"done", { code = 0, stdout = "asked" }', 0, ["x", "after"]), ('"retry"', 0, ["x", "x", "after"]), ('"fail"', 1, ["x"])):
     c = killed(
         book(
-            ", { on_doubt = look }",
+            ", on_doubt = look",
             before='local function look() local n = exec({ "cat", "@DIR@/world" }, { read = true }).stdout print("looked", #n) return ' + answer + " end",
         )
     )
@@ -132,14 +132,14 @@ for answer, code, world in (('"done", { code = 0, stdout = "asked" }', 0, ["x", 
     eq(f"and so it is ({answer})", c.lines("world"), world)
     eq(f"it was called once, with reads of its own ({answer})", c.prints()[:1], ["looked\t2"])
 for bad in ('"perhaps"', "", "nil", "5"):
-    c = killed(book(", { on_doubt = function() return " + bad + " end }"))
+    c = killed(book(", on_doubt = function() return " + bad + " end"))
     r = c.rb("resume")
     check(
         f"a function that answers {bad or 'nothing'}: nothing is started, and it is said",
         r.returncode != 0 and c.lines("world") == ["x"],
         (r.returncode, r.stderr, c.lines("world")),
     )
-c = killed(book(', { on_doubt = function() error("can not look") end }'))
+c = killed(book(', on_doubt = function() error("can not look") end'))
 r = c.rb("resume")
 check(
     "a function that raises: nothing is started",
@@ -169,8 +169,8 @@ subprocess.run(["kill", "-9", c.text("pid").strip()], check=False, stderr=subpro
 c = Case(
     """
     all {
-      a = function() exec.sh("echo $$ >> @DIR@/pids; exec sleep 300") end,
-      b = function() exec.sh("echo $$ >> @DIR@/pids; exec sleep 300") end,
+      a = function() exec.sh("echo $$ >> @DIR@/pids; exec sleep 300", { survive = false }) end,
+      b = function() exec.sh("echo $$ >> @DIR@/pids; exec sleep 300", { survive = false }) end,
       c = function() sleep("1ms") print "slept" end,
     }
     print "all done"

@@ -114,7 +114,7 @@ c = Case(
     local function say(t) exec.sh("echo " .. t .. " >> @DIR@/world") end
     local x = exec({ "echo", "kept" }).stdout:gsub("%s", "")
     step("a", function() undo("undo a", function() say("-a-" .. x) end) say "a" end)
-    step("b", function() undo("undo b", function() say "-b1" exec.sh("echo $$ > @DIR@/pid; exec sleep 300", { on_doubt = "retry", title = "slow" }) say "-b2" end) say "b" end)
+    step("b", function() undo("undo b", function() say "-b1" exec.sh("echo $$ > @DIR@/pid; exec sleep 300", { on_doubt = "retry", title = "slow", survive = false }) say "-b2" end) say "b" end)
     fail("x")
     """.replace("exec sleep 300", "test -e @DIR@/second || { : > @DIR@/second; exec sleep 300; }")
 )

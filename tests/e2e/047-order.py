@@ -68,7 +68,7 @@ for verb in ('undo("x", function() end)', "settled()"):
 
 # -- a wish that is uttered twice
 
-SLEEPS = 'step("s", { undo = function() exec.sh("echo u1 >> @DIR@/world") exec.sh("echo u2 >> @DIR@/world") end },\n' \
+SLEEPS = 'step("s", { undo = function() exec.sh("echo u1 >> @DIR@/world", { survive = false }) exec.sh("echo u2 >> @DIR@/world") end },\n' \
     'function() exec.sh("echo x >> @DIR@/world; test -e @DIR@/go") sleep("300s") end)'
 
 

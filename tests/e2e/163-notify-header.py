@@ -122,7 +122,7 @@ contains("why, and how it goes on", one["text"], "terminated")
 contains("with the command", command(one["text"], "resume"), f"resume {c.id}")
 eq("after the park was written", [e["kind"] for e in c.events()][-2:], ["run.park", "notice"])
 
-c = case(ALL + 'exec({ "sh", "-c", "kill -9 $PPID" })')
+c = case(ALL + 'exec({ "sh", "-c", "kill -9 $PPID" }, { survive = false })')
 c.run()
 ends("a run in doubt", c.rb("resume", c.id), 6)
 one = told(c)[-1]

@@ -116,7 +116,7 @@ function TestLint.test_options()
     finds(
         "exec.sh('ls', { zzz = 1 })",
         "1:17: error: unknown option zzz of exec.sh; known: "
-            .. "check cwd env idempotent max_output on_doubt read retry secret stdin timeout title"
+            .. "check cwd env idempotent max_output on_doubt read retry secret stdin survive timeout title"
     )
     finds(
         "step('t', { retyr = 1 }, function() end)",

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""Commands leave receipts: whoever dies, what became of them is known, or it is said why not. The world counts."""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, os.environ["T"] + "/e2e")
+from book import Case, alive, ends
+from lib import RBHOST_FAULT, SLOW, check, contains, eq, finish, lacks, wait_for
+
+# Leaves "begun", waits for a file, leaves "ended".
+WAITS = "echo $$ > @DIR@/pid; echo begun >> @DIR@/world; echo said; until test -e @DIR@/go; do sleep 0.02; done; echo ended >> @DIR@/world"
+BOOK = f'local r = exec.sh("{WAITS}", {{ title = "move" }})\nprint(r.code, r.stdout)\nexec.sh("echo next >> @DIR@/world")'
+
+
+def status(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        return f.read().rsplit(")", 1)[1].split()
+
+
+def shim_of(c):
+    return int(status(c.text("pid").strip())[1])
+
+
+def killed(text=BOOK, **files):
+    """A run whose host was killed while its command works."""
+    c = Case(text, **files)
+    p = c.start("run", "t.lua")
+    wait_for("the command", lambda: c.text("pid").strip() and "begun" in c.lines("world"))
+    p.kill()
+    p.wait()
+    return c
+
+
+def go(c):
+    (c.dir / "go").touch()
+
+
+def gone(c):
+    wait_for("the command's end", lambda: not alive(c.text("pid").strip()))
+
+
+def receipts(c):
+    root = c.dir / "j.db.d" / "receipts"
+    return sorted(p.name for p in root.iterdir() if p.name != "id") if root.exists() else []
+
+
+# -- what is found
+
+c = killed()
+p = c.start("resume", c.id)
+wait_for("the resume", lambda: c.events("run.resume"))
+check("the resume waits for the command that still runs", p.poll() is None, p.returncode)
+go(c)
+eq("and ends as if nothing had happened", p.wait(60 * SLOW), 0)
+contains("the result is whole", "\n".join(c.prints()), "0\tsaid")
+eq("everything was done once", c.lines("world"), ["begun", "ended", "next"])
+eq("nobody was asked", [e for e in c.events("doubt")], [])
+eq("and no receipt is left", receipts(c), [])
+
+c = killed()
+go(c)
+gone(c)
+ends("a command that has ended meanwhile is collected", c.rb("resume"), 0)
+eq("it was done once", c.lines("world"), ["begun", "ended", "next"])
+contains("its output is the result's", "\n".join(c.prints()), "said")
+
+c = killed('exec.sh("echo $$ > @DIR@/pid; echo begun >> @DIR@/world; until test -e @DIR@/go; do sleep 0.02; done; echo why >&2; exit 3")')
+go(c)
+gone(c)
+r = c.rb("resume")
+ends("one that has failed meanwhile fails the run", r, 1)
+contains("with its own words", r.stderr, "exited with 3: why")
+
+for name in ("effect.before-start", "effect.before-outcome", "effect.after-outcome"):
+    c = Case('exec.sh("echo x >> @DIR@/world")\nexec.sh("echo y >> @DIR@/world")')
+    r = c.rb("run", "t.lua", env={"RBHOST_FAULT": f"kill:{name}:1"}, binary=RBHOST_FAULT)
+    eq(f"killed at {name}", r.returncode, -signal.SIGKILL)
+    ends(f"{name}: the resume needs nobody", c.rb("resume"), 0)
+    eq(f"{name}: done once", c.lines("world"), ["x", "y"])
+    eq(f"{name}: nothing was in doubt", c.events("doubt"), [])
+
+c = killed()
+ends("one that is killed at the look", c.rb("resume", env={"RBHOST_FAULT": "kill:effect.before-look:1"}, binary=RBHOST_FAULT), -9)
+go(c)
+ends("is collected by the next resume", c.rb("resume"), 0)
+eq("once", c.lines("world"), ["begun", "ended", "next"])
+
+c = Case(f'all {{ a = function() exec.sh("{WAITS}") end, b = function() exec.sh("echo b >> @DIR@/world; sleep 0.2") end, c = function() sleep "1ms" print "c" end }}')
+p = c.start("run", "t.lua")
+wait_for("both commands", lambda: {"begun", "b"} <= set(c.lines("world")) and "c" in c.prints())
+p.kill()
+p.wait()
+go(c)
+ends("two commands at once are both collected", c.rb("resume"), 0)
+eq("each once", sorted(c.lines("world")), ["b", "begun", "ended"])
+
+# -- what can not be known
+
+c = killed()
+shim, pid = shim_of(c), int(c.text("pid"))
+os.kill(shim, signal.SIGKILL)
+os.kill(pid, signal.SIGKILL)
+gone(c)
+r = c.rb("resume")
+ends("shim and command killed: a person is asked", r, 6)
+contains("and told why", r.stderr, "did it happen?")
+eq("the journal says why", bool(c.events("doubt")[0].get("why")), True)
+contains("the decision counts", c.rb("resolve", c.id, "done", "--resume", "-v").stdout, "succeeded")
+eq("what follows is done", c.lines("world"), ["begun", "next"])
+
+c = killed()
+os.kill(shim_of(c), signal.SIGKILL)
+p = c.start("resume", c.id)
+wait_for("the resume", lambda: c.events("run.resume"))
+check("the shim killed, the command alive: the resume waits for the command's end", p.poll() is None, p.returncode)
+go(c)
+eq("and asks then", p.wait(60 * SLOW), 6)
+eq("it was not done twice", c.lines("world"), ["begun", "ended"])
+
+c = killed()
+go(c)
+gone(c)
+shutil.rmtree(c.dir / "j.db.d" / "receipts")
+r = c.rb("resume")
+ends("the receipts are gone: a person is asked", r, 6)
+eq("nothing was started", c.lines("world"), ["begun", "ended"])
+ends("retry does it again", c.rb("resolve", c.id, "retry", "--resume"), 0)
+eq("as it was told", c.lines("world"), ["begun", "ended", "begun", "ended", "next"])
+
+c = killed()
+go(c)
+gone(c)
+c.rb("journal", "backup", c.dir / "k.db")
+r = c.rb("--journal", c.dir / "k.db", "resume")
+ends("a copy of the journal has other receipts, and asks", r, 6)
+eq("nothing was started there", c.lines("world"), ["begun", "ended"])
+
+# -- while it is looked for
+
+c = killed()
+ends("decided while nobody runs it", c.rb("resolve", c.id, c.events("intent")[0]["seq"], "retry"), 2)
+p = c.start("resume", c.id)
+wait_for("the resume", lambda: c.events("run.resume"))
+r = c.rb("resolve", c.id, c.events("intent")[0]["seq"], "retry")
+go(c)
+eq("what is found counts more than what somebody believes", (p.wait(60 * SLOW), c.lines("world")), (0, ["begun", "ended", "next"]))
+
+c = killed()
+r = c.rb("cancel", c.id, "--reason", "wrong day")
+ends("cancel of a run without an owner", r, 1)
+gone(c)
+eq("ends the command", (c.status(), c.lines("world")), ("cancelled", ["begun"]))
+
+c = killed()
+p = c.start("resume", c.id)
+wait_for("the resume", lambda: c.events("run.resume"))
+p.send_signal(signal.SIGINT)
+wait_for("it parks", lambda: "parking" in c.text("host.out"))
+p.send_signal(signal.SIGINT)
+eq("a resume that waits for a command is parked", p.wait(60 * SLOW), 130)
+check("and leaves it", alive(c.text("pid").strip()), "")
+go(c)
+ends("the next one collects it", c.rb("resume"), 0)
+eq("done once", c.lines("world"), ["begun", "ended", "next"])
+
+# -- parking
+
+c = Case(BOOK)
+p = c.start("run", "t.lua")
+wait_for("the command", lambda: "begun" in c.lines("world"))
+p.send_signal(signal.SIGINT)
+wait_for("it says that it parks", lambda: "parking" in c.text("host.out"))
+p.send_signal(signal.SIGINT)
+eq("a second signal", p.wait(60 * SLOW), 130)
+check("leaves the command to its receipt", alive(c.text("pid").strip()), "")
+contains("says so", c.text("host.out"), "goes on without the host: #2 move")
+eq("in the journal, too", [(o["op"], o["runs_on"]) for o in c.events("run.park")[0]["running"]], [("exec", True)])
+go(c)
+ends("the resume collects it", c.rb("resume"), 0)
+eq("done once: parked", c.lines("world"), ["begun", "ended", "next"])
+
+# -- limits that hold without a host
+
+c = killed(f'local ok, e = pcall(exec.sh, "{WAITS}", {{ timeout = "1s" }})\nprint(e.kind, e.outcome)')
+gone(c)
+ends("a command over its time is ended though the host is dead", c.rb("resume"), 0)
+eq("and known as such", c.prints(), ["exec.timeout\tunknown"])
+eq("it was stopped in the middle", c.lines("world"), ["begun"])
+
+SECRET = "correct-horse-battery"
+c = Case('local p = runbook { params = { token = { "secret", required = true } } }\n'
+         f'exec.sh("test -n \\"$TOKEN\\" && {{ {WAITS}; }}; echo $TOKEN", {{ env = {{ TOKEN = p.token }} }})')
+c.write("token", SECRET)
+p = c.start("run", "t.lua", "token=@token")
+wait_for("the command", lambda: "begun" in c.lines("world"))
+p.kill()
+p.wait()
+names = subprocess.run(["sh", "-c", "cat /proc/[0-9]*/cmdline"], capture_output=True, check=False).stdout
+lacks("a secret is in nobody's arguments", names.decode(errors="replace"), SECRET)
+kept = list((c.dir / "j.db.d" / "receipts").rglob("*"))
+check("there is a receipt", any(p.name == "lock" for p in kept), kept)
+eq("which is its user's alone", [p.name for p in kept if p.stat().st_mode & 0o077], [])
+go(c)
+ends("the resume, which is given the secret again", c.rb("resume", "token=@token"), 0)
+lacks("and takes it out of the output that it finds", c.journal.read_bytes().decode(errors="replace"), SECRET)
+
+# -- survive = false
+
+c = killed(BOOK.replace('title = "move"', 'survive = false'))
+eq("survive = false: no receipt", receipts(c), [])
+r = c.rb("resume")
+ends("a person is asked", r, 6)
+subprocess.run(["kill", "-9", c.text("pid").strip()], check=False)
+
+c = Case(BOOK)
+(c.dir / "j.db.d").mkdir()
+(c.dir / "j.db.d" / "receipts").write_text("in the way")
+p = c.start("run", "t.lua")
+wait_for("the command", lambda: "begun" in c.lines("world"))
+contains("no receipt can be kept: the command runs all the same, and the intent says why", str(c.events("intent")[0]["place"]), "why")
+p.kill()
+p.wait()
+subprocess.run(["kill", "-9", c.text("pid").strip()], check=False)
+ends("a crash leaves it in doubt", c.rb("resume"), 6)
+contains("which says why", str(c.events("doubt")), "receipts")
+finish()
