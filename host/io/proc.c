@@ -16,6 +16,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +65,7 @@ struct rb_proc {
 
     char *input;
     size_t input_len, input_sent;
+    bool stdin_stays;
     void (*on_output)(void *arg, int stream, const char *data, size_t len);
     void (*on_done)(void *arg, struct rb_proc_result *result);
     void *arg;
@@ -78,8 +80,8 @@ static void maybe_free(struct rb_proc *p)
 {
     if (!p->unowned || p->handles)
         return;
-    rb_buf_release(&p->result.out.buf);
-    rb_buf_release(&p->result.err.buf);
+    rb_capture_release(&p->result.out);
+    rb_capture_release(&p->result.err);
     if (p->input) /* it may be a password */
         explicit_bzero(p->input, p->input_len);
     free(p->input);
@@ -156,7 +158,9 @@ static void on_writable(uv_poll_t *h, int status, int events)
         return;
     if (n > 0)
         p->input_sent += (size_t)n;
-    if (n < 0 || p->input_sent == p->input_len) { /* EPIPE is no error: a command need not read its input */
+    if (n >= 0 && p->input_sent == p->input_len && p->stdin_stays) {
+        uv_poll_stop(&s->poll);
+    } else if (n < 0 || p->input_sent == p->input_len) { /* EPIPE is no error: a command need not read its input */
         close_stream(s);
         free(p->input);
         p->input = NULL;
@@ -178,9 +182,7 @@ static void read_stream(struct rb_proc *p, struct stream *s, int chunks, int sta
             close_stream(s);
             return;
         }
-        c->total += (uint64_t)n;
-        sha256_update(&c->sha, (size_t)n, (const uint8_t *)chunk);
-        rb_buf_add(&c->buf, chunk, (size_t)n);
+        rb_capture_add(c, chunk, (size_t)n);
         if (p->on_output)
             p->on_output(p->arg, s->number, chunk, (size_t)n);
     }
@@ -271,7 +273,8 @@ static void reap(struct rb_proc *p)
     rb_fault_point("proc.exited");
 }
 
-static void finish(struct rb_proc *p)
+/* Nothing of it wakes us any more. */
+static void quiet(struct rb_proc *p)
 {
     p->finished = true;
     rb_timer_disarm(&p->limit);
@@ -279,9 +282,14 @@ static void finish(struct rb_proc *p)
     rb_timer_disarm(&p->look);
     for (int i = 0; i < 3; i++)
         close_stream(&p->io[i]);
+}
+
+static void finish(struct rb_proc *p)
+{
+    quiet(p);
     p->result.stdin_short = p->input_sent < p->input_len;
-    sha256_digest(&p->result.out.sha, RB_SHA_LEN, p->result.out.digest);
-    sha256_digest(&p->result.err.sha, RB_SHA_LEN, p->result.err.digest);
+    rb_capture_end(&p->result.out);
+    rb_capture_end(&p->result.err);
     p->on_done(p->arg, &p->result);
     p->unowned = true;
     maybe_free(p);
@@ -398,18 +406,29 @@ void rb_proc_kill_now(struct rb_proc *p)
         rb_timer_arm_ms(&p->look, 0);
 }
 
+void rb_proc_drop(struct rb_proc *p, int wait_ms)
+{
+    if (!p->told)
+        tell(p, RB_PROC_KILLED);
+    struct pollfd ends = {.fd = p->pidfd, .events = POLLIN};
+    if (!p->ended && p->pidfd >= 0)
+        poll(&ends, 1, wait_ms);
+    tell_kill(p);
+    if (!p->ended && p->pidfd >= 0)
+        poll(&ends, 1, wait_ms); /* to be reaped; one that even KILL can not end is left to the system */
+    reap(p);
+    quiet(p);
+    unwatch_fd(&p->end, &p->pidfd);
+    p->unowned = true;
+    maybe_free(p);
+}
+
 int rb_proc_pid(const struct rb_proc *p)
 {
     return (int)p->pid;
 }
 
 /* -- the start ----------------------------------------------------------------------------------------------------- */
-
-static void init_capture(struct rb_capture *c, size_t max)
-{
-    rb_buf_init(&c->buf, max);
-    sha256_init(&c->sha);
-}
 
 static struct rb_proc *new_proc(struct rb_loop *loop, const struct rb_proc_options *opt)
 {
@@ -426,11 +445,12 @@ static struct rb_proc *new_proc(struct rb_loop *loop, const struct rb_proc_optio
     p->look_ms = LOOK_FIRST_MS;
     p->grace_ms = opt->grace_ms;
     p->drain_ms = opt->drain_ms;
+    p->stdin_stays = opt->stdin_stays;
     p->on_output = opt->on_output;
     p->on_done = opt->on_done;
     p->arg = opt->arg;
-    init_capture(&p->result.out, opt->max_output);
-    init_capture(&p->result.err, opt->max_output);
+    rb_capture_init(&p->result.out, opt->max_output);
+    rb_capture_init(&p->result.err, opt->max_output);
     p->result.started = rb_clock_boot(); /* before the spawn: a short command may be over when that returns */
     return p;
 }

@@ -4,20 +4,10 @@
 #ifndef RB_PROC_H
 #define RB_PROC_H
 
-#include "base/buf.h"
-#include "base/err.h"
-#include "base/sha.h"
+#include "io/capture.h"
 #include "loop/loop.h"
 
 struct rb_proc;
-
-/* One captured stream. */
-struct rb_capture {
-    struct rb_buf buf; /* the first max_output bytes */
-    uint64_t total;    /* bytes that came in all; more than buf.len means cut */
-    struct sha256_ctx sha;
-    uint8_t digest[RB_SHA_LEN]; /* of all that came, also of what was cut */
-};
 
 enum rb_proc_end {
     RB_PROC_EXITED,    /* by itself: code or signal */
@@ -43,6 +33,7 @@ struct rb_proc_options {
     const char *cwd;         /* NULL: the host's */
     const void *stdin_data;  /* NULL: /dev/null. Copied. */
     size_t stdin_len;
+    bool stdin_stays;    /* its input stays open behind stdin_data until it has ended: end of file there is our end */
     size_t max_output;   /* for each of stdout and stderr */
     uint64_t timeout_ms; /* 0: none */
     uint64_t grace_ms;   /* between TERM and KILL of the group */
@@ -67,6 +58,10 @@ void rb_proc_kill(struct rb_proc *p);
 
 /* KILL to the group at once; for the second signal of an operator. on_done follows. */
 void rb_proc_kill_now(struct rb_proc *p);
+
+/* Ends it at once and forgets it, when the loop is about to go: TERM, KILL after at most wait_ms, which are spent
+ * waiting. on_done will not come. */
+void rb_proc_drop(struct rb_proc *p, int wait_ms);
 
 int rb_proc_pid(const struct rb_proc *p); /* also the id of its process group and session */
 
