@@ -1,0 +1,502 @@
+/* The connections behind commands on other machines: who shares one, when another is opened, how each ends, and what
+ * becomes of the commands then. */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "io/ssh_folder.h"
+#include "ssh_fixture.h"
+
+/* -- looking at processes ------------------------------------------------------------------------------------------ */
+
+static long parent_of(long pid, char name[64])
+{
+    char path[64], stat[512];
+    long parent = -1;
+    char state = 0;
+    snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return -1;
+    size_t n = fread(stat, 1, sizeof(stat) - 1, f);
+    fclose(f);
+    stat[n] = '\0';
+    char *open = strchr(stat, '('), *close = strrchr(stat, ')');
+    if (!open || !close || sscanf(close + 1, " %c %ld", &state, &parent) != 2 || state == 'Z')
+        return -1;
+    snprintf(name, 64, "%.*s", (int)(close - open - 1), open + 1);
+    return parent;
+}
+
+/* The ssh processes that this one has started. */
+static int masters(pid_t parent, long pids[], int room)
+{
+    int n = 0;
+    DIR *proc = opendir("/proc");
+    struct dirent *entry;
+    while ((entry = readdir(proc))) {
+        char name[64];
+        long pid = atol(entry->d_name);
+        if (pid > 0 && parent_of(pid, name) == parent && strcmp(name, "ssh") == 0 && n < room)
+            pids[n++] = pid;
+    }
+    closedir(proc);
+    return n;
+}
+
+static int count_masters(void)
+{
+    long pids[64];
+    return masters(getpid(), pids, 64);
+}
+
+static int alive_in_group(long group)
+{
+    return kill((pid_t)-group, 0) == 0;
+}
+
+/* -- sharing ------------------------------------------------------------------------------------------------------- */
+
+#define MANY 20
+
+/* Lets `count` commands wait for each other, so that all of them are open at once. */
+static void open_together(struct far *f, int count, const char *host)
+{
+    char command[200];
+    snprintf(command, sizeof(command),
+             "cd; mkdir -p in; : >in/$$; until [ $(ls in | wc -l) -ge %d ]; do sleep 0.02; done", count);
+    for (int i = 0; i < count; i++)
+        start_simple(&f[i], host, command);
+    rb_loop_run(&loop);
+    for (int i = 0; i < count; i++) {
+        ends(&f[i], RB_SSH_EXITED, RB_SSH_WHY_NONE);
+        assert_int_equal(f[i].r.code, 0);
+        assert_int_equal(f[i].opened, 1);
+        drop(&f[i]);
+    }
+}
+
+static void test_eight_share_one(void **state)
+{
+    (void)state;
+    struct far f[8];
+    long before = lab("logins web01");
+    run(&f[0], "web01", "true"); /* else more would be started before the first stands */
+    drop(&f[0]);
+    open_together(f, 8, "web01");
+    assert_int_equal(lab("logins web01"), before + 1);
+    assert_int_equal(count_masters(), 1);
+}
+
+static void test_the_ninth_opens_another(void **state)
+{
+    (void)state;
+    struct far f[9];
+    open_together(f, 9, "web02");
+    assert_int_equal(lab("logins web02"), 2);
+    assert_int_equal(count_masters(), 2);
+}
+
+/* The server's administrator allows fewer than we think. */
+static void test_a_server_that_allows_two(void **state)
+{
+    (void)state;
+    struct far f[MANY];
+    lab("set MaxSessions=2");
+    open_together(f, 7, "web03");
+    assert_true(count_masters() >= 4);
+    lab("set MaxSessions=");
+}
+
+static void test_a_server_that_allows_one(void **state)
+{
+    (void)state;
+    struct far f[MANY];
+    lab("set MaxSessions=1");
+    open_together(f, 5, "web04");
+    for (int i = 0; i < 3; i++) {
+        run(&f[0], "web04", "true");
+        ends(&f[0], RB_SSH_EXITED, RB_SSH_WHY_NONE);
+        drop(&f[0]);
+    }
+    lab("set MaxSessions=");
+}
+
+static void test_many_at_one_host(void **state)
+{
+    (void)state;
+    static struct far f[100];
+    for (int i = 0; i < 100; i++)
+        start_simple(&f[i], "web05", "echo $LAB_HOST");
+    rb_loop_run(&loop);
+    for (int i = 0; i < 100; i++) {
+        ends(&f[i], RB_SSH_EXITED, RB_SSH_WHY_NONE);
+        assert_string_equal(f[i].out, "web05\n");
+        drop(&f[i]);
+    }
+}
+
+static void test_forty_hosts_at_once(void **state)
+{
+    (void)state;
+    static struct far f[HOSTS];
+    static char names[HOSTS][16];
+    for (int i = 0; i < HOSTS; i++) {
+        snprintf(names[i], sizeof(names[i]), "web%02d", i + 1);
+        start_simple(&f[i], names[i], "echo $LAB_HOST");
+    }
+    rb_loop_run(&loop);
+    for (int i = 0; i < HOSTS; i++) {
+        char want[32];
+        snprintf(want, sizeof(want), "web%02d\n", i + 1);
+        ends(&f[i], RB_SSH_EXITED, RB_SSH_WHY_NONE);
+        assert_string_equal(f[i].out, want);
+        drop(&f[i]);
+    }
+    assert_int_equal(count_masters(), HOSTS);
+}
+
+static void test_other_targets_share_nothing(void **state)
+{
+    (void)state;
+    struct far f;
+    long before = lab("logins web06");
+    struct rb_ssh_options opt = options(&f, "web06", "true");
+    run_with(&f, &opt);
+    drop(&f);
+    opt = options(&f, "web06", "true");
+    opt.target.port = lab_port;
+    run_with(&f, &opt);
+    ends(&f, RB_SSH_EXITED, RB_SSH_WHY_NONE);
+    drop(&f);
+    opt = options(&f, "web06", "true");
+    opt.target.connect_ms = 5000; /* says how long to wait, not where to */
+    run_with(&f, &opt);
+    drop(&f);
+    assert_int_equal(lab("logins web06"), before + 2);
+}
+
+static void test_a_jump(void **state)
+{
+    (void)state;
+    struct far f;
+    struct rb_ssh_options opt = options(&f, "web07", "echo $LAB_HOST");
+    opt.target.jump = "web08";
+    long before = lab("logins web08");
+    run_with(&f, &opt);
+    ends(&f, RB_SSH_EXITED, RB_SSH_WHY_NONE);
+    assert_string_equal(f.out, "web07\n");
+    assert_int_equal(lab("logins web08"), before + 1);
+    drop(&f);
+}
+
+/* -- what goes wrong ----------------------------------------------------------------------------------------------- */
+
+static void test_a_master_that_was_killed_is_replaced(void **state)
+{
+    (void)state;
+    struct far f;
+    long pid;
+    for (int i = 0; i < 3; i++) {
+        run(&f, "web09", "true");
+        ends(&f, RB_SSH_EXITED, RB_SSH_WHY_NONE);
+        drop(&f);
+        assert_int_equal(masters(getpid(), &pid, 1), 1);
+        kill((pid_t)pid, SIGKILL);
+    }
+}
+
+/* Its socket is still there, and nobody answers: what was asked for goes to another. */
+static void test_a_master_that_is_killed_as_it_is_asked(void **state)
+{
+    (void)state;
+    struct far f[8];
+    long pid;
+    run(&f[0], "web09", "true");
+    drop(&f[0]);
+    assert_int_equal(masters(getpid(), &pid, 1), 1);
+    kill((pid_t)pid, SIGSTOP);
+    struct rb_ssh_options opt = options(&f[0], "web09", "echo ran");
+    start(&f[0], &opt);
+    uv_run(&loop.uv, UV_RUN_NOWAIT); /* the request lies in its socket, unread */
+    kill((pid_t)pid, SIGKILL);
+    rb_loop_run(&loop);
+    ends(&f[0], RB_SSH_EXITED, RB_SSH_WHY_NONE);
+    assert_string_equal(f[0].out, "ran\n");
+    assert_int_equal(f[0].opened, 1);
+    drop(&f[0]);
+}
+
+static void test_a_connection_that_is_cut(void **state)
+{
+    (void)state;
+    struct far f;
+    open_session(&f, "web10", "cd; echo begun; sleep 1000");
+    assert_int_equal(lab("drop_link web10"), 1);
+    rb_loop_run(&loop);
+    ends(&f, RB_SSH_LOST, RB_SSH_WHY_LOST);
+    assert_true(f.r.started > 0);
+    if (!strstr(f.text, "closed by remote host") && !strstr(f.text, "reset by peer"))
+        fail_msg("it was told: %s", f.text);
+    drop(&f);
+    run(&f, "web10", "echo again");
+    ends(&f, RB_SSH_EXITED, RB_SSH_WHY_NONE);
+    assert_string_equal(f.out, "again\n");
+    drop(&f);
+}
+
+static void test_a_signal_while_the_connection_stands(void **state)
+{
+    (void)state;
+    struct far f, other;
+    open_session(&other, "web11", "sleep 1000");
+    long pid;
+    assert_int_equal(masters(getpid(), &pid, 1), 1);
+    start_simple(&f, "web11", "kill -9 $$");
+    while (!f.done)
+        uv_run(&loop.uv, UV_RUN_ONCE);
+    ends(&f, RB_SSH_SIGNALLED, RB_SSH_WHY_NONE);
+    assert_int_equal(other.done, 0);
+    lab("kill_sessions web11");
+    while (!other.done)
+        uv_run(&loop.uv, UV_RUN_ONCE);
+    ends(&other, RB_SSH_SIGNALLED, RB_SSH_WHY_NONE);
+    drop(&f);
+    drop(&other);
+}
+
+static void test_a_machine_that_is_switched_off(void **state)
+{
+    (void)state;
+    struct far f;
+    open_session(&f, "web12", "sleep 1000");
+    lab("stop");
+    rb_loop_run(&loop);
+    ends(&f, RB_SSH_LOST, RB_SSH_WHY_LOST);
+    drop(&f);
+    run(&f, "web12", "true");
+    ends(&f, RB_SSH_NOT_STARTED, RB_SSH_WHY_REFUSED);
+    drop(&f);
+    lab("start");
+    run(&f, "web12", "true");
+    ends(&f, RB_SSH_EXITED, RB_SSH_WHY_NONE);
+    drop(&f);
+}
+
+/* Everything that waits for a connection hears why there is none. */
+static void test_all_that_wait_are_told(void **state)
+{
+    (void)state;
+    struct far f[MANY];
+    lab("impostor web13");
+    for (int i = 0; i < MANY; i++)
+        start_simple(&f[i], "web13", "true");
+    rb_loop_run(&loop);
+    for (int i = 0; i < MANY; i++) {
+        ends(&f[i], RB_SSH_NOT_STARTED, RB_SSH_WHY_HOST_KEY_CHANGED);
+        drop(&f[i]);
+    }
+    lab("trust web13");
+}
+
+/* -- letting go ---------------------------------------------------------------------------------------------------- */
+
+static void test_let_go_before_it_was_sent(void **state)
+{
+    (void)state;
+    struct far f;
+    struct rb_ssh_options opt = options(&f, "web14", "true");
+    start(&f, &opt);
+    rb_ssh_close(f.ssh);
+    assert_int_equal(f.done, 0); /* never from within */
+    rb_loop_run(&loop);
+    ends(&f, RB_SSH_NOT_STARTED, RB_SSH_WHY_NONE);
+    drop(&f);
+}
+
+static void test_let_go_while_it_runs(void **state)
+{
+    (void)state;
+    struct far f;
+    struct rb_ssh_options opt = options(&f, "web15", "cd; echo $$ >pid; sleep 0.1; echo ran on >proof");
+    opt.on_output = NULL;
+    f.close_on_opened = true;
+    run_with(&f, &opt);
+    ends(&f, RB_SSH_CLOSED, RB_SSH_WHY_NONE);
+    assert_int_equal(f.opened, 1);
+    drop(&f);
+    run(&f, "web15", "cd; until [ -s proof ]; do sleep 0.02; done; cat proof"); /* sshd does not end it */
+    assert_string_equal(f.out, "ran on\n");
+    drop(&f);
+}
+
+static void test_let_go_from_its_output(void **state)
+{
+    (void)state;
+    struct far f;
+    struct rb_ssh_options opt = options(&f, "web16", "yes | head -c 1000000; sleep 1000");
+    f.close_on_output = true;
+    run_with(&f, &opt);
+    ends(&f, RB_SSH_CLOSED, RB_SSH_WHY_NONE);
+    assert_true(f.live[1] > 0);
+    drop(&f);
+}
+
+/* The loop goes while they wait, connect and run. */
+static void test_the_loop_goes(void **state)
+{
+    (void)state;
+    static struct far f[MANY];
+    struct far open;
+    open_session(&open, "web17", "sleep 1000");
+    long pid;
+    assert_int_equal(masters(getpid(), &pid, 1), 1);
+    for (int i = 0; i < MANY; i++)
+        start_simple(&f[i], i % 2 ? "web17" : "web18", "sleep 1000");
+    for (int i = 0; i < 3; i++)
+        uv_run(&loop.uv, UV_RUN_NOWAIT);
+    assert_int_equal(rb_loop_release(&loop), 0);
+    assert_int_equal(count_masters(), 0);
+    assert_false(alive_in_group(pid));
+    assert_int_equal(open.done, 0);
+    struct rb_err err;
+    assert_int_equal(rb_loop_init(&loop, &err), RB_OK);
+}
+
+/* A host that is killed takes its connections with it. */
+static void test_the_host_is_killed(void **state)
+{
+    (void)state;
+    int ready[2];
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    pid_t host = fork();
+    if (host == 0) {
+        struct far f[2];
+        struct rb_err err;
+        rb_loop_init(&loop, &err);
+        waiting = 0;
+        open_session(&f[0], "web19", "sleep 1000");
+        open_session(&f[1], "web20", "sleep 1000");
+        if (write(ready[1], "x", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    close(ready[1]);
+    char byte;
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    long pids[4];
+    assert_int_equal(masters(host, pids, 4), 2);
+    kill(host, SIGKILL);
+    waitpid(host, NULL, 0);
+    for (int i = 0; i < 2; i++) {
+        char name[64];
+        while (parent_of(pids[i], name) >= 0 && strcmp(name, "ssh") == 0)
+            usleep(5000);
+    }
+    close(ready[0]);
+    while (lab("connections web19") + lab("connections web20"))
+        usleep(5000);
+}
+
+/* -- what is remembered -------------------------------------------------------------------------------------------- */
+
+static void test_what_is_remembered_goes_with_the_connection(void **state)
+{
+    (void)state;
+    struct far f;
+    struct rb_ssh_target t = {.host = "web21", .config = lab_config}, other = {.host = "web22", .config = lab_config};
+    assert_null(rb_ssh_recall(&loop, &t));
+    rb_ssh_remember(&loop, &t, "too early");
+    assert_null(rb_ssh_recall(&loop, &t));
+    run(&f, "web21", "true");
+    drop(&f);
+    rb_ssh_remember(&loop, &t, "machine 1");
+    assert_string_equal(rb_ssh_recall(&loop, &t), "machine 1");
+    rb_ssh_remember(&loop, &t, "machine 2");
+    assert_string_equal(rb_ssh_recall(&loop, &t), "machine 2");
+    assert_null(rb_ssh_recall(&loop, &other));
+    lab("drop_link web21");
+    while (rb_ssh_recall(&loop, &t))
+        uv_run(&loop.uv, UV_RUN_ONCE);
+    run(&f, "web21", "true");
+    drop(&f);
+    assert_null(rb_ssh_recall(&loop, &t));
+}
+
+/* -- the folder of the sockets ------------------------------------------------------------------------------------- */
+
+static void test_the_folder_is_private_and_swept(void **state)
+{
+    (void)state;
+    struct rb_ssh_folder a, b;
+    struct rb_err err;
+    struct stat st;
+    char runtime[300], base[320], left[400], file[420];
+    snprintf(runtime, sizeof(runtime), "/tmp/rbt-run.%d", (int)getpid());
+    assert_int_equal(mkdir(runtime, 0700), 0);
+    setenv("XDG_RUNTIME_DIR", runtime, 1);
+    assert_int_equal(rb_ssh_folder_open(&a, &err), RB_OK);
+    assert_int_equal(strncmp(a.path, runtime, strlen(runtime)), 0);
+    assert_true(strlen(a.path) + 4 + 17 < 108);
+    assert_int_equal(stat(a.path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+    snprintf(left, sizeof(left), "%s/rbhost/ssh/killed", runtime);
+    snprintf(file, sizeof(file), "%s/1", left);
+    assert_int_equal(mkdir(left, 0700), 0);
+    close(open(file, O_CREAT | O_WRONLY, 0600));
+    assert_int_equal(rb_ssh_folder_open(&b, &err), RB_OK);
+    assert_int_equal(stat(left, &st), -1);  /* its host is gone */
+    assert_int_equal(stat(a.path, &st), 0); /* the host of this one is not */
+    assert_string_not_equal(a.path, b.path);
+    rb_ssh_folder_close(&b);
+    rb_ssh_folder_close(&a);
+    assert_int_equal(stat(a.path, &st), -1);
+
+    snprintf(base, sizeof(base), "%s/rbhost", runtime);
+    assert_int_equal(chmod(base, 0755), 0); /* others could look in */
+    assert_int_equal(rb_ssh_folder_open(&a, &err), RB_EDENIED);
+    assert_non_null(strstr(err.msg, base));
+    struct far f;
+    struct rb_ssh_options opt = options(&f, "web23", "true");
+    assert_int_equal(rb_ssh_start(&loop, &opt, &f.ssh, &err), RB_EDENIED);
+    assert_int_equal(chmod(base, 0700), 0);
+
+    snprintf(left, sizeof(left), "%s/rbhost/ssh", runtime);
+    rmdir(left);
+    rmdir(base);
+    chmod(runtime, 0777); /* not ours alone: the other place is taken */
+    assert_int_equal(rb_ssh_folder_open(&a, &err), RB_OK);
+    assert_int_equal(strncmp(a.path, "/tmp/rbhost-", 12), 0);
+    rb_ssh_folder_close(&a);
+    unsetenv("XDG_RUNTIME_DIR");
+    rmdir(runtime);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_eight_share_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_ninth_opens_another, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_server_that_allows_two, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_server_that_allows_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_at_one_host, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_forty_hosts_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_targets_share_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_jump, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_master_that_was_killed_is_replaced, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_master_that_is_killed_as_it_is_asked, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_connection_that_is_cut, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_signal_while_the_connection_stands, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_machine_that_is_switched_off, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_all_that_wait_are_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_let_go_before_it_was_sent, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_let_go_while_it_runs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_let_go_from_its_output, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_loop_goes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_host_is_killed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_remembered_goes_with_the_connection, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_folder_is_private_and_swept, setup, teardown),
+    };
+    if (start_lab())
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, stop_lab);
+}
