@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/strmap.h"
 #include "io/ssh_session.h"
 
@@ -55,7 +56,8 @@ struct dest {
     struct rb_list masters, queue;
     unsigned cap;          /* sessions that a master of it may have */
     unsigned starting;     /* of the masters */
-    unsigned knocks;       /* that were in vain */
+    unsigned knocks;       /* that were in vain, */
+    int64_t knocking;      /* since when */
     struct rb_timer again; /* not before */
     char *known;           /* rb_ssh_remember() */
 };
@@ -68,12 +70,14 @@ static void wake(struct pool *p)
 
 /* -- targets ------------------------------------------------------------------------------------------------------- */
 
-static bool fits(const char *s)
+/* ssh puts names into the command lines of proxies. What a shell would understand there it refuses itself, since
+ * 9.6. */
+static bool fits(const char *s, const char *not_these)
 {
     if (!*s || *s == '-')
         return false;
     for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f || strchr(not_these, *s))
             return false;
     return true;
 }
@@ -81,18 +85,21 @@ static bool fits(const char *s)
 static int check_target(const struct rb_ssh_target *t, struct rb_err *err)
 {
     const struct {
-        const char *what, *text;
+        const char *what, *text, *not_these;
     } texts[] = {
-        {"host", t->host}, {"user", t->user}, {"config", t->config}, {"identity", t->identity}, {"jump", t->jump}};
+        {"host", t->host, " '`\"$\\;&<>|(){},"}, {"user", t->user, "'`\";&<>|(){}"},
+        {"jump", t->jump, " '`\"$\\;&<>|(){}"},  {"config", t->config, ""},
+        {"identity", t->identity, ""},
+    };
     if (!t->host)
         return rb_err_set(err, RB_EINVAL, "there is no host to connect to");
     for (size_t i = 0; i < RB_COUNT(texts); i++)
-        if (texts[i].text && !fits(texts[i].text))
-            return rb_err_set(err, RB_EINVAL,
-                              "ssh can not be given this %s: it is empty, begins with \"-\" or has control characters",
-                              texts[i].what);
-    if (strpbrk(t->host, " \t"))
-        return rb_err_set(err, RB_EINVAL, "a host's name has no blanks: \"%s\"", t->host);
+        if (texts[i].text && !fits(texts[i].text, texts[i].not_these))
+            return rb_err_set(
+                err, RB_EINVAL,
+                "ssh can not be given this %s: it is empty, begins with \"-\" or has characters that do not"
+                " belong there",
+                texts[i].what);
     if (t->port < 0 || t->port > 65535)
         return rb_err_set(err, RB_EINVAL, "there is no port %d", t->port);
     return RB_OK;
@@ -286,10 +293,13 @@ static void release_sessions(struct pool *p, struct rb_ssh_master *m)
 static void start_failed(struct dest *d, const struct rb_ssh_master *m)
 {
     bool others = d->starting || !rb_list_empty(&d->masters);
-    if (others || (m->busy && d->knocks + 1 < KNOCKS_MAX))
+    bool in_time = rb_clock_boot() - d->knocking < (int64_t)m->connect_ms * 1000;
+    if (others || (m->busy && in_time && d->knocks + 1 < KNOCKS_MAX))
         rb_timer_arm_ms(&d->again, (uint64_t)KNOCK_MS << (d->knocks < KNOCKS_MAX ? d->knocks++ : d->knocks));
-    else
+    else {
+        d->knocks = 0;
         fail_all(d, m->why, m->text);
+    }
 }
 
 static void on_master(void *arg, struct rb_ssh_master *m)
@@ -321,8 +331,11 @@ static bool start_master(struct dest *d)
     struct rb_ssh_master *m;
     struct rb_err err;
     char path[RB_SSH_PATH_MAX];
+    if (d->knocks == 0)
+        d->knocking = rb_clock_boot();
+    bool failed = rb_ssh_folder_check(&p->folder, &p->watched, &err) != RB_OK;
     snprintf(path, sizeof(path), "%.76s/%x", p->folder.path, p->next++);
-    if (rb_ssh_master_start(p->loop, &d->target, path, p->watched, on_master, d, &m, &err)) {
+    if (failed || rb_ssh_master_start(p->loop, &d->target, path, p->watched, on_master, d, &m, &err)) {
         if (rb_list_empty(&d->masters))
             fail_all(d, RB_SSH_WHY_CLIENT, err.msg);
         return false;

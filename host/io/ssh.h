@@ -26,11 +26,13 @@ struct rb_ssh_target {
 };
 
 enum rb_ssh_end {
-    RB_SSH_NOT_STARTED, /* it has certainly not begun: `why` and `text` say why */
+    RB_SSH_NOT_STARTED, /* it has certainly not begun: `why` and `text` say why. Rarely this comes after on_opened: the
+                         * server has opened a session and refuses to run the command (SESSION) */
     RB_SSH_EXITED,      /* with `code` */
     RB_SSH_SIGNALLED,   /* the session closed without a code and the connection stands: a signal ended it */
-    RB_SSH_LOST,        /* the connection went down after it had begun: nobody knows what became of it */
-    RB_SSH_CLOSED,      /* rb_ssh_close() came before its end: what runs over there runs on */
+    RB_SSH_LOST,        /* the connection went down after it had begun: nobody knows what became of it. `started` 0: it
+                         * went down after it was sent and before the session was seen open, so it may have begun */
+    RB_SSH_CLOSED,      /* rb_ssh_close() came before its end: what runs over there runs on. `started` as above */
 };
 
 /* Why it has not started. The name is the last part of the error's kind: ssh.refused. */
@@ -43,10 +45,11 @@ enum rb_ssh_why {
     RB_SSH_WHY_HOST_KEY,         /* "host_key": nobody has said that this key is the host's */
     RB_SSH_WHY_HOST_KEY_CHANGED, /* "host_key_changed" */
     RB_SSH_WHY_AUTH,             /* "auth": permission denied; the text names the methods that were tried */
-    RB_SSH_WHY_CONFIG,           /* "config": ssh does not accept its configuration or an option */
-    RB_SSH_WHY_SESSION,          /* "session": the server opens no session */
-    RB_SSH_WHY_CLIENT,           /* "client": there is no ssh here, or it can not be run */
-    RB_SSH_WHY_LOST,             /* "lost": the connection went down before the command was accepted */
+    /* "config": ssh does not accept its configuration or an option, or the server's ciphers */
+    RB_SSH_WHY_CONFIG,
+    RB_SSH_WHY_SESSION, /* "session": the server opens no session */
+    RB_SSH_WHY_CLIENT,  /* "client": there is no ssh here, or it can not be run */
+    RB_SSH_WHY_LOST,    /* "lost": it went down: before the command was sent (NOT_STARTED), or after (LOST) */
 };
 const char *rb_ssh_why_name(enum rb_ssh_why why);
 
@@ -54,8 +57,9 @@ struct rb_ssh_result {
     enum rb_ssh_end end;
     int code; /* EXITED */
     enum rb_ssh_why why;
-    const char *text;       /* what ssh said, one line, never NULL */
-    bool held_open;         /* as in proc.h */
+    const char *text; /* what ssh said, one printable line, never NULL */
+    /* as in proc.h; output that nobody added to for a second, or for drain_ms if that is longer */
+    bool held_open;
     bool stdin_short;       /* as in proc.h */
     int64_t started, ended; /* rb_clock_boot(); started: when the session was opened, 0 if never */
     struct rb_capture out, err;
@@ -66,8 +70,10 @@ struct rb_ssh_options {
     const char *command;    /* one text for the user's login shell over there, as ssh passes it on */
     const void *stdin_data; /* copied; NULL: empty input (/dev/null) */
     size_t stdin_len;
-    int stdin_fd;      /* used when stdin_data is NULL and it is > 2: read from by ssh itself; borrowed until on_done */
-    int stdout_fd;     /* > 2: output goes there and not to result.out; borrowed until on_done */
+    /* used when stdin_data is NULL and it is > 2: read from by ssh itself; borrowed until on_done. ssh makes it
+     * non-blocking, which a pipe's other holders notice */
+    int stdin_fd;
+    int stdout_fd;     /* > 2: output goes there and not to result.out; borrowed and non-blocking as stdin_fd */
     size_t max_output; /* for each stream */
     uint64_t drain_ms; /* how long to wait for end of file after the session has ended */
     /* The session is open: from now on it has begun. May be NULL. */
@@ -79,11 +85,14 @@ struct rb_ssh_options {
     void *arg;
 };
 
-/* Non-zero: nothing was begun and on_done will not come (RB_EINVAL: a target that can not be). */
+/* Non-zero: nothing was begun and on_done will not come. RB_EINVAL: a target that can not be; RB_ETOOBIG: a command
+ * that no shell takes (128 KiB); RB_EDENIED: the folder of the control sockets is not ours alone; RB_EIO: the
+ * system. */
 int rb_ssh_start(struct rb_loop *loop, const struct rb_ssh_options *opt, struct rb_ssh **out, struct rb_err *err);
 
-/* Lets go of it: the session's channel is closed, on_done follows later with RB_SSH_CLOSED (or what had happened
- * before). sshd does not end the command by that; whoever wants it ended says so over there in another session. */
+/* Lets go of it: the session's channel is closed, on_done follows soon with RB_SSH_CLOSED, with RB_SSH_NOT_STARTED and
+ * RB_SSH_WHY_NONE when it was not sent yet, or with what had happened before. sshd does not end the command by that;
+ * whoever wants it ended says so over there in another session. */
 void rb_ssh_close(struct rb_ssh *s);
 
 /* A text that was found out about the machine behind a target and holds as long as a connection to it stands: kept

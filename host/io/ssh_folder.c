@@ -114,6 +114,21 @@ int rb_ssh_folder_open(struct rb_ssh_folder *f, struct rb_err *err)
     return rb_err_sys(err, RB_EIO, errno, "can not make a folder for ssh's control sockets below %s", base);
 }
 
+int rb_ssh_folder_check(struct rb_ssh_folder *f, bool *watched, struct rb_err *err)
+{
+    struct stat st;
+    if (stat(f->path, &st) == 0)
+        return RB_OK;
+    struct rb_ssh_folder other;
+    int rc = rb_ssh_folder_open(&other, err);
+    if (rc)
+        return rc;
+    close(f->fd);
+    *f = other;
+    *watched = false;
+    return RB_OK;
+}
+
 void rb_ssh_folder_close(struct rb_ssh_folder *f)
 {
     empty(f->fd);

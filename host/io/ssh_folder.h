@@ -14,6 +14,8 @@ struct rb_ssh_folder {
 /* Below $XDG_RUNTIME_DIR/rbhost, or /tmp/rbhost-UID when that is not there, too long, or not ours alone. Removes what
  * hosts that were killed have left. RB_EDENIED: somebody else has made the folder; RB_EIO. */
 int rb_ssh_folder_open(struct rb_ssh_folder *f, struct rb_err *err);
+/* Makes another one if somebody has cleaned this one away; then *watched, whether somebody watches it, is false. */
+int rb_ssh_folder_check(struct rb_ssh_folder *f, bool *watched, struct rb_err *err);
 /* With all that is in it. */
 void rb_ssh_folder_close(struct rb_ssh_folder *f);
 

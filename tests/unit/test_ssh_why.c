@@ -322,6 +322,9 @@ static void test_targets_that_can_not_be(void **state)
         {.host = "a", .port = -1},
         {.host = "a", .jump = "-J"},
         {.host = "a", .config = "\x7f"},
+        {.host = "$(id)"},
+        {.host = "a", .user = "a;id"},
+        {.host = "a", .jump = "b`id`"},
     };
     for (size_t i = 0; i < RB_COUNT(targets); i++) {
         struct far f;
