@@ -189,15 +189,24 @@ static void end(struct rb_mux *m, enum rb_mux_end how, const char *text)
     m->opt.on_end(m->opt.arg, how, m->code, text);
 }
 
-/* The connection has ended, or is of no more use. taken: the master may have read the whole request. */
-static void end_of_talk(struct rb_mux *m, bool taken, const char *text)
+/* The connection has ended in order, which after the beginning of a session is its end. */
+static void hung_up(struct rb_mux *m, const char *text)
 {
     if (m->exited)
         end(m, RB_MUX_EXITED, text);
     else if (m->opened)
         end(m, RB_MUX_CLOSED, text);
     else
-        end(m, m->session && taken && rb_mux_is_sent(m) ? RB_MUX_UNSURE : RB_MUX_UNREACHED, text);
+        end(m, m->session && rb_mux_is_sent(m) ? RB_MUX_UNSURE : RB_MUX_UNREACHED, text);
+}
+
+/* It is of no more use. taken: the master may have read the whole request. */
+static void give_up(struct rb_mux *m, bool taken, const char *text)
+{
+    if (m->exited)
+        end(m, RB_MUX_EXITED, text);
+    else
+        end(m, m->opened || (m->session && taken && rb_mux_is_sent(m)) ? RB_MUX_UNSURE : RB_MUX_UNREACHED, text);
 }
 
 /* Sends what is left, as far as it goes. 0, or an errno. */
@@ -252,7 +261,7 @@ static void answer(struct rb_mux *m, const struct rb_mux_message *msg)
     switch (msg->type) {
     case RB_MUX_HELLO:
         if (msg->value != VERSION || m->greeted) {
-            end_of_talk(m, true, "the master speaks another version of the protocol");
+            give_up(m, true, "the master speaks another version of the protocol");
             return;
         }
         m->greeted = true;
@@ -291,7 +300,7 @@ static void answer(struct rb_mux *m, const struct rb_mux_message *msg)
     case RB_MUX_S_TTY_FAIL: return; /* none was asked for */
     default: break;
     }
-    end_of_talk(m, true, "the master answers what was not asked");
+    give_up(m, true, "the master answers what was not asked");
 }
 
 static void take_all(struct rb_mux *m)
@@ -302,14 +311,14 @@ static void take_all(struct rb_mux *m)
         struct rb_err err;
         long n = rb_mux_take(m->in.data + at, m->in.len - at, &msg, &err);
         if (n < 0) {
-            end_of_talk(m, true, err.msg);
+            give_up(m, true, err.msg);
             return;
         }
         if (n == 0)
             break;
         at += (size_t)n;
         if (!m->greeted && msg.type != RB_MUX_HELLO) {
-            end_of_talk(m, true, "the master does not greet");
+            give_up(m, true, "the master does not greet");
             return;
         }
         answer(m, &msg);
@@ -329,11 +338,14 @@ static void receive(struct rb_mux *m)
         if (n < 0 && errno == EAGAIN)
             return;
         if (n <= 0) {
-            end_of_talk(m, n == 0, n == 0 ? "the master hung up" : strerror(errno));
+            if (n == 0)
+                hung_up(m, "the master hung up");
+            else
+                give_up(m, false, strerror(errno));
             return;
         }
         if (rb_buf_add(&m->in, chunk, (size_t)n)) {
-            end_of_talk(m, true, "the master says more than it should");
+            give_up(m, true, "the master says more than it should");
             return;
         }
         take_all(m);
@@ -352,7 +364,7 @@ static void on_poll(uv_poll_t *h, int status, int events)
     int errnum = send_rest(m);
     if (errnum && errnum != EAGAIN) { /* what it had to say may be there to be read yet */
         receive(m);
-        end_of_talk(m, false, strerror(errnum));
+        give_up(m, false, strerror(errnum));
     } else if (rb_mux_is_sent(m)) {
         uv_poll_start(&m->poll, UV_READABLE, on_poll);
     }

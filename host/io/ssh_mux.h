@@ -49,7 +49,7 @@ enum rb_mux_end {
     RB_MUX_UNREACHED, /* it did not take the whole request: nothing has begun */
     RB_MUX_REFUSED,   /* the master says no (the server opens no session): nothing has begun */
     RB_MUX_DENIED,    /* the master may not be used: nothing has begun */
-    RB_MUX_UNSURE,    /* it had the request and went away without a word */
+    RB_MUX_UNSURE,    /* it had the request, and went away without a word or talked nonsense */
     RB_MUX_EXITED,    /* the session was opened and has ended, with `code` */
     RB_MUX_CLOSED,    /* the session was opened and has ended, without a code */
     RB_MUX_ALIVE,     /* the answer to the other request */

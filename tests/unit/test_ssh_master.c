@@ -119,11 +119,11 @@ static void test_a_server_that_allows_one(void **state)
 static void test_many_at_one_host(void **state)
 {
     (void)state;
-    static struct far f[100];
-    for (int i = 0; i < 100; i++)
+    static struct far f[40];
+    for (int i = 0; i < 40; i++)
         start_simple(&f[i], "web05", "echo $LAB_HOST");
     rb_loop_run(&loop);
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 40; i++) {
         ends(&f[i], RB_SSH_EXITED, RB_SSH_WHY_NONE);
         assert_string_equal(f[i].out, "web05\n");
         drop(&f[i]);
@@ -191,7 +191,7 @@ static void test_a_master_that_was_killed_is_replaced(void **state)
     (void)state;
     struct far f;
     long pid;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 2; i++) {
         run(&f, "web09", "true");
         ends(&f, RB_SSH_EXITED, RB_SSH_WHY_NONE);
         drop(&f);
@@ -291,6 +291,109 @@ static void test_all_that_wait_are_told(void **state)
         drop(&f[i]);
     }
     lab("trust web13");
+}
+
+/* -- masters as they should not be --------------------------------------------------------------------------------- */
+
+/* PATH with tests/unit/fake_ssh.py as ssh; undone by real_ssh(). */
+static char path_before[4096], fake_folder[64];
+
+static void fake_ssh(void)
+{
+    char link[80], target[4096];
+    snprintf(path_before, sizeof(path_before), "%s", getenv("PATH"));
+    snprintf(fake_folder, sizeof(fake_folder), "/tmp/rbt-fake.%d", (int)getpid());
+    snprintf(link, sizeof(link), "%s/ssh", fake_folder);
+    assert_non_null(realpath("tests/unit/fake_ssh.py", target));
+    assert_int_equal(mkdir(fake_folder, 0700), 0);
+    assert_int_equal(symlink(target, link), 0);
+    char all[4200];
+    snprintf(all, sizeof(all), "%s:%s", fake_folder, path_before);
+    setenv("PATH", all, 1);
+}
+
+static int real_ssh(void **state)
+{
+    char link[80];
+    setenv("PATH", path_before, 1);
+    snprintf(link, sizeof(link), "%s/ssh", fake_folder);
+    unlink(link);
+    rmdir(fake_folder);
+    return teardown(state);
+}
+
+/* The server opens a session and then runs nothing. */
+static void test_a_command_that_is_refused(void **state)
+{
+    (void)state;
+    struct far f;
+    fake_ssh();
+    run(&f, "no-exec", "id");
+    ends(&f, RB_SSH_NOT_STARTED, RB_SSH_WHY_SESSION);
+    assert_int_equal(f.opened, 1);
+    drop(&f);
+    run(&f, "says-no-exec", "id"); /* that was somebody else's line */
+    ends(&f, RB_SSH_SIGNALLED, RB_SSH_WHY_NONE);
+    drop(&f);
+}
+
+/* It may have begun, so nobody says that it has not. */
+static void test_a_master_that_goes_without_a_word(void **state)
+{
+    (void)state;
+    struct far f;
+    fake_ssh();
+    run(&f, "gone", "id");
+    ends(&f, RB_SSH_LOST, RB_SSH_WHY_LOST);
+    assert_int_equal(f.opened, 0);
+    assert_int_equal(f.r.started, 0);
+    assert_string_equal(f.text, "Timeout, server gone not responding.");
+    drop(&f);
+    run(&f, "gone-open", "id");
+    ends(&f, RB_SSH_LOST, RB_SSH_WHY_LOST);
+    assert_int_equal(f.opened, 1);
+    assert_string_equal(f.text, "Timeout, server gone not responding.");
+    drop(&f);
+}
+
+/* One that talks nonsense is ended with the session whose fate it leaves open. */
+static void test_a_master_that_talks_nonsense(void **state)
+{
+    (void)state;
+    struct far f;
+    fake_ssh();
+    run(&f, "mad", "id");
+    ends(&f, RB_SSH_LOST, RB_SSH_WHY_LOST);
+    assert_int_equal(count_masters(), 0);
+    drop(&f);
+}
+
+static void test_output_after_the_code(void **state)
+{
+    (void)state;
+    struct far f;
+    fake_ssh();
+    struct rb_ssh_options opt = options(&f, "slow-code", "id");
+    opt.drain_ms = 0;
+    run_with(&f, &opt);
+    ends(&f, RB_SSH_EXITED, RB_SSH_WHY_NONE);
+    assert_int_equal(f.r.code, 3);
+    assert_string_equal(f.out, "more more more more ");
+    assert_false(f.r.held_open);
+    drop(&f);
+}
+
+static void test_a_master_that_never_stands(void **state)
+{
+    (void)state;
+    struct far f;
+    fake_ssh();
+    struct rb_ssh_options opt = options(&f, "never-up", "id");
+    opt.target.connect_ms = 200;
+    run_with(&f, &opt);
+    ends(&f, RB_SSH_NOT_STARTED, RB_SSH_WHY_TIMEOUT);
+    assert_int_equal(count_masters(), 0);
+    drop(&f);
 }
 
 /* -- letting go ---------------------------------------------------------------------------------------------------- */
@@ -510,6 +613,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_signal_while_the_connection_stands, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_machine_that_is_switched_off, setup, teardown),
         cmocka_unit_test_setup_teardown(test_all_that_wait_are_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_command_that_is_refused, setup, real_ssh),
+        cmocka_unit_test_setup_teardown(test_a_master_that_goes_without_a_word, setup, real_ssh),
+        cmocka_unit_test_setup_teardown(test_a_master_that_talks_nonsense, setup, real_ssh),
+        cmocka_unit_test_setup_teardown(test_output_after_the_code, setup, real_ssh),
+        cmocka_unit_test_setup_teardown(test_a_master_that_never_stands, setup, real_ssh),
         cmocka_unit_test_setup_teardown(test_let_go_before_it_was_sent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_let_go_while_it_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_let_go_from_its_output, setup, teardown),

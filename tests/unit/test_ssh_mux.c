@@ -331,6 +331,8 @@ static void test_gone_at_every_byte(void **state)
             enum rb_mux_end want = n >= 44 ? RB_MUX_EXITED : n >= 28 ? RB_MUX_CLOSED : RB_MUX_UNSURE;
             if (!read_it && n < 28)
                 want = RB_MUX_UNREACHED; /* closed with bytes unread: it can not have begun */
+            else if (!read_it && n < 44)
+                want = RB_MUX_UNSURE; /* and yet it says that it has */
             begin(&t, "id");
             if (read_it)
                 take_request(&t, REQUEST_OF_ID);
@@ -389,11 +391,11 @@ static void test_hostile_masters(void **state)
         {BYTES(OPENED), RB_MUX_UNSURE},                       /* no greeting */
         {BYTES(HELLO EXIT_7), RB_MUX_UNSURE},                 /* an end before the beginning */
         {BYTES(HELLO ALIVE), RB_MUX_UNSURE},                  /* the answer to another question */
-        {BYTES(HELLO OPENED OPENED), RB_MUX_CLOSED},
-        {BYTES(HELLO OPENED REFUSED), RB_MUX_CLOSED},
-        {BYTES(HELLO OPENED DENIED), RB_MUX_CLOSED},
+        {BYTES(HELLO OPENED OPENED), RB_MUX_UNSURE},
+        {BYTES(HELLO OPENED REFUSED), RB_MUX_UNSURE},
+        {BYTES(HELLO OPENED DENIED), RB_MUX_UNSURE},
         {BYTES(HELLO OPENED EXIT_7 EXIT_7), RB_MUX_EXITED},
-        {BYTES(HELLO OPENED "\0\0\0\x0c\x80\0\0\4\0\0\0\6\0\0\0\7"), RB_MUX_CLOSED}, /* of another session */
+        {BYTES(HELLO OPENED "\0\0\0\x0c\x80\0\0\4\0\0\0\6\0\0\0\7"), RB_MUX_UNSURE}, /* of another session */
     };
     for (size_t i = 0; i < RB_COUNT(cases); i++) {
         struct talk t;
