@@ -245,6 +245,8 @@ static void test_host_key(void **state)
     (void)state;
     lab("forget web04");
     fails("web04", RB_SSH_WHY_HOST_KEY, "No ED25519 host key is known for web04.lab");
+    lab("alias asks web04 StrictHostKeyChecking=ask");
+    fails("asks", RB_SSH_WHY_HOST_KEY, "its host key is not in known_hosts");
     lab("impostor web04");
     fails("web04", RB_SSH_WHY_HOST_KEY_CHANGED, "the host key of web04.lab has changed: it is now SHA256:");
     fails("web04", RB_SSH_WHY_HOST_KEY_CHANGED, "known_hosts:");
