@@ -224,7 +224,7 @@ static void test_hung_up_at_once(void **state)
 {
     (void)state;
     int port, fd = listener(&port);
-    uv_poll_t poll;
+    static uv_poll_t poll; /* closed when the loop is released */
     assert_int_equal(listen(fd, 5), 0);
     uv_poll_init(&loop.uv, &poll, fd);
     uv_poll_start(&poll, UV_READABLE, hang_up);
