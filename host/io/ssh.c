@@ -46,7 +46,6 @@ struct pool {
     struct rb_list loose;    /* struct rb_ssh that are in no queue and at no master: their output is still read */
     struct rb_list ended;    /* struct rb_ssh whose on_done has to be called */
     bool look;               /* something has changed */
-    bool closing;
 };
 
 struct dest {
@@ -409,8 +408,7 @@ static void serve(struct dest *d)
     if (rb_timer_armed(&d->again))
         return;
     unsigned wanted = (length(&d->queue) + d->cap - 1) / d->cap;
-    while (d->starting < wanted && d->starting < STARTING_EACH_MAX &&
-           p->starting < (d->target.starting ? d->target.starting : STARTING_MAX) &&
+    while (d->starting < wanted && d->starting < STARTING_EACH_MAX && p->starting < (d->target.starting ? d->target.starting : STARTING_MAX) &&
            length(&d->masters) < MASTERS_EACH_MAX)
         if (!start_master(d))
             return;
@@ -452,7 +450,6 @@ static void on_watch_closed(uv_handle_t *h)
 static void release(struct rb_loop_guest *g)
 {
     struct pool *p = RB_CONTAINER(g, struct pool, guest);
-    p->closing = true;
     RB_LIST_EACH (l, &p->dests) {
         struct dest *d = RB_CONTAINER(l, struct dest, link);
         RB_LIST_EACH (k, &d->masters)

@@ -30,7 +30,8 @@
 #define CHUNKS_AT_THE_END 16
 #define QUIET_MS 1000    /* between the code and more output lies the network; so long is silence */
 #define HELD_US 30000000 /* after the code; then output that goes on is somebody else's */
-#define ANSWER_MS 10000  /* an alive check that takes longer was not answered */
+#define ASK_AGAIN_MS 50
+#define ANSWER_MS 10000 /* an alive check that takes longer was not answered */
 
 /* -- memory, handles, descriptors ---------------------------------------------------------------------------------- */
 
@@ -250,19 +251,27 @@ static void doubt(struct rb_ssh *s)
 {
     struct rb_err err;
     struct rb_mux_options ask = {.on_end = on_answer, .arg = s};
+    int rc = RB_ENOENT;
     s->state = RB_SSH_DOUBTED;
-    if (s->master)
+    if (s->master) {
         ask.path = s->master->path;
-    if (!s->master || rb_mux_start(s->loop, &ask, &s->mux, &err)) {
-        lose(s);
-        return;
+        rc = rb_mux_start(s->loop, &ask, &s->mux, &err);
     }
-    rb_timer_arm_ms(&s->drain, ANSWER_MS);
+    if (rc == RB_ENOENT)
+        lose(s);
+    else if (rc) /* too many ask, or too many descriptors are open: that says nothing of the master */
+        rb_timer_arm_ms(&s->drain, ASK_AGAIN_MS);
+    else
+        rb_timer_arm_ms(&s->drain, ANSWER_MS);
 }
 
 static void on_drain(struct rb_timer *t)
 {
     struct rb_ssh *s = RB_CONTAINER(t, struct rb_ssh, drain);
+    if (s->state == RB_SSH_DOUBTED && !s->mux) {
+        doubt(s);
+        return;
+    }
     if (s->state == RB_SSH_DOUBTED) {
         rb_mux_close(s->mux);
         s->mux = NULL;
@@ -414,6 +423,10 @@ void rb_ssh_session_drop(struct rb_ssh *s)
 {
     close_all(s);
     rb_list_remove(&s->link);
-    s->unowned = true;
-    maybe_free(s);
+    if (s->state != RB_SSH_ENDED) { /* whoever waits for it has something to free */
+        s->result.end = RB_SSH_CLOSED;
+        s->result.why = RB_SSH_WHY_NONE;
+        s->state = RB_SSH_ENDED;
+    }
+    rb_ssh_session_done(s);
 }

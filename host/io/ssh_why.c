@@ -12,8 +12,9 @@
 
 #define LINES_MAX 200
 #define CONFIG_LINE " line #: " /* stands for any number */
-#define NO_CLIENT 127           /* of the shell that starts ssh: not found */
-#define BAD_CLIENT 126          /* not executable */
+#define UNKNOWN_KEY "Host key verification failed"
+#define NO_CLIENT 127  /* of the shell that starts ssh: not found */
+#define BAD_CLIENT 126 /* not executable */
 
 struct line {
     const char *p;
@@ -29,7 +30,7 @@ static const struct {
     {"REVOKED HOST KEY DETECTED", RB_SSH_WHY_HOST_KEY},
     {" host key is known for ", RB_SSH_WHY_HOST_KEY},
     {"The authenticity of host ", RB_SSH_WHY_HOST_KEY},
-    {"Host key verification failed", RB_SSH_WHY_HOST_KEY},
+    {UNKNOWN_KEY, RB_SSH_WHY_HOST_KEY},
     {"Bad configuration option", RB_SSH_WHY_CONFIG},
     {"bad configuration options", RB_SSH_WHY_CONFIG},
     {"Can't open user config file", RB_SSH_WHY_CONFIG},
@@ -206,6 +207,8 @@ enum rb_ssh_why rb_ssh_why_of(const char *said, size_t n, int code, char text[RB
             continue;
         if (table[i].why == RB_SSH_WHY_HOST_KEY_CHANGED)
             tell_changed(text, lines, count);
+        else if (strcmp(table[i].part, UNKNOWN_KEY) == 0) /* all that is said where ssh would have asked */
+            adds(text, "its host key is not in known_hosts, and nobody is there to be asked");
         else
             add_line(text, l);
         if (table[i].why == RB_SSH_WHY_AUTH)

@@ -226,7 +226,7 @@ static void test_a_connection_that_is_cut(void **state)
     (void)state;
     struct far f;
     open_session(&f, "web10", "cd; echo begun; sleep 1000");
-    assert_int_equal(lab("drop_link web10"), 1);
+    assert_true(lab("drop_link web10") >= 1); /* sshd has two processes for it where the user is not root */
     rb_loop_run(&loop);
     ends(&f, RB_SSH_LOST, RB_SSH_WHY_LOST);
     assert_true(f.r.started > 0);

@@ -224,7 +224,7 @@ static void test_hung_up_at_once(void **state)
 {
     (void)state;
     int port, fd = listener(&port);
-    uv_poll_t poll;
+    static uv_poll_t poll; /* closed when the loop is released */
     assert_int_equal(listen(fd, 5), 0);
     uv_poll_init(&loop.uv, &poll, fd);
     uv_poll_start(&poll, UV_READABLE, hang_up);
@@ -245,6 +245,8 @@ static void test_host_key(void **state)
     (void)state;
     lab("forget web04");
     fails("web04", RB_SSH_WHY_HOST_KEY, "No ED25519 host key is known for web04.lab");
+    lab("alias asks web04 StrictHostKeyChecking=ask");
+    fails("asks", RB_SSH_WHY_HOST_KEY, "its host key is not in known_hosts");
     lab("impostor web04");
     fails("web04", RB_SSH_WHY_HOST_KEY_CHANGED, "the host key of web04.lab has changed: it is now SHA256:");
     fails("web04", RB_SSH_WHY_HOST_KEY_CHANGED, "known_hosts:");
