@@ -142,7 +142,7 @@ $(O)/gen/ssh_far_sh.c: $(O)/tools/embed_sh $(FAR_SH)
 # Without a C library (host/shim/sys.h says why), so without what needs one: sanitizers, the stack protector, the user's
 # flags.
 SHIM_CFLAGS := -std=c11 -D_GNU_SOURCE $(DEFINE) -O2 $(WARN) -Ihost -ffreestanding -nostdlib -static -no-pie -fno-pie -s \
-               -fno-stack-protector -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns \
+               -fno-stack-protector -fno-asynchronous-unwind-tables \
                -Wl,-z,noexecstack,-z,noseparate-code,--build-id=none
 
 $(O)/shim: $(SHIM) $(wildcard host/shim/*.h) $(O)/shim.flags
@@ -161,7 +161,7 @@ $(O)/gen/shim.o: $(O)/gen/shim.s
 variant = +$(Q)$(MAKE) --no-print-directory VARIANT=$(1)
 
 fault:
-	$(call variant,fault) $(B)/fault/rbhost $(B)/fault/tests/far_tool
+	$(call variant,fault) $(B)/fault/rbhost $(B)/fault/tests/far_tool $(B)/fault/unit/test_receipt_faults
 
 # The developer's build: warnings are errors, in the tests too.
 dev:
@@ -192,7 +192,7 @@ $(O)/tests/far_tool: $(O)/tests/far_tool.o $(O)/librbhost.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(O)/librbhost.a $(ALL_LIBS)
 
 # The benchmarks: the program with a verb more, and what it is measured against (docs/performance.md).
-BENCH := $(O)/bench/host $(patsubst tests/bench/%.c,$(O)/bench/%,$(wildcard tests/bench/limit_*.c))
+BENCH := $(O)/bench/host $(O)/bench/nap $(patsubst tests/bench/%.c,$(O)/bench/%,$(wildcard tests/bench/limit_*.c))
 
 bench-programs: all $(BENCH)
 bench: bench-programs
@@ -201,6 +201,10 @@ bench: bench-programs
 $(O)/bench/host: $(O)/tests/bench/host.o $(O)/librbhost.a
 	$(say) "  link  $@"
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $< $(O)/librbhost.a $(ALL_LIBS)
+
+$(O)/bench/nap: $(O)/tests/bench/nap.o
+	$(say) "  link  $@"
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $<
 
 $(O)/bench/limit_%: $(O)/tests/bench/limit_%.o
 	$(say) "  link  $@"
@@ -245,7 +249,7 @@ install: all
 
 format:
 	$(Q)tools/format $(wildcard host/*/*.[ch] tools/*.c tests/*/*.[ch] stdlib/*.lua stdlib/*/*.lua examples/*.lua \
-	    tests/lua/*.lua)
+	    runbooks/*/*.lua runbooks/*/*/*.lua tests/lua/*.lua)
 
 help:
 	@printf '%s\n' 'make             build $(B)/rbhost' \

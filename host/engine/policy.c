@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "engine/core.h"
 #include "engine/policy_address.h"
+#include "engine/policy_params.h"
 #include "engine/policy_rules.h"
 #include "engine/policy_url.h"
 #include "engine/runbook.h"
@@ -59,6 +60,12 @@ static const struct rb_policy *policy_of(const struct rb_run *asking)
     struct rb_policy *p = run->policy = rb_alloc(sizeof(*p));
     struct rb_slice allow = rb_json_member(run->header_json, strlen(run->header_json), "allow");
     json_t *table = allow.p ? json_loadb(allow.p, allow.n, JSON_ALLOW_NUL, NULL) : NULL;
+    if (table) {
+        json_t *params = json_loads(run->params_json, JSON_ALLOW_NUL, NULL), *filled = rb_policy_fill(table, params);
+        json_decref(params);
+        json_decref(table);
+        table = filled;
+    }
     rb_rules_compile(&p->header, table, run->folder, false);
     json_decref(table);
     p->site = site_of(run->host);

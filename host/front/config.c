@@ -189,6 +189,12 @@ static bool is_runbook_name(const char *name)
     }
 }
 
+/* Folders of modules and of tests: what runbooks require stands in the former. */
+static bool has_no_runbooks(const char *folder)
+{
+    return strcmp(folder, "lib") == 0 || strcmp(folder, "tests") == 0;
+}
+
 static void collect(struct finder *f, const char *dir, int depth)
 {
     DIR *d = depth < MAX_DEPTH ? opendir(dir) : NULL;
@@ -200,7 +206,7 @@ static void collect(struct finder *f, const char *dir, int depth)
         if (e->d_name[0] == '.' || (size_t)snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >= sizeof(path) ||
             lstat(path, &st) < 0)
             continue;
-        if (S_ISDIR(st.st_mode))
+        if (S_ISDIR(st.st_mode) && !has_no_runbooks(e->d_name))
             collect(f, path, depth + 1);
         else if (S_ISREG(st.st_mode) && n > 4 && strcmp(e->d_name + n - 4, ".lua") == 0 && f->n < MAX_RUNBOOKS) {
             char *name = rb_strdup(path + f->base);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/policy_params.h"
 #include "engine/policy_rules.h"
 #include "front/text.h"
 
@@ -31,7 +32,9 @@ static void compare(struct reach *r, enum rb_reach k, const json_t *mine)
     size_t i;
     json_array_foreach((json_t *)(uintptr_t)mine, i, pattern)
     {
-        enum rb_within w = rb_rules_within(&r->site.kinds[k], k, &r->header.kinds[k], i);
+        const char *text = rb_rule_text(&r->header.kinds[k], i);
+        enum rb_within w = rb_policy_has_params(text) ? RB_WITHIN_MAYBE /* the values say it */
+                                                      : rb_rules_within(&r->site.kinds[k], k, &r->header.kinds[k], i);
         json_array_append(w == RB_WITHIN_NO ? kind->refused : kind->allowed, (json_t *)(uintptr_t)pattern);
         part = part || w == RB_WITHIN_MAYBE;
     }

@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,7 +26,6 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/fault.h"
 #include "io/receipt_files.h"
 #include "io/receipt_launch.h"
@@ -300,11 +298,11 @@ static void on_reports(uv_poll_t *h, int status, int events)
 
 /* -- telling it to end --------------------------------------------------------------------------------------------- */
 
-/* Only while its leader is there (we hold a pidfd of it that says so) or a member is sure to be left, as io/proc.c. */
+/* To the group of a command without a shim: while its leader is not reaped the number is the group's, and after that
+ * while no process has it (io/proc.c). */
 static void signal_orphans(const struct rb_receipt *c, int signum)
 {
-    struct pollfd dead = {.fd = c->fd, .events = POLLIN};
-    bool leads = c->fd >= 0 && poll(&dead, 1, 0) == 0;
+    bool leads = c->fd >= 0 && pidfd_send_signal(c->fd, 0, NULL, 0) == 0;
     if (leads || (kill((pid_t)c->pid, 0) && errno == ESRCH))
         kill((pid_t)-c->pid, signum);
 }
@@ -372,9 +370,9 @@ static void on_process_end(uv_poll_t *h, int status, int events)
     (void)status;
     (void)events;
     struct rb_receipt *c = h->data;
-    unwatch(c); /* then consider() */
     if (c->orphan && (c->stop || c->now))
-        signal_orphans(c, SIGKILL); /* what is left of its group */
+        signal_orphans(c, SIGKILL); /* what is left of its group: nobody will look after it */
+    unwatch(c);                     /* then consider() */
 }
 
 static void on_files(uv_fs_event_t *h, const char *name, int events, int status)
@@ -540,7 +538,7 @@ static struct rb_receipt *new_receipt(struct rb_receipts *r, struct rb_loop *loo
                                       void (*on_done)(void *arg, struct rb_receipt_result *result))
 {
     struct rb_receipt *c = rb_alloc(sizeof(*c));
-    r->loop = loop;
+    rb_receipts_use(r, loop);
     c->r = r;
     c->loop = loop;
     c->id = rb_strdup(id);

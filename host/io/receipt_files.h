@@ -25,8 +25,11 @@ struct rb_receipts {
     size_t n_leaving, max_leaving;
     char **forgotten; /* ids, to be removed */
     size_t n_forgotten, max_forgotten;
-    bool removing; /* a batch of them is with the pool */
-    bool closed;   /* when that is done, this is freed */
+    struct rb_timer linger;  /* then they are */
+    bool removing;           /* a batch of them is with the pool */
+    struct rb_timer sweeper; /* once, in a process that stays */
+    bool sweep;              /* the next batch takes what is old, too */
+    bool closed;             /* when that is done, this is freed */
 };
 
 /* What the last line of a lock says (host/shim/life.c). */
@@ -60,6 +63,8 @@ int rb_receipt_entomb(int root, const char *id, struct rb_err *err);
 void rb_receipt_remove(int root, const char *id);
 
 /* Looks after a child of ours that ends soon or, detached, some day. */
+/* The loop on which it works from now on. Ten seconds later what is older than 7 days goes. */
+void rb_receipts_use(struct rb_receipts *r, struct rb_loop *loop);
 void rb_receipt_leave(struct rb_receipts *r, pid_t shim, bool detached);
 
 #endif

@@ -74,14 +74,17 @@ static uint32_t add_texts(struct rb_buf *b, const char *const *list)
 }
 
 #ifdef RB_FAULT
-/* RBHOST_SHIM_FAULT=N, N:shim or N:command: the point at which, and who, is killed. */
+/* RBHOST_SHIM_FAULT=N, N:shim, N:command or N:stop: the point at which who is killed, or stopped. */
 static void ask_for_fault(struct rb_shim_request *q)
 {
     const char *want = getenv("RBHOST_SHIM_FAULT");
     if (!want)
         return;
     q->fault = (uint32_t)strtoul(want, NULL, 10);
-    q->fault_whom = strstr(want, ":shim") ? 1 : strstr(want, ":command") ? 2 : 0;
+    q->fault_whom = strstr(want, ":shim")      ? RB_SHIM_FAULT_SHIM
+                    : strstr(want, ":command") ? RB_SHIM_FAULT_COMMAND
+                    : strstr(want, ":stop")    ? RB_SHIM_FAULT_STOP
+                                               : RB_SHIM_FAULT_SELF;
 }
 #endif
 

@@ -19,6 +19,9 @@
 
 #define REAP_FIRST_MS 5
 #define REAP_LAST_MS 1000
+#define LINGER_MS 20 /* removals wait for others, so that a batch is worth the wake of a thread */
+#define SWEEP_AFTER_MS 10000
+#define SWEEP_AGE_US ((int64_t)7 * 24 * 3600 * 1000000)
 #define ID_NAME "id"
 #define ID_DIGITS 32
 
@@ -209,6 +212,7 @@ struct batch {
     struct rb_receipts *r;
     char **ids;
     size_t n;
+    bool sweep;
 };
 
 static void remove_ids(int root, char **ids, size_t n)
@@ -236,9 +240,9 @@ static void run_batch(struct rb_work *w)
 {
     struct batch *b = RB_CONTAINER(w, struct batch, work);
     remove_ids(b->r->root, b->ids, b->n);
+    if (b->sweep)
+        rb_receipts_sweep(b->r, SWEEP_AGE_US);
 }
-
-static void start_batch(struct rb_receipts *r);
 
 static void on_batch(struct rb_work *w, int status)
 {
@@ -250,19 +254,55 @@ static void on_batch(struct rb_work *w, int status)
     r->removing = false;
     if (r->closed)
         free_receipts(r);
-    else if (r->n_forgotten)
-        start_batch(r);
+    else if (r->n_forgotten || r->sweep)
+        rb_timer_arm_ms(&r->linger, LINGER_MS);
 }
 
 static void start_batch(struct rb_receipts *r)
 {
     struct batch *b = rb_alloc(sizeof(*b));
-    *b = (struct batch){
-        .work = {.run = run_batch, .on_done = on_batch}, .r = r, .ids = r->forgotten, .n = r->n_forgotten};
+    *b = (struct batch){.work = {.run = run_batch, .on_done = on_batch},
+                        .r = r,
+                        .ids = r->forgotten,
+                        .n = r->n_forgotten,
+                        .sweep = r->sweep};
+    r->sweep = false;
     r->forgotten = NULL;
     r->n_forgotten = r->max_forgotten = 0;
     r->removing = true;
     rb_work_start(r->loop, &b->work);
+}
+
+static void on_linger(struct rb_timer *t)
+{
+    start_batch(RB_CONTAINER(t, struct rb_receipts, linger));
+}
+
+/* A batch will be started soon, if none is under way. */
+static void batch_soon(struct rb_receipts *r)
+{
+    if (r->removing)
+        return;
+    if (!r->linger.loop)
+        rb_timer_init(&r->linger, r->loop, on_linger);
+    if (!rb_timer_armed(&r->linger))
+        rb_timer_arm_ms(&r->linger, LINGER_MS);
+}
+
+static void on_sweep(struct rb_timer *t)
+{
+    struct rb_receipts *r = RB_CONTAINER(t, struct rb_receipts, sweeper);
+    r->sweep = true;
+    batch_soon(r);
+}
+
+void rb_receipts_use(struct rb_receipts *r, struct rb_loop *loop)
+{
+    if (r->loop)
+        return;
+    r->loop = loop;
+    rb_timer_init(&r->sweeper, loop, on_sweep);
+    rb_timer_arm_ms(&r->sweeper, SWEEP_AFTER_MS);
 }
 
 void rb_receipts_forget(struct rb_receipts *r, const char *id)
@@ -272,13 +312,15 @@ void rb_receipts_forget(struct rb_receipts *r, const char *id)
         r->forgotten = rb_realloc(r->forgotten, r->max_forgotten * sizeof(*r->forgotten));
     }
     r->forgotten[r->n_forgotten++] = rb_strdup(id);
-    if (r->loop && !r->removing) /* without a loop nothing was started: rb_receipts_close() does it */
-        start_batch(r);
+    if (r->loop) /* without one nothing was started: rb_receipts_close() does it */
+        batch_soon(r);
 }
 
 void rb_receipts_close(struct rb_receipts *r)
 {
     rb_timer_disarm(&r->reaper);
+    rb_timer_disarm(&r->linger);
+    rb_timer_disarm(&r->sweeper);
     reap_all(r, true);
     r->closed = true;
     if (!r->removing)

@@ -22,12 +22,14 @@
 #define CHUNKS_AT_THE_END 16 /* 1 MiB, the largest pipe that an ordinary user can make */
 #define LOOK_FIRST_MS 5      /* nothing wakes us when a group's last member ends: look, less and less often */
 #define LOOK_LAST_MS 250
+/* who ends sooner, in silence, is not announced: its end says all, in one wake of the host */
+#define SHORT_MS 20
 #define SLEEP_MAX_MS 60000 /* poll does not count the time that the machine is suspended; we do, so look again */
 #define NEVER INT64_MAX
 
 struct life {
     struct command *c;
-    bool ended, told, killed, held;
+    bool announced, ended, told, killed, held;
     enum rb_shim_why why;
     int code, signal;
     int64_t ended_at;
@@ -41,6 +43,12 @@ int64_t now_us(void)
     struct timespec t = {0};
     SYS(clock_gettime, CLOCK_BOOTTIME, &t, 0, 0, 0);
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static int64_t after(uint64_t ms)
+{
+    int64_t now = now_us();
+    return ms < (uint64_t)(NEVER - now) / 1000 ? now + (int64_t)ms * 1000 : NEVER;
 }
 
 bool write_whole(int fd, const void *data, size_t len)
@@ -179,7 +187,7 @@ static void tell(struct life *l, enum rb_shim_why why)
     SYS(prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     signal_group(l, SIGTERM);
     signal_group(l, SIGCONT); /* a stopped one would take TERM only when it is continued */
-    l->limit = now_us() + (int64_t)l->c->request->grace_ms * 1000;
+    l->limit = after(l->c->request->grace_ms);
 }
 
 static void tell_kill(struct life *l)
@@ -231,13 +239,13 @@ static void write_end(struct life *l)
     const int64_t numbers[] = {l->code, l->signal, l->why, l->held, c->input_left > 0, c->started, l->ended_at};
     line_text(&line, "end");
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-        line_number(&line, numbers[i]);
+        line_number(&line, ' ', numbers[i]);
     for (int i = 0; i < 2; i++) {
         struct stream *s = &c->out[i];
-        line_number(&line, (int64_t)s->total);
-        line_number(&line, (int64_t)s->kept);
+        line_number(&line, ' ', (int64_t)s->total);
+        line_number(&line, ' ', (int64_t)s->kept);
         hash_end(&s->hash, digest);
-        line_hex(&line, digest, sizeof(digest));
+        line_hex(&line, ' ', digest, sizeof(digest));
     }
     line_text(&line, "\n");
     fault_point(10);
@@ -255,7 +263,7 @@ static bool settled(struct life *l)
     if (l->c->out[0].fd < 0 && l->c->out[1].fd < 0)
         return true;
     if (l->drain_at == NEVER)
-        l->drain_at = now_us() + (int64_t)l->c->request->drain_ms * 1000;
+        l->drain_at = after(l->c->request->drain_ms);
     return false;
 }
 
@@ -266,11 +274,20 @@ static int64_t sleep_us(struct life *l)
         int64_t left = until - now_us();
         us = left < 0 ? 0 : left < us ? left : us;
     }
+    if (!l->announced)
+        us = us < SHORT_MS * 1000 ? us : SHORT_MS * 1000;
     if (l->ended && l->told && !l->killed) {
         us = l->look_ms * 1000 < us ? l->look_ms * 1000 : us;
         l->look_ms = l->look_ms * 2 < LOOK_LAST_MS ? l->look_ms * 2 : LOOK_LAST_MS;
     }
     return us;
+}
+
+static void announce(struct life *l)
+{
+    int32_t pid = (int32_t)l->c->pid;
+    l->announced = true;
+    report(RB_SHIM_STARTED, 0, &pid, sizeof(pid));
 }
 
 static void wait_once(struct life *l)
@@ -283,7 +300,9 @@ static void wait_once(struct life *l)
                           {.fd = c->signals, .events = POLLIN},
                           {.fd = c->input_fd, .events = POLLOUT}};
     bool forever = us == (int64_t)SLEEP_MAX_MS * 1000 && l->limit == NEVER && l->drain_at == NEVER;
-    SYS(ppoll, p, 4, forever ? NULL : &timeout, NULL, 0);
+    bool quiet = SYS(ppoll, p, 4, forever ? NULL : &timeout, NULL, 0) == 0;
+    if (!l->announced && (quiet || ((p[0].revents | p[1].revents) & POLLIN)))
+        announce(l);
     for (int i = 0; i < 2; i++)
         if (p[i].revents)
             take_output(c, &c->out[i]);
@@ -298,10 +317,8 @@ static void wait_once(struct life *l)
 void live(struct command *c)
 {
     struct life l = {.c = c, .limit = NEVER, .drain_at = NEVER, .look_ms = LOOK_FIRST_MS};
-    int32_t pid = (int32_t)c->pid;
-    if (c->request->timeout_ms && c->request->timeout_ms < (uint64_t)(NEVER / 2000 - c->started / 1000))
-        l.limit = c->started + (int64_t)c->request->timeout_ms * 1000;
-    report(RB_SHIM_STARTED, 0, &pid, sizeof(pid));
+    if (c->request->timeout_ms)
+        l.limit = after(c->request->timeout_ms);
     while (!settled(&l)) {
         wait_once(&l);
         if (l.limit != NEVER && now_us() >= l.limit) {

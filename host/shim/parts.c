@@ -4,24 +4,31 @@
 
 #include <signal.h>
 
+#include "shim/shim.h"
 #include "shim/sys.h"
 
 /* -- memory: the compiler calls these by itself -------------------------------------------------------------------- */
+
+#define NO_PATTERN __asm__ volatile("" ::: "memory") /* or the loop is taken for a memcpy, which calls itself */
 
 void *memcpy(void *restrict to, const void *restrict from, size_t n);
 void *memset(void *to, int byte, size_t n);
 
 void *memcpy(void *restrict to, const void *restrict from, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         ((uint8_t *)to)[i] = ((const uint8_t *)from)[i];
+        NO_PATTERN;
+    }
     return to;
 }
 
 void *memset(void *to, int byte, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         ((uint8_t *)to)[i] = (uint8_t)byte;
+        NO_PATTERN;
+    }
     return to;
 }
 
@@ -39,7 +46,7 @@ void line_text(struct line *l, const char *s)
         put(l, *s);
 }
 
-void line_number(struct line *l, int64_t n)
+void line_number(struct line *l, char before, int64_t n)
 {
     char digits[20];
     size_t count = 0;
@@ -47,16 +54,16 @@ void line_number(struct line *l, int64_t n)
     do
         digits[count++] = (char)('0' + left % 10);
     while (left /= 10);
-    put(l, ' ');
+    put(l, before);
     if (n < 0)
         put(l, '-');
     while (count)
         put(l, digits[--count]);
 }
 
-void line_hex(struct line *l, const uint8_t *p, size_t n)
+void line_hex(struct line *l, char before, const uint8_t *p, size_t n)
 {
-    put(l, ' ');
+    put(l, before);
     for (size_t i = 0; i < n; i++) {
         put(l, "0123456789abcdef"[p[i] >> 4]);
         put(l, "0123456789abcdef"[p[i] & 15]);
@@ -154,8 +161,10 @@ void fault_point(uint32_t number)
     if (number != fault.at)
         return;
     long self = SYS(getpid, 0, 0, 0, 0, 0);
-    long whom = fault.whom == 0 ? self : fault.whom == 1 ? fault.shim : fault.command;
+    long whom = fault.whom == RB_SHIM_FAULT_SHIM      ? fault.shim
+                : fault.whom == RB_SHIM_FAULT_COMMAND ? fault.command
+                                                      : self;
     if (whom > 0)
-        SYS(kill, whom, SIGKILL, 0, 0, 0);
+        SYS(kill, whom, fault.whom == RB_SHIM_FAULT_STOP ? SIGSTOP : SIGKILL, 0, 0, 0);
 }
 #endif

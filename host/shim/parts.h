@@ -11,8 +11,8 @@ struct line {
     size_t len;
 };
 void line_text(struct line *l, const char *s);
-void line_number(struct line *l, int64_t n); /* with a blank before */
-void line_hex(struct line *l, const uint8_t *p, size_t n);
+void line_number(struct line *l, char before, int64_t n);
+void line_hex(struct line *l, char before, const uint8_t *p, size_t n);
 
 struct hash {
     uint32_t state[8];
@@ -23,7 +23,7 @@ void hash_begin(struct hash *h);
 void hash_add(struct hash *h, const void *p, size_t n);
 void hash_end(struct hash *h, uint8_t out[32]);
 
-/* In a fault build the request names a point by its number (shim.c lists them) and whom to kill there. */
+/* In a fault build the request names a point by its number (shim.c lists them) and what to do there. */
 #ifdef RB_FAULT
 struct fault {
     uint32_t at, whom;

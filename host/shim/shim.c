@@ -28,7 +28,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdio.h> /* RENAME_NOREPLACE */
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -37,13 +37,13 @@
 #include "shim/life.h"
 
 #define ID_MAX 200
-#define NAME_MAX_ (ID_MAX + 24) /* a file of the receipt, seen from the root */
+#define FILE_LEN (ID_MAX + 24) /* of the name of a file, seen from the root */
 
 SHIM_ENTRY;
 void shim_main(long *stack) __attribute__((noreturn, used));
 
 static struct command command;
-static char folder[NAME_MAX_], lock_name[NAME_MAX_], new_name[NAME_MAX_], out_name[2][NAME_MAX_];
+static char folder[FILE_LEN], lock_name[FILE_LEN], new_name[FILE_LEN], out_name[2][FILE_LEN];
 
 /* What the child says of itself: it shares our memory until it has executed. */
 static volatile struct rb_shim_failure child_failure;
@@ -121,14 +121,14 @@ void forget_request(struct command *c)
 
 /* -- the receipt's files ------------------------------------------------------------------------------------------- */
 
-static void name_file(char out[NAME_MAX_], const char *id, const char *file, long number)
+static void name_file(char out[FILE_LEN], const char *id, const char *file, long number)
 {
     struct line l = {.len = 0};
     line_text(&l, id);
     line_text(&l, file);
     if (number)
-        line_number(&l, number);
-    for (size_t i = 0; i < l.len && i < NAME_MAX_ - 1; i++)
+        line_number(&l, '.', number);
+    for (size_t i = 0; i < l.len && i < FILE_LEN - 1; i++)
         out[i] = l.text[i];
 }
 
@@ -174,14 +174,14 @@ static void take_lock(struct command *c)
     if (rc && rc != -EEXIST)
         fail(RB_SHIM_STEP_FOLDER, rc);
     fault_point(2);
-    long fd = SYS(openat, ROOT_FD, new_name, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600, 0);
+    long fd = SYS(openat, ROOT_FD, new_name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600, 0);
     if (fd < 0) {
         remove_folder();
         fail(RB_SHIM_STEP_LOCK, fd);
     }
     line_text(&l, "shim");
-    line_number(&l, SYS(getpid, 0, 0, 0, 0, 0));
-    line_number(&l, c->started);
+    line_number(&l, ' ', SYS(getpid, 0, 0, 0, 0, 0));
+    line_number(&l, ' ', c->started);
     line_text(&l, " ");
     line_text(&l, c->request->boot);
     line_text(&l, "\n");
@@ -285,8 +285,8 @@ static void become(const struct command *c, const struct texts *t, const int the
     fault_point(5);
     struct line l = {.len = 0};
     line_text(&l, "child");
-    line_number(&l, SYS(getpid, 0, 0, 0, 0, 0));
-    line_number(&l, now_us());
+    line_number(&l, ' ', SYS(getpid, 0, 0, 0, 0, 0));
+    line_number(&l, ' ', now_us());
     line_text(&l, "\n");
     if (!write_whole(c->lock, l.text, l.len))
         child_fails(RB_SHIM_STEP_NOTE, -ENOSPC);
@@ -318,12 +318,20 @@ static void begin(struct command *c, const struct texts *t)
         SYS(close, theirs[i], 0, 0, 0, 0);
 }
 
+/* What somebody left open in the host. */
+static void close_the_rest(void)
+{
+    if (SYS(close_range, 3, ~0u, 0, 0, 0))
+        for (int fd = 3; fd < 1024; fd++) /* a sandbox that does not know it */
+            SYS(close, fd, 0, 0, 0, 0);
+}
+
 void shim_main(long *stack)
 {
     struct command *c = &command;
     struct texts t;
     char **argv = (char **)(stack + 1);
-    SYS(close_range, 3, ~0u, 0, 0, 0); /* what somebody left open in the host */
+    close_the_rest();
     SYS(prctl, PR_SET_NAME, "rbhost-shim", 0, 0, 0);
     SYS(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0); /* the request is in our memory for a moment */
     c->started = now_us();
@@ -351,6 +359,7 @@ void shim_main(long *stack)
     if (c->input_fd < 0)
         forget_request(c);
     SYS(close, 0, 0, 0, 0, 0);
+    SYS(chdir, "/", 0, 0, 0, 0); /* the host's folder is held by nobody who needs none */
     live(c);
     leave(0);
 }

@@ -17,6 +17,13 @@ enum rb_shim_flag {
     RB_SHIM_LIVE = 2,  /* somebody watches: report what came */
 };
 
+enum rb_shim_fault {
+    RB_SHIM_FAULT_SELF, /* KILL to whoever comes to the point */
+    RB_SHIM_FAULT_SHIM, /* to the shim, at the child's points, too */
+    RB_SHIM_FAULT_COMMAND,
+    RB_SHIM_FAULT_STOP, /* STOP to whoever comes to it */
+};
+
 /* The head of the request. Behind it: room for pointers (argc + envc + RB_SHIM_POINTERS), the texts, each with its NUL,
  * in the order program, folder ("": the host's), arguments, environment; then the input. */
 struct rb_shim_request {
@@ -28,8 +35,8 @@ struct rb_shim_request {
     uint64_t max_output;   /* of each stream */
     uint64_t timeout_ms;   /* 0: none */
     uint64_t grace_ms, drain_ms;
-    uint32_t fault;      /* of a fault build: the number of the point at which to kill */
-    uint32_t fault_whom; /* 0 who is there, 1 the shim, 2 the command */
+    uint32_t fault;      /* of a fault build: the number of a point */
+    uint32_t fault_whom; /* enum rb_shim_fault: what happens there */
     char boot[64];
 };
 

@@ -7,17 +7,22 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
 #include "store/sqlite.h"
+
+#define LEAVING_MS 5
+#define LEAVING_TRIES 400
 
 static const char crockford[] = "0123456789abcdefghjkmnpqrstvwxyz";
 
@@ -338,6 +343,12 @@ static int claim(struct rb_store *s, struct rb_job *job, struct rb_err *err)
     return RB_OK;
 }
 
+/* A host that was killed while it started a command: the child has the lock, too, until it executes. */
+static bool is_leaving(const char *owner)
+{
+    return is_owner_name(owner) && kill((pid_t)atol(owner), 0) && errno == ESRCH;
+}
+
 static int claim_sync(struct rb_store *s, const char *id, bool force, struct rb_run_row *row, struct rb_err *err)
 {
     const char *owner;
@@ -346,7 +357,13 @@ static int claim_sync(struct rb_store *s, const char *id, bool force, struct rb_
     if (rc)
         return rc;
     struct row_job j = {.job.run = claim, .row = row, .id = id, .force = force};
-    rc = rb_sqlite_wait(s, &j.job, err);
+    for (int tries = 0;; tries++) {
+        rc = rb_sqlite_wait(s, &j.job, err);
+        if (rc != RB_EBUSY || tries == LEAVING_TRIES || !row->owner || !is_leaving(row->owner))
+            break;
+        rb_run_row_release(row);
+        nanosleep(&(struct timespec){.tv_nsec = LEAVING_MS * 1000000}, NULL);
+    }
     if (rc)
         rb_run_row_release(row);
     return rc;

@@ -19,7 +19,7 @@
 ---@field of? "string"|"integer"|"number"|"boolean"|"duration"|"url"|"host" Type of the elements of a list or map; default string.
 ---@field help? string One line for the person who is asked.
 
----@class rbhost.Allow What the runbook may reach. Absent in the header: everything, for a file run by its owner on the command line.
+---@class rbhost.Allow What the runbook may reach. In a pattern {param} stands for the value of a parameter. Absent in the header: everything, for a file run by its owner on the command line.
 ---@field exec? string[] Programs by name or path, "git", or commands word by word, "git verify-tag *"; `**` is all the words that follow. exec.sh is `sh`.
 ---@field http? string[] URLs, "https://*.corp:8443/v1/*", perhaps with methods before them, "GET,HEAD https://…". Without a port: the scheme's; without a path, or when it ends in `/` or `/*`: all of them.
 ---@field ssh? string[] Hosts as calls name them: "web*" (with any user and port), "deploy@db1", "db1:2222". `*` does not cross a dot, `**` does.

@@ -34,8 +34,8 @@ function key.params(v, path, add)
     return paramspec.list(v, path, add)
 end
 
-function key.allow(v, path, add)
-    return require("rt.reach").table(v, path, add) -- loaded where there is one
+function key.allow(v, path, add, data)
+    return require("rt.reach").table(v, path, add, false, data.params) -- loaded where there is one
 end
 
 function key.destructive(v, path, add)
@@ -111,7 +111,7 @@ function key.env(v, path, add)
     end)
 end
 
--- lock names parameters, so params come first.
+-- allow and lock name parameters, so params come first.
 local ORDER =
     { "name", "title", "params", "allow", "destructive", "lock", "timeout", "on_failure", "notify", "env" }
 

@@ -104,6 +104,36 @@ function M.wrong(kind, p)
     return good[kind] and good[kind](p)
 end
 
+-- what a value looks like, so that the rest can be judged
+local SAMPLE = { url = "http://h", host = "h", integer = "1" }
+
+--- A pattern with samples in the place of its {parameters}; nil, and what is wrong with one of them.
+local function filled(p, params)
+    local types, wrong = {}, nil
+    for _, param in ipairs(params) do
+        types[param.name] = param.type
+    end
+    local out = p:gsub("{([%a_][%w_]*)}", function(name)
+        local t = types[name]
+        if not t then
+            wrong = ("{%s} is no parameter%s"):format(name, words.hint(name, types, true))
+        elseif t == "secret" or t == "map" then
+            wrong = ("{%s} is a %s and can not be part of a pattern"):format(name, t)
+        end
+        return SAMPLE[t] or "x"
+    end)
+    return not wrong and out or nil, wrong
+end
+
+--- What is wrong with a pattern of a header, which may name parameters.
+local function wrong_with(kind, p, params)
+    if not params then
+        return M.wrong(kind, p)
+    end
+    local text, wrong = filled(p, params)
+    return wrong or M.wrong(kind, text)
+end
+
 local WHAT = { exec = "commands", http = "URLs", ssh = "hosts", sql = "databases", file = "paths", notify = "channels" }
 
 local EXAMPLE = 'got %s, expected a table such as { exec = { "git" } }'
@@ -113,8 +143,9 @@ local EXAMPLE = 'got %s, expected a table such as { exec = { "git" } }'
 ---@param path any[] of the table
 ---@param add fun(path: any[], text: string, ...)
 ---@param absolute? boolean there is no folder for relative paths
+---@param params? table[] of the header: patterns may name them
 ---@return table?
-function M.table(v, path, add, absolute)
+function M.table(v, path, add, absolute, params)
     if type(v) ~= "table" then
         add(path, EXAMPLE, phrase.show(v))
         return nil
@@ -127,7 +158,7 @@ function M.table(v, path, add, absolute)
         else
             local list = plain.strings(v[k], path, add, WHAT[k])
             for i, p in ipairs(list or {}) do
-                local wrong = M.wrong(k, p)
+                local wrong = wrong_with(k, p, params)
                 if not wrong and absolute and k == "file" and p:sub(1, 1) ~= "/" then
                     wrong = "expected an absolute path"
                 end

@@ -352,6 +352,8 @@ class Case:
         self.check_history(events)
         self.check_sound()
         self.scenario.check(self, events)
+        if not self.scenario.doubts and (asked := [e.key for e in events if e.kind in ("doubt", "doubt.call")]):
+            self.problem("doubt", f"receipts leave nothing in doubt, and these were: {asked}")
         if any(e.kind == "run.end" and (e.data.get("error") or {}).get("kind") == "nondeterminism" for e in events):
             self.problem("nondeterminism", next(e.text for e in events if e.kind == "run.end"))
 

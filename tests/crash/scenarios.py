@@ -17,6 +17,7 @@ class Scenario:
     again = True  # what goes on is killed too
     output = ("--json",)  # how it is shown: () is as plain lines
     detached = False
+    doubts = True  # may an operation be in doubt? Not where all effects leave receipts
     postgres = False  # it needs the server that is started once for all
     far = False  # it needs hosts that are reached by ssh, started once for all
     answers = {}  # text of a gate → (command, what is answered)
@@ -69,7 +70,13 @@ class Scenario:
         """What must hold at the end."""
 
 
-class Sequential(Scenario):
+class Receipts(Scenario):
+    """Whose effects are commands: whatever dies, a receipt says what became of them."""
+
+    doubts = False
+
+
+class Sequential(Receipts):
     name, book, short = "one task after the other", "sequential.lua", 100
 
 
@@ -114,12 +121,12 @@ class Detached(Sequential):
                 case.problem("lost", f"shown, and not in the journal: run {line}")
 
 
-class Concurrent(Scenario):
+class Concurrent(Receipts):
     name, book, short = "tasks that act on a shared list", "concurrent.lua", 150
     same_world = False
 
 
-class Hundred(Scenario):
+class Hundred(Receipts):
     name, book, short = "100 tasks and one variable", "hundred.lua", 40
     same_world = again = False
 
@@ -129,7 +136,7 @@ class Dozen(Hundred):
     again = True
 
 
-class Undo(Scenario):
+class Undo(Receipts):
     name, book, short = "undo, a failing one left out", "undo.lua", 120
 
     def after(self, case, status):
@@ -164,7 +171,7 @@ class UndoAgain(Undo):
         return ["undo", case.run]
 
 
-class People(Scenario):
+class People(Receipts):
     """Each answer comes when the run has stopped and waits."""
 
     name, book, short = "answers while nobody drives the run", "people.lua", 120
@@ -211,7 +218,7 @@ class PeopleLive(People):
                 return
 
 
-class Sleep(Scenario):
+class Sleep(Receipts):
     name, book, short = "durable sleep", "sleep.lua", 60
 
     def check(self, case, events):
@@ -220,15 +227,15 @@ class Sleep(Scenario):
                 case.problem("doubled", f"the wait {e.key} was begun anew: it would sleep its whole time again")
 
 
-class Memo(Scenario):
+class Memo(Receipts):
     name, book, short = "memo", "memo.lua", 80
 
 
-class Close(Scenario):
+class Close(Receipts):
     name, book, short = "handlers of <close> that wait", "close.lua", 120
 
 
-class Again(Scenario):
+class Again(Receipts):
     name, book, short = "a failed run is retried", "again.lua", 100
 
     def after(self, case, status):
@@ -269,7 +276,7 @@ class Cancel(Scenario):
             case.problem("doubled" if n else "lost", f"{n} events of cancel")
 
 
-class Park(Scenario):
+class Park(Receipts):
     name, book, short = "parked by SIGINT", "park.lua", 120
     same_world = False
 
@@ -278,7 +285,7 @@ class Park(Scenario):
             process.send_signal(2)
 
 
-class Checklist(Scenario):
+class Checklist(Receipts):
     name, book, short = "a checklist", "checklist.lua", 100
     same_world = False
 

@@ -238,12 +238,15 @@ run "$RBHOST" journal prune --older 1s --dry --json
 check 'prune counts' json 'd[0]["dry"]' <<<"$out"
 
 # -- places ----------------------------------------------------------------------------------------------------------
-mkdir -p books/web "$XDG_CONFIG_HOME/rbhost"
+mkdir -p books/web/lib books/tests "$XDG_CONFIG_HOME/rbhost"
 cp hello.lua books/web/deploy.lua
+echo 'return {}' | tee books/web/lib/module.lua >books/tests/deploy.lua
 config=$XDG_CONFIG_HOME/rbhost/config.lua
 echo "return { roots = { '$TMP/books' }, limits = { max_exec = 2, park_grace = '1s' } }" >"$config"
 run "$RBHOST" list
 contains 'list' "$out" web/deploy
+lacks 'list: modules are no runbooks' "$out" 'lib/module'
+lacks 'list: nor are tests' "$out" 'tests/deploy'
 run "$RBHOST" run web/deploy -q
 eq 'run by name' "$status" 0
 run "$RBHOST" run web/depoly

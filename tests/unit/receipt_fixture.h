@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@ struct outcome {
     struct rb_receipt_result r;
     char *out, *err;
     uint64_t live[3];
+    int pid;                                                  /* as it was known with the first output */
     enum { NEVER, KILL, KILL_NOW, DETACH, SUICIDE } on_first; /* what the first output makes us do */
 };
 
@@ -105,6 +107,7 @@ static inline void on_output(void *arg, int stream, const char *data, size_t len
     struct outcome *o = arg;
     assert_non_null(data);
     o->live[stream] += len;
+    o->pid = rb_receipt_pid(o->receipt);
     if (o->on_first == KILL)
         rb_receipt_kill(o->receipt);
     if (o->on_first == KILL_NOW)
@@ -269,6 +272,7 @@ static inline pid_t host_with(const char *id, struct rb_proc_options *opt)
     if (pid)
         return pid;
     struct outcome *o = opt->arg;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* should the test fail */
     open_host();
     start(o, id, opt);
     rb_loop_run(&loop);

@@ -3,12 +3,13 @@ local M = {}
 
 --- Appends the word. When a crash leaves it in doubt, the file itself is asked.
 ---@param word string
----@param opts { on_doubt: any, before: string?, after: string?, idempotent: boolean? }?
+---@param opts { on_doubt: any, before: string?, after: string?, idempotent: boolean?, survive: boolean? }?
 function M.put(word, opts)
     opts = opts or {}
     local script = (opts.before or "") .. 'echo "$1" >>world' .. (opts.after or "")
     return exec({ "/bin/sh", "-c", script, "put", word }, {
         idempotent = opts.idempotent,
+        survive = opts.survive,
         on_doubt = opts.on_doubt or function()
             if M.has(word) then
                 return "done", { code = 0, stdout = "", stderr = "" }

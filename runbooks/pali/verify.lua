@@ -1,0 +1,45 @@
+-- Is Pali well? Polls its health, sends a tenant and a search through it, and reads what it logged at its start.
+local checks = require "lib.checks"
+
+local p = runbook {
+  title = "Pali: health and readiness",
+  params = {
+    api = { "url", default = "http://127.0.0.1:8080" },
+    poll = { "duration", default = "30s", help = "how long /health may take to answer" },
+    tenant = { "string", required = true, help = "the tenant of this probe; it is made when it is not there" },
+    token = { "secret", help = "a bearer token; needed where auth.enabled is true" },
+    unit = { "string", required = true, help = "the supervisor's unit" },
+    startup = {
+      "map",
+      default = {
+        ["repository initialization"] = "repository initialized",
+        ["provider selection"] = "provider selected",
+        ["adapter selection"] = "adapter selected",
+        ["startup counts"] = "startup counts",
+        ["vectorstore backend"] = "vectorstore backend initialized",
+        ["entity-fact backend"] = "entity-fact backend initialized",
+      },
+      help = "what the start-up log must show, and the text to look for",
+    },
+  },
+  allow = {
+    exec = { "systemctl show --property=* {unit}", "journalctl --no-pager --output=cat *" },
+    http = { "GET {api}/health", "POST {api}/v1/tenants", "POST {api}/v1/memory/search" },
+  },
+  timeout = "15m",
+}
+
+checklist "Health and readiness" {
+  serial = true,
+  { "Health", "GET /health answers", function()
+    checks.health(p.api, p.poll)
+  end },
+  { "Tenants", "POST /v1/tenants makes the probe's tenant", function()
+    checks.tenant(p.api, p.tenant, p.token)
+  end, acts = true },
+  { "Memory", "POST /v1/memory/search finds its way", function()
+    checks.search(p.api, p.tenant, p.token)
+  end },
+}
+
+checklist "Start-up log" (checks.startup_rows(p.unit, p.startup))

@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""runbooks/pali/verify.lua against the lab: health, tenants, memory and the start-up log, each with its faults."""
+
+import os
+import sys
+
+sys.path[:0] = [os.environ["T"] + "/e2e", os.environ["T"] + "/lab"]
+import supervisor
+from lib import TMP, check, eq, finish
+from pali import Pali
+from runbooks import Judge
+
+with Pali(TMP / "lab") as lab:
+    judge = Judge(lab)
+    HEALTH, TENANT = "GET /health answers", "POST /v1/tenants makes the probe's tenant"
+    SEARCH = "POST /v1/memory/search finds its way"
+
+    judge.green("all is well", lab.run("verify"))
+    eq("the probe's tenant is made", lab.rows("tenants"), [("ada", "Ada"), ("probe", "runbook probe")])
+    eq("and searched in", [c["status"] for c in lab.calls.of("pali", "POST /v1/memory/search")], [200])
+    eq("what the log shows is evidence", [judge.evidence(n) for n in ("repository initialized", "provider selected", "adapter selected",
+       "startup counts", "vectorstore backend initialized", "entity-fact backend initialized")],
+       ["sqlite repository initialized", "embedding provider selected: ollama", "adapter selected: importance scorer heuristic",
+        "startup counts: tenants=1 memories=2", "vectorstore backend initialized: qdrant", "entity-fact backend initialized: neo4j"])
+    judge.green("again: the tenant is there already", lab.run("verify"))
+    eq("once", lab.rows("tenants"), [("ada", "Ada"), ("probe", "runbook probe")])
+
+    def faulty(name, *rows, fault=None, value="on", **params):
+        if fault:
+            lab.faults.set(fault, value)
+        r = lab.run("verify", **params)
+        lab.faults.clear()
+        return judge.red(name, r, *rows)
+
+    n = len(lab.calls.of("pali", "GET /health"))
+    faulty("a health that fails", HEALTH, fault="pali.health", poll="1s")
+    eq("it was polled", len(lab.calls.of("pali", "GET /health")) - n, 4)
+    faulty("tenants that can not be made", TENANT, fault="pali.tenants")
+    faulty("a search that fails", SEARCH, fault="pali.search")
+    faulty("vectors that are down", SEARCH, fault="qdrant.down")
+    (lab.folder / "token").write_text("not.the.token")
+    faulty("a token that is not good", TENANT, SEARCH)
+    (lab.folder / "token").write_text(lab.token)
+    faulty("a journal that can not be read", "repository initialization", "provider selection", "adapter selection", "startup counts",
+           "vectorstore backend", "entity-fact backend", "nothing failed", fault="journalctl.down")
+
+    # -- what it logs at its start
+    for word, row in (("repository", "repository initialization"), ("embedding provider", "provider selection"),
+                      ("adapter", "adapter selection"), ("startup counts", "startup counts"),
+                      ("vectorstore", "vectorstore backend"), ("entity-fact", "entity-fact backend")):  # fmt: skip
+        lab.faults.set("pali.quiet", word)
+        lab.restart()
+        faulty(f"a start-up log without: {word}", row)
+    lab.faults.set("pali.complains", "level=error provider failed: 401")
+    lab.restart()
+    faulty("a start-up log that complains", "nothing failed")
+    lab.restart()
+    judge.green("a new start begins a new log", lab.run("verify"))
+
+    supervisor.stop(lab.folder, "pali")
+    faulty("nobody listens", HEALTH, TENANT, SEARCH, poll="1s")
+    check("the token is not in the journal", lab.token.encode() not in judge.text())
+finish()
