@@ -80,7 +80,7 @@ ALL_LIBS    := $(LIB_LIBS) -ldl -lm
 SHIM     := $(sort $(wildcard host/shim/*.c))
 SRC      := $(filter-out $(SHIM) $(SKIP),$(sort $(wildcard host/*/*.c)))
 MAIN_OBJ := $(O)/host/front/main.o
-LIB_OBJ  := $(filter-out $(MAIN_OBJ),$(SRC:%.c=$(O)/%.o)) $(O)/gen/embed.o $(O)/gen/shim.o
+LIB_OBJ  := $(filter-out $(MAIN_OBJ),$(SRC:%.c=$(O)/%.o)) $(O)/gen/embed.o $(O)/gen/ssh_far_sh.o $(O)/gen/shim.o
 
 $(O)/rbhost: $(MAIN_OBJ) $(O)/librbhost.a
 	$(say) "  link  $@"
@@ -124,6 +124,19 @@ $(O)/gen/embed.c: $(O)/tools/embed $(STDLIB) $(O)/gen/stdlib.list
 	$(say) "  embed $(words $(STDLIB)) files"
 	$(Q)ASAN_OPTIONS=detect_leaks=0 $(O)/tools/embed stdlib $(STDLIB) > $@.tmp && mv $@.tmp $@
 
+# -- what is said to the shell on another machine, embedded ------------------------------------------------------------
+
+FAULTS := $(if $(findstring RB_FAULT,$(DEFINE)),--fault)
+FAR_SH := $(if $(FAULTS),host/io/ssh_far/fault.sh) $(filter-out %/fault.sh,$(sort $(wildcard host/io/ssh_far/*.sh)))
+
+$(O)/tools/embed_sh: tools/embed_sh.c $(O)/flags
+	$(say) "  cc    $<"
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $<
+
+$(O)/gen/ssh_far_sh.c: $(O)/tools/embed_sh $(FAR_SH)
+	$(say) "  embed $(words $(FAR_SH)) texts for shells"
+	$(Q)mkdir -p $(@D) && $(O)/tools/embed_sh $(FAULTS) $(FAR_SH) > $@.tmp && mv $@.tmp $@
+
 # -- the shim: a program of its own inside the program -----------------------------------------------------------------
 
 # Without a C library (host/shim/sys.h says why), so without what needs one: sanitizers, the stack protector, the user's
@@ -148,7 +161,7 @@ $(O)/gen/shim.o: $(O)/gen/shim.s
 variant = +$(Q)$(MAKE) --no-print-directory VARIANT=$(1)
 
 fault:
-	$(call variant,fault) $(B)/fault/rbhost $(B)/fault/unit/test_receipt_faults
+	$(call variant,fault) $(B)/fault/rbhost $(B)/fault/tests/far_tool $(B)/fault/unit/test_receipt_faults
 
 # The developer's build: warnings are errors, in the tests too.
 dev:
@@ -162,7 +175,7 @@ UNIT := $(patsubst tests/unit/%.c,$(O)/unit/%,$(sort $(wildcard tests/unit/test_
 RUN := tests/run --build $(B)
 T   :=
 
-unit-programs: $(UNIT) $(O)/tests/lua/host
+unit-programs: $(UNIT) $(O)/tests/lua/host $(O)/tests/far_tool
 test-programs: all unit-programs fault bench-programs
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(O)/librbhost.a
@@ -170,6 +183,11 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/librbhost.a
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $< $(O)/librbhost.a $(ALL_LIBS) -lcmocka
 
 $(O)/tests/lua/host: $(O)/tests/lua/host.o $(O)/librbhost.a
+	$(say) "  link  $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(O)/librbhost.a $(ALL_LIBS)
+
+# What the tests say to shells, and what they understand of the answers.
+$(O)/tests/far_tool: $(O)/tests/far_tool.o $(O)/librbhost.a
 	$(say) "  link  $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(O)/librbhost.a $(ALL_LIBS)
 
@@ -255,4 +273,4 @@ clean:
 .SECONDARY:
 FORCE:
 
--include $(MAIN_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(UNIT:$(O)/unit/%=$(O)/tests/unit/%.d) $(O)/tests/lua/host.d $(wildcard $(O)/tests/bench/*.d)
+-include $(MAIN_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(UNIT:$(O)/unit/%=$(O)/tests/unit/%.d) $(O)/tests/lua/host.d $(O)/tests/far_tool.d $(wildcard $(O)/tests/bench/*.d)

@@ -13,6 +13,10 @@ char *rb_args_text(lua_State *L, int index, const char *verb, const char *field)
 int64_t rb_args_int(lua_State *L, int index, const char *field, int64_t otherwise);
 bool rb_args_bool(lua_State *L, int index, const char *field, bool otherwise);
 
+/* [-0, +0, e] the words of a list member, for a command: a NULL-terminated list. `what` names one of them in messages.
+ * Secrets are put in where they may be (never in arguments, which every user of a machine can see). */
+char **rb_args_words(lua_State *L, const char *verb, const char *field, const char *what, bool secrets, size_t max);
+
 /* Frees a NULL-terminated list of strings; NULL is one. */
 void rb_args_free(char **list);
 

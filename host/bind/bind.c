@@ -15,6 +15,11 @@ const struct rb_binding rb_bindings[] = {
     {"http_event", rb_bind_http_event},
     {"http_stream_close", rb_bind_http_stream_close},
     {"file", rb_bind_file},
+    {"ssh", rb_bind_ssh},
+    {"ssh_upload", rb_bind_ssh_upload},
+    {"ssh_download", rb_bind_ssh_download},
+    {"ssh_groups", rb_bind_ssh_groups},
+    {"ssh_names", rb_bind_ssh_names},
     {"notify", rb_bind_notify},
     {NULL, NULL},
 };

@@ -14,6 +14,12 @@ int rb_bind_sql(lua_State *L);
 int rb_bind_sql_drop(lua_State *L); /* key: its transaction is over; what was not committed is rolled back */
 int rb_bind_file(lua_State *L);     /* file{ verb= "read"|"stat"|…, path=, … } */
 
+int rb_bind_ssh(lua_State *L);          /* ssh{ host=, argv= or text=, env=, cwd=, stdin=, timeout_ms=, … } */
+int rb_bind_ssh_upload(lua_State *L);   /* ssh_upload{ host=, from= or content=, to=, mode=, … } */
+int rb_bind_ssh_download(lua_State *L); /* ssh_download{ host=, from=, to=, max=, … } */
+int rb_bind_ssh_groups(lua_State *L);   /* ssh_groups() → { name = { host … } } of the configuration */
+int rb_bind_ssh_names(lua_State *L);    /* ssh_names() → the hosts that ssh's configuration names */
+
 int rb_bind_secret(lua_State *L); /* secret{ name= } */
 int rb_bind_notify(lua_State *L); /* notify{ channel=, text=, headline=, severity=, fields= {{name, value} …}, … } */
 

@@ -81,7 +81,7 @@ struct rb_run {
     char *header_json, *params_json;
     int64_t created, epoch;
     bool dry, confirm_steps;
-    char *environment, *freeze_override; /* as in rb_run_options; NULL */
+    char *environment, *freeze_override, *limit; /* as in rb_run_options; NULL */
     int64_t wait_ms, notice_after_ms;
     struct rb_notices *notices; /* notice.c's, or NULL */
     struct rb_list backlogs;    /* struct rb_backlog: held back for a channel's rate */

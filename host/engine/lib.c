@@ -364,7 +364,7 @@ static int l_undo_done(lua_State *L) /* n */
 
 /* -- the rest ------------------------------------------------------------------------------------------------------ */
 
-static int l_info(lua_State *L) /* → { run, runbook, dry, step, file, folder, actor } */
+static int l_info(lua_State *L) /* → { run, runbook, dry, step, limit, file, folder, actor } */
 {
     struct rb_run *run = rb_run_of(L);
     lua_createtable(L, 0, 6);
@@ -380,6 +380,8 @@ static int l_info(lua_State *L) /* → { run, runbook, dry, step, file, folder, 
     lua_setfield(L, -2, "dry");
     lua_pushboolean(L, run->confirm_steps);
     lua_setfield(L, -2, "step");
+    lua_pushstring(L, run->limit);
+    lua_setfield(L, -2, "limit");
     lua_pushstring(L, run->actor.name);
     lua_setfield(L, -2, "actor");
     return 1;

@@ -1,12 +1,12 @@
 /* What a run may reach: the header's `allow`, and the site's policy in the configuration, which narrows it further and
  * never widens it. Asked in the way of an op, before its intent (effect.c), live only; what has been recorded is not
- * asked about again. Patterns are compiled at a run's first question; a question allocates nothing unless the answer is
- * no. The patterns: docs/policy.md.
+ * asked about again. Patterns are compiled at a run's first question; a question allocates nothing unless it is about
+ * ssh or its answer is no. The patterns: docs/policy.md.
  *
  * Names, by kind:
  *   exec    the command and its arguments as rb_policy_word() puts them together: "git verify-tag v1"
  *   http    "METHOD URL", the URL as it will be asked for; each hop of a redirect is asked about again
- *   ssh     the host
+ *   ssh     [user@]host[:port], as far as the call says them
  *   sql     the name of a DSN of the configuration, else the DSN without its password; the path of "sqlite:" absolute,
  *           or relative to the runbook's folder
  *   file    the absolute path; PATH and two asterisks behind a slash: all that is below it (to list, to remove it)

@@ -2,6 +2,7 @@
  * never as one text, so that what stands in one part can not be taken for another. Knows no run. */
 #include "engine/policy_rules.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,11 @@ struct http_rule {
     char *path, *query; /* NULL: any */
 };
 
+/* A pattern of ssh, or a name of it, in parts: [user@]host[:port]. NULL: not said. */
+struct ssh_rule {
+    char *user, *host, *port;
+};
+
 struct rb_rule {
     char *text;        /* as written */
     const char *bad;   /* why it can not be used; NULL */
@@ -30,6 +36,7 @@ struct rb_rule {
     bool literal;      /* of a path: no wildcard */
     const char *stops; /* of a text: what `*` does not cross */
     struct http_rule http;
+    struct ssh_rule ssh;
 };
 
 static const char *const names[RB_REACH_COUNT] = {"exec", "http", "ssh", "sql", "file", "notify"};
@@ -275,12 +282,46 @@ static const char *compile_file(struct rb_rule *r, const char *pattern, const ch
     return NULL;
 }
 
+/* A host is the same in capitals, and with the dot behind a whole name. */
+static struct ssh_rule split_ssh(const char *text)
+{
+    struct ssh_rule s = {0};
+    const char *at = strrchr(text, '@'), *host = at ? at + 1 : text, *colon = strchr(host, ':');
+    size_t n = strlen(host);
+    if (at)
+        s.user = rb_strndup(text, (size_t)(at - text));
+    if (*host == '[' && (colon = strchr(host, ']'))) {
+        n = (size_t)(colon++ - ++host);
+        colon = *colon == ':' ? colon : NULL;
+    } else if (colon && !strchr(colon + 1, ':')) {
+        n = (size_t)(colon - host);
+    } else {
+        colon = NULL; /* none, or an address of IPv6 */
+    }
+    if (colon)
+        s.port = rb_strdup(colon + 1);
+    while (n > 1 && host[n - 1] == '.')
+        n--;
+    s.host = rb_strndup(host, n);
+    for (char *c = s.host; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    return s;
+}
+
+static void release_ssh(struct ssh_rule *s)
+{
+    free(s->user);
+    free(s->host);
+    free(s->port);
+}
+
 static void compile(struct rb_rule *r, enum rb_reach kind, const char *folder, bool wide)
 {
     switch (kind) {
     case RB_REACH_EXEC: compile_exec(r); break;
     case RB_REACH_HTTP: r->bad = compile_http(r, wide); break;
     case RB_REACH_FILE: r->bad = compile_file(r, r->text, folder); break;
+    case RB_REACH_SSH: r->ssh = split_ssh(r->text); break;
     case RB_REACH_SQL:
         r->stops = "/?@:,&= "; /* between the parts of a DSN */
         if (strncmp(r->text, "sqlite:", 7) == 0 && r->text[7] != ':')
@@ -329,6 +370,7 @@ void rb_rules_release(struct rb_rule_set *set)
             char *const owned[] = {r->text, r->glob, r->http.methods, r->http.host, r->http.path, r->http.query};
             for (size_t k = 0; k < RB_COUNT(owned); k++)
                 free(owned[k]);
+            release_ssh(&r->ssh);
             free(r->words);
         }
         free(rules->list);
@@ -456,6 +498,22 @@ static bool tree_matches(const struct rb_rule *r, const char *path, bool wide, s
     return true;
 }
 
+/* What the pattern says of one part: nothing is all of it. What the name leaves to ssh's configuration (wide: could be
+ * that, too). */
+static bool part_matches(const char *pattern, const char *part, bool wide)
+{
+    if (!pattern)
+        return true;
+    return part ? rb_policy_glob(pattern, strlen(pattern), part, strlen(part), "") : wide;
+}
+
+static bool ssh_matches(const struct ssh_rule *r, const struct ssh_rule *name, bool wide)
+{
+    bool host =
+        strcmp(r->host, "*") == 0 || rb_policy_glob(r->host, strlen(r->host), name->host, strlen(name->host), ".:");
+    return host && part_matches(r->user, name->user, wide) && part_matches(r->port, name->port, wide);
+}
+
 static bool text_matches(const struct rb_rule *r, const char *name)
 {
     return rb_policy_glob(r->glob, strlen(r->glob), name, strlen(name), r->stops);
@@ -486,17 +544,21 @@ const char *rb_rules_match(const struct rb_rules *rules, enum rb_reach kind, con
         if (tree)
             path[n > 3 ? n - 3 : 1] = '\0';
     }
-    for (size_t i = 0; i < rules->n; i++) {
+    struct ssh_rule ssh = kind == RB_REACH_SSH ? split_ssh(name) : (struct ssh_rule){0};
+    const char *found = NULL;
+    for (size_t i = 0; i < rules->n && !found; i++) {
         const struct rb_rule *r = &rules->list[i];
         bool yes;
         if (r->bad) {
             *bad = r->bad;
-            return NULL;
+            break;
         }
         if (kind == RB_REACH_EXEC)
             yes = exec_matches(r, name, rules->wide);
         else if (kind == RB_REACH_HTTP)
             yes = http_matches(&r->http, &url);
+        else if (kind == RB_REACH_SSH)
+            yes = ssh_matches(&r->ssh, &ssh, rules->wide);
         else if (r->is_path && tree)
             yes = tree_matches(r, path, rules->wide, base);
         else if (r->is_path)
@@ -504,9 +566,10 @@ const char *rb_rules_match(const struct rb_rules *rules, enum rb_reach kind, con
         else
             yes = text_matches(r, name);
         if (yes)
-            return r->text;
+            found = r->text;
     }
-    return NULL;
+    release_ssh(&ssh);
+    return found;
 }
 
 bool rb_rules_names_host(const struct rb_rules *rules, const char *host, int port)

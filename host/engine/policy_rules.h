@@ -1,5 +1,5 @@
 /* Patterns of the policy, compiled: what `allow` and `deny` may say for each kind of reach (docs/policy.md). Matching
- * allocates nothing. */
+ * allocates nothing but the parts of an ssh name. */
 #ifndef RB_POLICY_RULES_H
 #define RB_POLICY_RULES_H
 

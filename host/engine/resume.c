@@ -39,6 +39,8 @@ static int read_start(struct rb_run *run, const char *given_json, struct rb_err 
     run->params_json = params.p ? rb_strndup(params.p, params.n) : rb_strdup("{}");
     run->dry = rb_json_member_true(ev->data, ev->data_len, "dry");
     run->confirm_steps = rb_json_member_true(ev->data, ev->data_len, "step");
+    if (rb_json_member_text(ev->data, ev->data_len, "limit", file, sizeof(file)))
+        run->limit = rb_strdup(file);
     run->created = ev->at;
     int rc = rb_source_load_pinned(run, err);
     struct rb_source *src = rc ? NULL : rb_strmap_get(&run->sources, "@main", 5);

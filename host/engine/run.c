@@ -76,6 +76,7 @@ struct rb_run *rb_run_make(struct rb_host *h, const struct rb_run_options *opt)
     run->dry = opt->dry;
     run->environment = rb_strdup(opt->environment);
     run->freeze_override = rb_strdup(opt->freeze_override);
+    run->limit = rb_strdup(opt->limit);
     run->confirm_steps = opt->step;
     rb_list_init(&run->link);
     rb_list_init(&run->turn_link);
@@ -127,10 +128,11 @@ void rb_run_free(struct rb_run *run)
         rb_journal_close(run->journal);
     rb_replay_release(&run->replay);
     rb_strmap_release(&run->sources, rb_source_free);
-    char *const owned[] = {
-        run->runbook,      run->title,       run->file,         run->folder,      run->header_json,    run->params_json,
-        run->stop_status,  run->stop_error,  run->fatal_kind,   run->fatal_text,  run->park_why,       run->secret_from,
-        run->cancel_event, run->cancel_text, run->retry_reason, run->environment, run->freeze_override};
+    char *const owned[] = {run->runbook,         run->title,       run->file,         run->folder,
+                           run->header_json,     run->params_json, run->stop_status,  run->stop_error,
+                           run->fatal_kind,      run->fatal_text,  run->park_why,     run->secret_from,
+                           run->cancel_event,    run->cancel_text, run->retry_reason, run->environment,
+                           run->freeze_override, run->limit};
     for (size_t i = 0; i < RB_COUNT(owned); i++)
         free(owned[i]);
     free(run);
@@ -317,6 +319,7 @@ void rb_run_append_start(struct rb_run *run, const struct rb_actor *actor, const
     rb_run_write_site(run, &b);
     rb_json_kbool(&j, "dry", run->dry);
     rb_json_kbool(&j, "step", run->confirm_steps);
+    rb_json_ktext(&j, "limit", run->limit);
     rb_json_end_object(&j);
     rb_journal_append(run->journal, "", "run.start", b.data, b.len);
     rb_buf_release(&b);

@@ -90,6 +90,7 @@ struct rb_run_options {
     /* JSON {"reason","window"} of a freeze window that somebody overrode, recorded with the actor; or NULL */
     const char *freeze_override;
     const char *key;             /* idempotency key or NULL */
+    const char *limit;           /* the hosts that lists of hosts are narrowed to, recorded; or NULL */
     bool dry;                    /* reads happen; effects are listed as what would be done */
     bool step;                   /* confirm each step (as a gate that the observer answers) */
     int64_t notice_after_ms;     /* a question is told of when it is unanswered for so long: 0 at once */

@@ -63,7 +63,8 @@ int rb_run_create_successor(struct rb_run *run, const char *params_json, struct 
                               .environment = run->environment,
                               .secret_kinds = run->secret_kinds,
                               .dry = run->dry,
-                              .confirm_steps = run->confirm_steps};
+                              .confirm_steps = run->confirm_steps,
+                              .limit = run->limit};
         rb_strmap_init(&next.sources);
         next.params_json = (char *)(uintptr_t)rb_buf_text(&params);
         rc = create(run, &next, err);

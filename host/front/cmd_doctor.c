@@ -18,19 +18,12 @@
 #include "base/json.h"
 #include "front/cmds.h"
 #include "front/config.h"
+#include "front/doctor.h"
 #include "front/text.h"
+#include "io/curl_api.h"
+#include "io/pq_api.h"
 
-enum verdict { OK, WARN, FAIL };
-
-struct doctor {
-    struct rb_cli *cli;
-    struct rb_buf out;
-    int warnings, failures;
-};
-
-static void say(struct doctor *d, enum verdict v, const char *what, const char *fmt, ...) RB_PRINTF(4, 5);
-
-static void say(struct doctor *d, enum verdict v, const char *what, const char *fmt, ...)
+void rb_doctor_say(struct rb_doctor *d, enum rb_verdict v, const char *what, const char *fmt, ...)
 {
     static const char *const words[] = {"ok", "warn", "fail"};
     struct rb_buf text, clean;
@@ -41,8 +34,8 @@ static void say(struct doctor *d, enum verdict v, const char *what, const char *
     va_start(ap, fmt);
     rb_buf_addfv(&text, fmt, ap);
     va_end(ap);
-    d->warnings += v == WARN;
-    d->failures += v == FAIL;
+    d->warnings += v == RB_WARN;
+    d->failures += v == RB_BAD;
     if (d->cli->json > 0) {
         rb_json_init(&j, &d->out);
         rb_json_object(&j);
@@ -52,7 +45,7 @@ static void say(struct doctor *d, enum verdict v, const char *what, const char *
         rb_json_string(&j, rb_buf_text(&text), text.len);
         rb_json_end_object(&j);
         rb_buf_addc(&d->out, '\n');
-    } else if (v != OK || d->cli->quiet <= 0) {
+    } else if (v != RB_FINE || d->cli->quiet <= 0) {
         rb_text_line(&clean, rb_buf_text(&text), text.len);
         rb_buf_addf(&d->out, "%-4s  %-13s  %s\n", words[v], what, rb_buf_text(&clean));
     }
@@ -60,47 +53,50 @@ static void say(struct doctor *d, enum verdict v, const char *what, const char *
     rb_buf_release(&clean);
 }
 
-static void check_config(struct doctor *d)
+static void check_config(struct rb_doctor *d)
 {
     if (rb_cli_config(d->cli) != 0) {
-        say(d, FAIL, "configuration", "does not load (see above); correct it, or name another with --config");
+        rb_doctor_say(d, RB_BAD, "configuration",
+                      "does not load (see above); correct it, or name another with --config");
         d->cli->config = json_object();
         return;
     }
     if (d->cli->config_found)
-        say(d, OK, "configuration", "%s", d->cli->config_found);
+        rb_doctor_say(d, RB_FINE, "configuration", "%s", d->cli->config_found);
     else
-        say(d, OK, "configuration", "none (no --config, ~/.config/rbhost/config.lua or /etc/rbhost/config.lua)");
+        rb_doctor_say(d, RB_FINE, "configuration",
+                      "none (no --config, ~/.config/rbhost/config.lua or /etc/rbhost/config.lua)");
     const json_t *roots = json_object_get(d->cli->config, "roots");
     for (size_t i = 0; i < json_array_size(roots); i++) {
         const char *root = json_string_value(json_array_get(roots, i));
         struct stat st;
         if (stat(root, &st) < 0)
-            say(d, FAIL, "root", "%s: %s; make it, or take it out of roots", root, strerror(errno));
+            rb_doctor_say(d, RB_BAD, "root", "%s: %s; make it, or take it out of roots", root, strerror(errno));
         else if (!S_ISDIR(st.st_mode))
-            say(d, FAIL, "root", "%s is not a folder", root);
+            rb_doctor_say(d, RB_BAD, "root", "%s is not a folder", root);
         else if (st.st_mode & S_IWOTH)
-            say(d, WARN, "root", "%s can be changed by every user, and so can what your runs do: chmod o-w it", root);
+            rb_doctor_say(d, RB_WARN, "root",
+                          "%s can be changed by every user, and so can what your runs do: chmod o-w it", root);
         else
-            say(d, OK, "root", "%s", root);
+            rb_doctor_say(d, RB_FINE, "root", "%s", root);
     }
 }
 
 /* A file that a secret is in: there, for you, and for nobody else. */
-static void check_secret_file(struct doctor *d, const char *name, const char *path)
+static void check_secret_file(struct rb_doctor *d, const char *name, const char *path)
 {
     struct stat st;
     if (stat(path, &st) < 0)
-        say(d, FAIL, "secret", "%s: %s: %s", name, path, strerror(errno));
+        rb_doctor_say(d, RB_BAD, "secret", "%s: %s: %s", name, path, strerror(errno));
     else if (!S_ISREG(st.st_mode))
-        say(d, FAIL, "secret", "%s: %s is no regular file", name, path);
+        rb_doctor_say(d, RB_BAD, "secret", "%s: %s is no regular file", name, path);
     else if (access(path, R_OK) != 0)
-        say(d, FAIL, "secret", "%s: %s can not be read by you", name, path);
+        rb_doctor_say(d, RB_BAD, "secret", "%s: %s can not be read by you", name, path);
     else if (st.st_mode & 077)
-        say(d, WARN, "secret", "%s: %s can be read by others (mode %03o): chmod 600 %s", name, path,
-            (unsigned)st.st_mode & 0777, path);
+        rb_doctor_say(d, RB_WARN, "secret", "%s: %s can be read by others (mode %03o): chmod 600 %s", name, path,
+                      (unsigned)st.st_mode & 0777, path);
     else
-        say(d, OK, "secret", "%s: %s", name, path);
+        rb_doctor_say(d, RB_FINE, "secret", "%s: %s", name, path);
 }
 
 static bool in_path(const char *command)
@@ -119,7 +115,7 @@ static bool in_path(const char *command)
 }
 
 /* Sources are looked at, not asked. */
-static void check_secret(struct doctor *d, const char *name, const json_t *source)
+static void check_secret(struct rb_doctor *d, const char *name, const json_t *source)
 {
     const char *env = json_string_value(json_object_get(source, "env"));
     const char *file = json_string_value(json_object_get(source, "file"));
@@ -128,30 +124,31 @@ static void check_secret(struct doctor *d, const char *name, const json_t *sourc
     const char *dir = getenv("CREDENTIALS_DIRECTORY");
     char path[4096];
     if (env && !getenv(env))
-        say(d, WARN, "secret", "%s: the variable %s is not set here", name, env);
+        rb_doctor_say(d, RB_WARN, "secret", "%s: the variable %s is not set here", name, env);
     else if (env)
-        say(d, OK, "secret", "%s: the variable %s", name, env);
+        rb_doctor_say(d, RB_FINE, "secret", "%s: the variable %s", name, env);
     else if (file)
         check_secret_file(d, name, file);
     else if (credential && !dir)
-        say(d, WARN, "secret", "%s: the credential %s is there only in a service with LoadCredential=", name,
-            credential);
+        rb_doctor_say(d, RB_WARN, "secret",
+                      "%s: the credential %s is there only in a service with LoadCredential=", name, credential);
     else if (credential && (size_t)snprintf(path, sizeof(path), "%s/%s", dir, credential) < sizeof(path))
         check_secret_file(d, name, path);
     else if (command && !in_path(command))
-        say(d, FAIL, "secret", "%s: there is no command %s", name, command);
+        rb_doctor_say(d, RB_BAD, "secret", "%s: there is no command %s", name, command);
     else if (command)
-        say(d, OK, "secret", "%s: the command %s (not run)", name, command);
+        rb_doctor_say(d, RB_FINE, "secret", "%s: the command %s (not run)", name, command);
     else if (json_is_true(json_object_get(source, "stdin")))
-        say(d, OK, "secret", "%s: standard input of each run", name);
+        rb_doctor_say(d, RB_FINE, "secret", "%s: standard input of each run", name);
     else
-        say(d, FAIL, "secret",
+        rb_doctor_say(
+            d, RB_BAD, "secret",
             "%s: its source must be one of { env = … }, { file = … }, { credential = … }, { command = { … } }, { stdin "
             "= true }",
             name);
 }
 
-static void check_secrets(struct doctor *d)
+static void check_secrets(struct rb_doctor *d)
 {
     const char *name;
     char key[4096];
@@ -161,12 +158,14 @@ static void check_secrets(struct doctor *d)
     if (!rb_config_secret_key(d->cli->config, key, sizeof(key)) || stat(key, &st) < 0)
         return; /* made at first need */
     if (!S_ISREG(st.st_mode) || st.st_size != 32)
-        say(d, FAIL, "secret key", "%s is damaged: runs whose secrets are encrypted with it can not go on", key);
+        rb_doctor_say(d, RB_BAD, "secret key", "%s is damaged: runs whose secrets are encrypted with it can not go on",
+                      key);
     else if (st.st_mode & 077)
-        say(d, FAIL, "secret key", "%s can be read by others (mode %03o): chmod 600 %s", key,
-            (unsigned)st.st_mode & 0777, key);
+        rb_doctor_say(d, RB_BAD, "secret key", "%s can be read by others (mode %03o): chmod 600 %s", key,
+                      (unsigned)st.st_mode & 0777, key);
     else
-        say(d, OK, "secret key", "%s; keep a copy: without it, runs with encrypted secrets can not go on", key);
+        rb_doctor_say(d, RB_FINE, "secret key",
+                      "%s; keep a copy: without it, runs with encrypted secrets can not go on", key);
 }
 
 static const char *network_fs(long type)
@@ -182,27 +181,27 @@ static const char *network_fs(long type)
     return NULL;
 }
 
-static void check_folder(struct doctor *d, const char *dir, const struct stat *st)
+static void check_folder(struct rb_doctor *d, const char *dir, const struct stat *st)
 {
     if (access(dir, W_OK | X_OK) != 0)
-        say(d, FAIL, "folder", "%s can not be written by you: %s", dir, strerror(errno));
+        rb_doctor_say(d, RB_BAD, "folder", "%s can not be written by you: %s", dir, strerror(errno));
     else if (st->st_uid != geteuid())
-        say(d, WARN, "folder", "%s belongs to user %u, not to you", dir, (unsigned)st->st_uid);
+        rb_doctor_say(d, RB_WARN, "folder", "%s belongs to user %u, not to you", dir, (unsigned)st->st_uid);
     else if (st->st_mode & 077)
-        say(d, WARN, "folder", "%s can be read by others (mode %03o): chmod 700 %s", dir, (unsigned)st->st_mode & 0777,
-            dir);
+        rb_doctor_say(d, RB_WARN, "folder", "%s can be read by others (mode %03o): chmod 700 %s", dir,
+                      (unsigned)st->st_mode & 0777, dir);
     else
-        say(d, OK, "folder", "%s", dir);
+        rb_doctor_say(d, RB_FINE, "folder", "%s", dir);
 }
 
-static void check_place(struct doctor *d)
+static void check_place(struct rb_doctor *d)
 {
     char dir[4096];
     struct stat st;
     struct statfs fs;
     struct statvfs space;
     if (rb_cli_journal(d->cli) != 0) {
-        say(d, FAIL, "journal", "has no place (see above)");
+        rb_doctor_say(d, RB_BAD, "journal", "has no place (see above)");
         return;
     }
     snprintf(dir, sizeof(dir), "%s", d->cli->journal_path);
@@ -214,37 +213,37 @@ static void check_place(struct doctor *d)
     if (stat(dir, &st) == 0) {
         check_folder(d, dir, &st);
     } else if (errno == ENOENT) {
-        say(d, OK, "folder", "%s does not exist yet; the first run makes it (0700)", dir);
+        rb_doctor_say(d, RB_FINE, "folder", "%s does not exist yet; the first run makes it (0700)", dir);
         while (stat(dir, &st) < 0 && errno == ENOENT && (slash = strrchr(dir, '/')) != NULL && slash != dir)
             *slash = '\0'; /* its file system is that of the nearest folder that exists */
     } else {
-        say(d, FAIL, "folder", "%s: %s", dir, strerror(errno));
+        rb_doctor_say(d, RB_BAD, "folder", "%s: %s", dir, strerror(errno));
         return;
     }
     if (statfs(dir, &fs) == 0) {
         const char *net = network_fs((long)fs.f_type);
         if (net)
-            say(d, FAIL, "file system",
-                "%s: locks and memory maps can not be relied on; name a local file with --journal", net);
+            rb_doctor_say(d, RB_BAD, "file system",
+                          "%s: locks and memory maps can not be relied on; name a local file with --journal", net);
         else
-            say(d, OK, "file system", "local (type 0x%lx)", (long)fs.f_type);
+            rb_doctor_say(d, RB_FINE, "file system", "local (type 0x%lx)", (long)fs.f_type);
     }
     if (statvfs(dir, &space) == 0) {
         uint64_t mb = (uint64_t)space.f_bavail * space.f_frsize >> 20;
         uint64_t inodes = space.f_files ? (uint64_t)space.f_favail : 1000000;
         if (mb < 64 || inodes < 100)
-            say(d, FAIL, "disk space",
-                "%llu MB and %llu inodes are free: make room, a run stops when the journal can not grow",
-                (unsigned long long)mb, (unsigned long long)inodes);
+            rb_doctor_say(d, RB_BAD, "disk space",
+                          "%llu MB and %llu inodes are free: make room, a run stops when the journal can not grow",
+                          (unsigned long long)mb, (unsigned long long)inodes);
         else if (mb < 1024)
-            say(d, WARN, "disk space", "%llu MB are free; `rbhost journal prune` deletes old runs",
-                (unsigned long long)mb);
+            rb_doctor_say(d, RB_WARN, "disk space", "%llu MB are free; `rbhost journal prune` deletes old runs",
+                          (unsigned long long)mb);
         else
-            say(d, OK, "disk space", "%llu MB free", (unsigned long long)mb);
+            rb_doctor_say(d, RB_FINE, "disk space", "%llu MB free", (unsigned long long)mb);
     }
 }
 
-static void check_journal(struct doctor *d)
+static void check_journal(struct rb_doctor *d)
 {
     struct rb_err err;
     struct rb_store_options opt = {.path = d->cli->journal_path};
@@ -253,70 +252,73 @@ static void check_journal(struct doctor *d)
     if (!*d->cli->journal_path)
         return;
     if (stat(d->cli->journal_path, &st) == 0 && st.st_mode & 077)
-        say(d, WARN, "journal", "can be read by others (mode %03o): chmod 600 %s", (unsigned)st.st_mode & 0777,
-            d->cli->journal_path);
+        rb_doctor_say(d, RB_WARN, "journal", "can be read by others (mode %03o): chmod 600 %s",
+                      (unsigned)st.st_mode & 0777, d->cli->journal_path);
     int rc = rb_store_open(NULL, &opt, &d->cli->store, &err);
     if (rc == RB_ENOENT) {
-        say(d, OK, "journal", "%s does not exist yet", d->cli->journal_path);
+        rb_doctor_say(d, RB_FINE, "journal", "%s does not exist yet", d->cli->journal_path);
         return;
     }
     if (rc < 0) {
-        say(d, FAIL, "journal", "%s", err.msg);
+        rb_doctor_say(d, RB_BAD, "journal", "%s", err.msg);
         return;
     }
     if (rb_store_check(d->cli->store, &err) < 0)
-        say(d, FAIL, "quick check", "%s; restore a backup, or `rbhost verify --all` names what is sound", err.msg);
+        rb_doctor_say(d, RB_BAD, "quick check", "%s; restore a backup, or `rbhost verify --all` names what is sound",
+                      err.msg);
     else
-        say(d, OK, "quick check", "the file is sound");
+        rb_doctor_say(d, RB_FINE, "quick check", "the file is sound");
     if (rb_store_stats(d->cli->store, &stats, &err) < 0)
-        say(d, FAIL, "journal", "%s", err.msg);
+        rb_doctor_say(d, RB_BAD, "journal", "%s", err.msg);
     else if (stats.wal_bytes > (int64_t)256 << 20)
-        say(d, WARN, "journal", "its write-ahead log has %lld MB: a reader may be holding it open",
-            (long long)stats.wal_bytes >> 20);
+        rb_doctor_say(d, RB_WARN, "journal", "its write-ahead log has %lld MB: a reader may be holding it open",
+                      (long long)stats.wal_bytes >> 20);
     else
-        say(d, OK, "journal", "%s: schema %d, %lld runs, %lld events, %lld KB", rb_store_path(d->cli->store),
-            stats.schema, (long long)stats.runs, (long long)stats.events, (long long)stats.file_bytes >> 10);
+        rb_doctor_say(d, RB_FINE, "journal", "%s: schema %d, %lld runs, %lld events, %lld KB",
+                      rb_store_path(d->cli->store), stats.schema, (long long)stats.runs, (long long)stats.events,
+                      (long long)stats.file_bytes >> 10);
 }
 
-static void check_sqlite(struct doctor *d)
+static void check_sqlite(struct rb_doctor *d)
 {
     if (sqlite3_libversion_number() < 3037000)
-        say(d, FAIL, "sqlite", "%s is older than 3.37", sqlite3_libversion());
+        rb_doctor_say(d, RB_BAD, "sqlite", "%s is older than 3.37", sqlite3_libversion());
     else if (!sqlite3_threadsafe())
-        say(d, FAIL, "sqlite", "%s was built without threads", sqlite3_libversion());
+        rb_doctor_say(d, RB_BAD, "sqlite", "%s was built without threads", sqlite3_libversion());
     else
-        say(d, OK, "sqlite", "%s; commits and checkpoints run under one lock file, so its WAL-reset bug can not strike",
-            sqlite3_libversion());
+        rb_doctor_say(d, RB_FINE, "sqlite",
+                      "%s; commits and checkpoints run under one lock file, so its WAL-reset bug can not strike",
+                      sqlite3_libversion());
 }
 
-static void check_clock(struct doctor *d)
+static void check_clock(struct rb_doctor *d)
 {
     struct timex tx = {0};
     time_t now = time(NULL);
     if (now < 1735689600) /* 2025 */
-        say(d, FAIL, "clock",
-            "says a year before this program was made; set it: deadlines of sleeping runs depend on it");
+        rb_doctor_say(d, RB_BAD, "clock",
+                      "says a year before this program was made; set it: deadlines of sleeping runs depend on it");
     else if (adjtimex(&tx) < 0 || tx.status & STA_UNSYNC)
-        say(d, WARN, "clock",
-            "is not synchronised; install chrony or systemd-timesyncd, or deadlines may be early or late");
+        rb_doctor_say(d, RB_WARN, "clock",
+                      "is not synchronised; install chrony or systemd-timesyncd, or deadlines may be early or late");
     else
-        say(d, OK, "clock", "synchronised");
+        rb_doctor_say(d, RB_FINE, "clock", "synchronised");
 }
 
-static void check_limit(struct doctor *d, const char *name, int which, rlim_t least, const char *help)
+static void check_limit(struct rb_doctor *d, const char *name, int which, rlim_t least, const char *help)
 {
     struct rlimit r;
     if (getrlimit(which, &r) < 0)
         return;
     if (r.rlim_cur != RLIM_INFINITY && r.rlim_cur < least)
-        say(d, WARN, name, "%llu is little: %s", (unsigned long long)r.rlim_cur, help);
+        rb_doctor_say(d, RB_WARN, name, "%llu is little: %s", (unsigned long long)r.rlim_cur, help);
     else if (r.rlim_cur == RLIM_INFINITY)
-        say(d, OK, name, "no limit");
+        rb_doctor_say(d, RB_FINE, name, "no limit");
     else
-        say(d, OK, name, "%llu", (unsigned long long)r.rlim_cur);
+        rb_doctor_say(d, RB_FINE, name, "%llu", (unsigned long long)r.rlim_cur);
 }
 
-static void check_terminal(struct doctor *d)
+static void check_terminal(struct rb_doctor *d)
 {
     const char *term = getenv("TERM"), *lang = "nothing";
     bool utf8 = rb_text_locale();
@@ -326,30 +328,74 @@ static void check_terminal(struct doctor *d)
             break;
         }
     if (!isatty(STDOUT_FILENO))
-        say(d, OK, "terminal", "none: one line for each event, no questions");
+        rb_doctor_say(d, RB_FINE, "terminal", "none: one line for each event, no questions");
     else if (!rb_cli_live(d->cli))
-        say(d, OK, "terminal", "TERM is %s: plain lines", term && *term ? term : "not set");
+        rb_doctor_say(d, RB_FINE, "terminal", "TERM is %s: plain lines", term && *term ? term : "not set");
     else
-        say(d, OK, "terminal", "%s, colours %s", term, rb_cli_color(d->cli, STDOUT_FILENO) ? "on" : "off");
+        rb_doctor_say(d, RB_FINE, "terminal", "%s, colours %s", term,
+                      rb_cli_color(d->cli, STDOUT_FILENO) ? "on" : "off");
     if (utf8)
-        say(d, OK, "locale", "UTF-8 (%s)", lang);
+        rb_doctor_say(d, RB_FINE, "locale", "UTF-8 (%s)", lang);
     else
-        say(d, WARN, "locale", "%s is not UTF-8, signs are drawn in ASCII; export LANG=C.UTF-8", lang);
+        rb_doctor_say(d, RB_WARN, "locale", "%s is not UTF-8, signs are drawn in ASCII; export LANG=C.UTF-8", lang);
 }
+
+/* What is opened at its first use. A run that never needs one does without. */
+static void check_libraries(struct rb_doctor *d)
+{
+    struct rb_err err;
+    if (in_path("ssh"))
+        rb_doctor_say(d, RB_FINE, "ssh", "is there");
+    else
+        rb_doctor_say(d, RB_WARN, "ssh", "there is none: `ssh` needs it; apt install openssh-client");
+    if (rb_curl(&err))
+        rb_doctor_say(d, RB_FINE, "libcurl", "is there");
+    else
+        rb_doctor_say(d, RB_WARN, "libcurl", "%s", err.msg);
+    if (rb_pq_open(&err) == 0)
+        rb_doctor_say(d, RB_FINE, "libpq", "is there");
+    else
+        rb_doctor_say(d, RB_WARN, "libpq", "%s", err.msg);
+}
+
+static int end(struct rb_doctor *d)
+{
+    if (d->cli->json <= 0 && d->cli->quiet <= 0)
+        rb_buf_addf(&d->out, "%d failed, %d warning%s\n", d->failures, d->warnings, d->warnings == 1 ? "" : "s");
+    int code = rb_cli_put(&d->out, d->failures ? RB_EXIT_STORE : RB_EXIT_OK);
+    rb_buf_release(&d->out);
+    return code;
+}
+
+struct values {
+    int clean;
+};
+
+static const struct rb_opt options[] = {
+    {"clean", 0, RB_OPT_BOOL, offsetof(struct values, clean), NULL, "of HOST: sweep receipts older than 7 days", 0},
+    {0},
+};
 
 static int run(struct rb_cli *cli, void *values, int argc, char **argv)
 {
-    struct doctor d = {.cli = cli};
+    struct rb_doctor d = {.cli = cli};
     struct passwd *pw = getpwuid(getuid());
-    (void)values;
-    (void)argc;
-    (void)argv;
+    const struct values *v = values;
     rb_buf_init(&d.out, 1 << 20);
-    say(&d, OK, "version", "rbhost %s, replay version %d", RB_VERSION, RB_REPLAY_VERSION);
+    if (argc) {
+        int code = rb_cli_config(cli);
+        if (code)
+            return code;
+        rb_doctor_host(&d, argv[0], v->clean > 0);
+        return end(&d);
+    }
+    if (v->clean > 0)
+        return rb_cli_fail(cli, RB_EXIT_USAGE, "--clean sweeps the receipts of a host: rbhost doctor HOST --clean");
+    rb_doctor_say(&d, RB_FINE, "version", "rbhost %s, replay version %d", RB_VERSION, RB_REPLAY_VERSION);
     if (pw)
-        say(&d, OK, "user", "%s (%u)", pw->pw_name, (unsigned)getuid());
+        rb_doctor_say(&d, RB_FINE, "user", "%s (%u)", pw->pw_name, (unsigned)getuid());
     else
-        say(&d, WARN, "user", "uid %u has no name; runs record the number", (unsigned)getuid());
+        rb_doctor_say(&d, RB_WARN, "user", "uid %u has no name; runs record the number", (unsigned)getuid());
     check_config(&d);
     check_secrets(&d);
     check_place(&d);
@@ -358,20 +404,21 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
     check_clock(&d);
     check_limit(&d, "open files", RLIMIT_NOFILE, 1024, "each running command takes four; ulimit -n 4096");
     check_limit(&d, "processes", RLIMIT_NPROC, 256, "commands may fail to start; ulimit -u 1024");
+    check_libraries(&d);
     check_terminal(&d);
-    if (cli->json <= 0 && cli->quiet <= 0)
-        rb_buf_addf(&d.out, "%d failed, %d warning%s\n", d.failures, d.warnings, d.warnings == 1 ? "" : "s");
-    int code = rb_cli_put(&d.out, d.failures ? RB_EXIT_STORE : RB_EXIT_OK);
-    rb_buf_release(&d.out);
-    return code;
+    return end(&d);
 }
 
 const struct rb_cmd rb_cmd_doctor = {
     .name = "doctor",
     .group = "Help",
-    .operands = "",
+    .operands = "[HOST]",
     .summary = "check everything a run relies on, with what to do",
-    .example = "rbhost doctor",
+    .example = "rbhost doctor           # this machine\n"
+               "rbhost doctor web1      # another one: what would leave its commands in doubt",
     .text = "Exit code 5 when a line says fail.",
+    .options = options,
+    .values = sizeof(struct values),
+    .max = 1,
     .run = run,
 };

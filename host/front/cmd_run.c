@@ -15,7 +15,7 @@
 
 struct values {
     struct rb_go_options go;
-    const char *params, *key;
+    const char *params, *key, *limit;
     int dry;
 };
 
@@ -25,6 +25,8 @@ static const struct rb_opt options[] = {
     {"params", 'p', RB_OPT_TEXT, offsetof(struct values, params), "FILE",
      "parameters from a JSON file; - is standard input", RB_OPT_FILE},
     {"key", 'k', RB_OPT_TEXT, offsetof(struct values, key), "KEY", "idempotency: the same key returns the same run", 0},
+    {"limit", 'l', RB_OPT_TEXT, offsetof(struct values, limit), "HOSTS",
+     "narrows lists of hosts (ssh.hosts, ssh.each) to these: web[01-10],!web07,db*", RB_OPT_NOENV},
     RB_GO_OPTIONS(struct values, go),
     {0},
 };
@@ -81,7 +83,8 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
     struct rb_buf params, secret_from;
     struct rb_runbook book = {0};
     struct rb_err err;
-    struct rb_drive_options o = {.how = RB_DRIVE_START, .file = path, .key = v->key, .dry = v->dry > 0};
+    struct rb_drive_options o = {
+        .how = RB_DRIVE_START, .file = path, .key = v->key, .limit = v->limit, .dry = v->dry > 0};
     int code = rb_cmd_runbook_file(cli, argv[0], path, sizeof(path));
     if (code)
         return code;

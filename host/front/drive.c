@@ -427,6 +427,7 @@ static int try_begin(struct drive *d, enum rb_drive_how how, int64_t skip, const
         .environment = json_string_value(json_object_get(d->cli->config, "environment")),
         .freeze_override = d->freeze_override,
         .key = o->key,
+        .limit = o->limit,
         .dry = o->dry,
         .step = o->step,
         .wait_ms = o->wait_ms ? o->wait_ms

@@ -17,6 +17,7 @@ struct rb_drive_options {
     const char *secret_from;          /* START: where secrets were read from, for a resume; NULL */
     const char *actor;                /* --actor; NULL */
     const char *reason, *key, *confirm;
+    const char *limit;           /* START: the hosts that lists are narrowed to; NULL */
     const char *name;            /* of the runbook: what freeze windows are about */
     const char *override_freeze; /* why it goes on in one all the same; NULL */
     bool ends;                   /* RESUME only to end it (a cancel): in a freeze, too */

@@ -21,7 +21,7 @@
 #include "base/strmap.h"
 #include "io/ssh_session.h"
 
-#define STARTING_MAX 24     /* masters, in all */
+#define STARTING_MAX 24     /* masters, in all, unless a target says otherwise */
 #define STARTING_EACH_MAX 6 /* for one destination */
 #define MASTERS_EACH_MAX 32 /* for one destination: 256 sessions */
 #define REFUSALS_MAX 8      /* then it is given up */
@@ -408,7 +408,7 @@ static void serve(struct dest *d)
     if (rb_timer_armed(&d->again))
         return;
     unsigned wanted = (length(&d->queue) + d->cap - 1) / d->cap;
-    while (d->starting < wanted && d->starting < STARTING_EACH_MAX && p->starting < STARTING_MAX &&
+    while (d->starting < wanted && d->starting < STARTING_EACH_MAX && p->starting < (d->target.starting ? d->target.starting : STARTING_MAX) &&
            length(&d->masters) < MASTERS_EACH_MAX)
         if (!start_master(d))
             return;
@@ -559,6 +559,7 @@ int rb_ssh_start(struct rb_loop *loop, const struct rb_ssh_options *opt, struct 
     struct dest *d = dest_of(p, &opt->target);
     if (rb_list_empty(&d->masters))
         d->target.connect_ms = opt->target.connect_ms;
+    d->target.starting = opt->target.starting;
     struct rb_ssh *s = rb_ssh_session_new(loop, opt, &watcher);
     s->dest = d;
     enqueue(d, s);

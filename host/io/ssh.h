@@ -22,6 +22,7 @@ struct rb_ssh_target {
     const char *config;   /* file for `ssh -F`, or NULL */
     const char *identity; /* file for `ssh -i`, or NULL */
     const char *jump;     /* for `ssh -J`, or NULL */
+    unsigned starting;    /* connections, to whatever target, that are made at the same time; 0: 24 */
     uint64_t connect_ms;  /* until the connection stands (authentication included); 0: 30 s */
 };
 

@@ -2,8 +2,9 @@
  * POSIX sh and needs nothing installed (dash, bash, busybox ash, a FreeBSD-like minimal PATH); the user's login shell
  * may be any (csh, fish): what it sees is one line that it only has to pass to `/bin/sh -c`.
  *
- * A receipt is a folder below the receipts root of the machine; its rules are in D3 "Receipts", its files at the top of
- * ssh_far.sh. Secrets go over standard input only. */
+ * A receipt is a folder below the receipts root of the machine, ${XDG_STATE_HOME:-~/.local/state}/rbhost/receipts; its
+ * files are at the top of ssh_far/common.sh. The line and its arguments hold no secret and nothing of the command's
+ * environment: these go over standard input, as does all that a login shell could read in its own way. */
 #ifndef RB_SSH_FAR_H
 #define RB_SSH_FAR_H
 
@@ -14,14 +15,14 @@
 struct rb_far_command {
     const char *const *argv; /* or NULL: */
     const char *text;        /* for /bin/sh -c */
-    const char *cwd;         /* or NULL */
-    const char *const *env;  /* "NAME=value", NULL at the end, or NULL; over standard input, never in an argv */
-    bool sudo;               /* through `sudo -n`, or with sudo_password `sudo -S`; never asks */
+    const char *cwd;         /* or NULL: the home; relative to it */
+    const char *const *env;  /* "NAME=value", NULL at the end, or NULL; through sudo only what its rules let pass */
+    bool sudo;               /* as root, through `sudo -n`, or with sudo_password `sudo -S`; never asks */
     const char *sudo_password;
     const void *stdin_data; /* or NULL */
     size_t stdin_len;
-    uint64_t timeout_ms, grace_ms; /* enforced over there; 0: none */
-    size_t max_output;             /* of each stream; receipts only: what is kept */
+    uint64_t timeout_ms, grace_ms; /* enforced over there; 0: none (rb_far_plain is cheapest without, see there) */
+    size_t max_output;             /* of each stream; receipts only: what is kept, all is counted */
 };
 
 /* A request: the one line for rb_ssh_options.command and the bytes for its standard input. */
@@ -33,9 +34,22 @@ void rb_far_request_release(struct rb_far_request *r); /* wipes the input */
 /* A word, quoted for a POSIX shell so that it is that word: '…'. RB_EINVAL for a NUL. */
 int rb_far_quote(struct rb_buf *out, const char *word, size_t len, struct rb_err *err);
 
-/* A command without a receipt (reads, survive = false). Its first line on stdout is "rbhost-pid PID\n", which
- * rb_far_strip() takes off; PID leads a process group. */
+/* A command without a receipt (reads, survive = false). Its first line on stdout is "rbhost-pid PID\n"; PID leads a
+ * process group, which rb_far_kill() ends. Or it is "rbhost-no WHY\n": it has not been started. With a time-out it is
+ * ended by a signal when that has passed.
+ *
+ * RB_EINVAL, here and of rb_far_launch(): a NUL, a command's name that is empty or begins with '-', a variable's name
+ * that sh can not set. */
 int rb_far_plain(const struct rb_far_command *c, struct rb_far_request *out, struct rb_err *err);
+
+/* What rb_far_plain() puts before a command's output, and what the rc files of the login shell have said before that.
+ * Given all of stdout, or what has come up to now: returns how many bytes to leave out, 0 as long as the line is not
+ * there. The line's whole content goes to *head. */
+struct rb_far_head {
+    long pid;      /* 0: none yet */
+    char why[256]; /* not empty: it has not been started */
+};
+size_t rb_far_strip(const char *data, size_t len, struct rb_far_head *head);
 
 /* What the far side is: the answer goes to rb_far_read_place(). */
 int rb_far_probe(struct rb_far_request *out, struct rb_err *err);
@@ -45,23 +59,28 @@ struct rb_far_place {
 };
 int rb_far_read_place(const char *answer, size_t len, struct rb_far_place *out, struct rb_err *err);
 
-/* Starts it under the receipt id (letters, digits, '-', '.'): refuses, without starting, when the root id is not
- * place->root, the boot id not place->boot, or the receipt is there already. */
+/* Starts it under the receipt id (letters, digits, '-', '_', '.'; not more than 100): refuses, without starting, when
+ * the place is not this one, or the receipt is there already. An id is for one launch: after REFUSED or ABSENT another
+ * attempt needs another id. */
 int rb_far_launch(const struct rb_far_place *place, const char *id, const struct rb_far_command *c,
                   struct rb_far_request *out, struct rb_err *err);
 
 /* Looks at a receipt after a crash. When it was never started, the once-lock is taken so that a launch that is still
- * under way can not start it any more. When it runs, waits for its end and streams meanwhile. cancel: ends it first. */
+ * under way can not start it any more. When it runs, waits for its end and streams meanwhile, from the first byte.
+ * cancel: ends it first (TERM, KILL after grace_ms). After the machine was started again only a verdict that is there
+ * with all of its output is told. */
 int rb_far_look(const struct rb_far_place *place, const char *id, bool cancel, uint64_t grace_ms,
                 struct rb_far_request *out, struct rb_err *err);
 
 /* Ends what was started under this id or, without one, the process group of this pid (TERM, then KILL after grace_ms),
- * and answers whether it is gone. */
+ * and answers what became of it, without its output: ENDED, UNKNOWN, ELSEWHERE as for a look; ABSENT: it was never
+ * started, or of a pid: the group is gone; RUNNING: it could not be ended, `why`. */
 int rb_far_kill(const struct rb_far_place *place, const char *id, long pid, uint64_t grace_ms,
                 struct rb_far_request *out, struct rb_err *err);
 
-/* Empties receipts whose outcome is recorded; all: and removes them, since every launch is accounted for. Also removes
- * those that are older than 7 days. ids: NULL at the end. */
+/* Empties receipts whose outcome is recorded, and leaves what keeps a late launch from starting; all: removes them,
+ * since every launch is accounted for. Also removes those that are older than 7 days. What runs stays. The answer
+ * needs no reading. ids: NULL at the end. */
 int rb_far_forget(const struct rb_far_place *place, const char *const *ids, bool all, struct rb_far_request *out,
                   struct rb_err *err);
 
@@ -71,7 +90,7 @@ enum rb_far_state {
     RB_FAR_NOTHING,  /* no verdict has come (yet) */
     RB_FAR_REFUSED,  /* never started: `why` */
     RB_FAR_ABSENT,   /* look: certainly never started, and never will be */
-    RB_FAR_RUNNING,  /* it has begun: pid */
+    RB_FAR_RUNNING,  /* it has begun: pid (no verdict yet) */
     RB_FAR_ENDED,    /* code or signal */
     RB_FAR_UNKNOWN,  /* it began, and how it ended is not known: `why` */
     RB_FAR_ELSEWHERE /* another machine, another boot, another root, receipts gone: nothing can be said: `why` */
@@ -81,15 +100,19 @@ struct rb_far_answer {
     long pid;
     int code, signal;        /* ENDED */
     bool timed_out, stopped; /* ENDED: why it was told to end */
+    bool held_open;          /* ENDED: something that it left behind still holds its output open */
+    bool disk_full;          /* ENDED: less was kept than max_output, since the disk over there is full */
     uint64_t total[2];       /* bytes that came on stdout, stderr in all */
     char why[256];
     void (*on_output)(void *arg, int stream, const char *data, size_t len);
     void *arg;
-    struct rb_buf pending; /* the decoder's own */
+    struct rb_buf pending; /* the decoder's own, as what follows */
+    bool greeted;          /* past what the login shell said of its own */
     uint64_t frame_left;
     int frame_stream;
 };
 void rb_far_answer_init(struct rb_far_answer *a);
+/* RB_ECORRUPT: this is no answer; the state stays what it was. */
 int rb_far_answer_feed(struct rb_far_answer *a, const char *data, size_t len, struct rb_err *err);
 void rb_far_answer_release(struct rb_far_answer *a);
 

@@ -423,6 +423,10 @@ void rb_ssh_session_drop(struct rb_ssh *s)
 {
     close_all(s);
     rb_list_remove(&s->link);
-    s->unowned = true;
-    maybe_free(s);
+    if (s->state != RB_SSH_ENDED) { /* whoever waits for it has something to free */
+        s->result.end = RB_SSH_CLOSED;
+        s->result.why = RB_SSH_WHY_NONE;
+        s->state = RB_SSH_ENDED;
+    }
+    rb_ssh_session_done(s);
 }

@@ -65,7 +65,7 @@ int rb_ssh_session_begin(struct rb_ssh *s, int null_fd, struct rb_err *err);
 void rb_ssh_session_end(struct rb_ssh *s, enum rb_ssh_end end, enum rb_ssh_why why, const char *text);
 /* Calls on_done, and frees it when its handles are closed. */
 void rb_ssh_session_done(struct rb_ssh *s);
-/* Forgets it, as the loop goes. */
+/* Its end, as the loop goes: on_done is called at once. */
 void rb_ssh_session_drop(struct rb_ssh *s);
 
 #endif

@@ -226,6 +226,7 @@ for key, part in pairs {
     secrets = "rt.config_outside",
     channels = "rt.config_channels",
     policy = "rt.config_policy",
+    ssh = "rt.config_ssh",
 } do
     top[key] = function(c, v)
         require(part)[key](c, v)

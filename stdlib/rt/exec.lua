@@ -4,28 +4,8 @@ local call = require "rt.call"
 
 local M = {}
 
---- NAME=value of the call's own env, sorted by name; a value that is a secret makes the whole a secret.
-local function own_env(env)
-    base.expect("exec", "env", env, "table")
-    local keys, out = {}, {}
-    for k, v in pairs(env) do
-        if type(k) ~= "string" or k == "" or k:find("[=%z]") then
-            base.usage("exec: %s is no name of an environment variable", tostring(k))
-        end
-        if type(v) ~= "string" and type(v) ~= "number" and not host.is_secret(v) then
-            base.usage("exec: env.%s must be a string, not a %s", k, type(v))
-        end
-        keys[#keys + 1] = k
-    end
-    table.sort(keys)
-    for i, k in ipairs(keys) do
-        out[i] = (k .. "=") .. env[k] -- of two values: see RB_VM_STACK_ROOM in engine/vm.h
-    end
-    return out
-end
-
 local function run(argv, opts, shell)
-    local own = own_env(opts.env or {})
+    local own = call.env("exec", opts.env)
     return host.exec {
         argv = argv,
         shell = shell, -- the policy knows it as `sh`

@@ -33,6 +33,22 @@ local function check_keys(tbl, keys, of, report)
     end
 end
 
+-- ssh(host, command, opts): a word that was meant for the options stands in the list of arguments.
+local function check_remote(call, path, spec, report)
+    local argv = argument(call, path == "ssh" and 2 or 3)
+    if path == "ssh" and not argv then
+        report(call.at, "error", 'ssh takes a host and a command: ssh("web1", { "uptime" })')
+    end
+    for _, i in ipairs(argv and argv.tag == "Table" and argv or {}) do
+        if i.key then
+            local where = path == "ssh" and "ssh(host, { … }, { %s = … })" or "ssh.each(hosts, { %s = … }, { … })"
+            local known = spec.keys[i.key] and i.key or words.nearest(i.key, spec.keys)
+            local hint = known and ("; options have a table of their own: " .. where):format(known) or ""
+            report(i.at, "error", i.key .. " stands in the list of arguments" .. hint)
+        end
+    end
+end
+
 local function check_argv(call, path, spec, report)
     local argv = argument(call, 1)
     if not argv then
@@ -158,6 +174,8 @@ function M.check_call(call, path, report)
     end
     if path == "exec" or path == "exec.sh" then
         check_argv(call, path, spec, report)
+    elseif path == "ssh" or path == "ssh.each" then
+        check_remote(call, path, spec, report)
     end
     local opts = argument(call, spec.arg)
     if opts and opts.tag == "Table" then

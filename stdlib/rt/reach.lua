@@ -24,6 +24,12 @@ function good.exec(p)
     end
 end
 
+local BAD_PORT = "its port is none: a number up to 65535, or *"
+
+local function good_port(port)
+    return port == "" or port == "*" or port:find("^%d+$") and #port < 6 and tonumber(port) <= 65535
+end
+
 local function good_host(host)
     if host == "" then
         return "it has no host"
@@ -54,10 +60,23 @@ function good.http(p)
     if not host then
         host, port = authority:match("^([^:]*):?(.*)$")
     end
-    if port ~= "" and port ~= "*" and not (port:find("^%d+$") and #port < 6 and tonumber(port) <= 65535) then
-        return "its port is none: a number up to 65535, or *"
+    return not good_port(port) and BAD_PORT or good_host(host)
+end
+
+function good.ssh(p)
+    local user, host = p:match "^(.*)@([^@]*)$"
+    host = host or p
+    local bare, port = host:match "^(%[[^%]]*%]):?(.*)$"
+    if not bare then
+        bare, port = host:match "^([^:]*):?([%d*]*)$"
     end
-    return good_host(host)
+    if user and (user == "" or user:find "%s") then
+        return "a user's name stands before the @"
+    elseif bare and not good_port(port) then
+        return BAD_PORT
+    elseif bare == "" or not bare and not host:find ":.*:" or not (bare or host):find "^%[?[%w%-_.*:%%]+%]?$" then
+        return "expected a host such as web1, web*, deploy@db1 or db1:2222"
+    end
 end
 
 function good.file(p)

@@ -14,7 +14,7 @@ for _, module in ipairs { tasks, retry, checks, gates, effects } do
         verbs[name] = fn
     end
 end
-for _, name in ipairs { "exec", "http", "secret", "sql", "file", "notify" } do
+for _, name in ipairs { "exec", "http", "secret", "sql", "ssh", "file", "notify" } do
     verbs[name] = call.lazy(name)
 end
 for _, name in ipairs { "step", "evidence", "note", "fail", "skip", "undo", "settled", "memo" } do

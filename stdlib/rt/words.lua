@@ -17,6 +17,8 @@ local EFFECT = "timeout retry title read idempotent secret on_doubt "
 local FILE = "timeout retry title "
 local FILE_ACT = FILE .. "on_doubt "
 local EXEC = EFFECT .. "cwd env stdin check max_output survive"
+local SSH = EXEC .. " sudo connect_timeout"
+local COPY = "from to timeout connect_timeout retry title on_doubt "
 local WIRE = "headers query auth bearer tls unix max_body proxy connect_timeout http2 "
 local HTTP = EFFECT .. WIRE .. "follow expect save "
 local HTTP_BODY = HTTP .. "json form multipart body"
@@ -41,6 +43,10 @@ M.options = {
     ["file.write"] = { arg = 3, keys = set(FILE_ACT .. "mode backup create expect") },
     ["file.remove"] = { arg = 2, keys = set(FILE_ACT .. "recursive missing_ok max") },
     ["file.mkdir"] = { arg = 2, keys = set(FILE_ACT .. "parents mode") },
+    ssh = { arg = 3, keys = set(SSH) },
+    ["ssh.each"] = { arg = 2, keys = set(SSH .. " limit fail_fast max_failures") },
+    ["ssh.upload"] = { arg = 2, keys = set(COPY .. "content mode owner sudo") },
+    ["ssh.download"] = { arg = 2, keys = set(COPY .. "max secret sudo") },
     step = { arg = 2, keys = set "retry timeout undo on_doubt" },
     check = { arg = 4, keys = set "acts timeout retry" },
     manual = { arg = 2, keys = set "type choices by timeout on_timeout" },
@@ -74,12 +80,12 @@ M.options["db:tx"] =
 
 -- Globals that wait: a function that Lua's C code calls back can not use them.
 M.waits = set [[http http.get http.head http.post http.put http.patch http.delete http.events
-    exec exec.sh sql secret
+    exec exec.sh sql secret ssh ssh.each ssh.upload ssh.download
     file.read file.stat file.list file.digest file.write file.remove file.mkdir
     step check checklist manual approve signal sleep sleep_until
     all settle each race timeout retry wait_until notify notify.resolve]]
 -- Verbs that may change something: in a check they say read = true.
-M.acts = set "exec exec.sh http.post http.put http.patch http.delete notify notify.resolve"
+M.acts = set "exec exec.sh ssh ssh.upload http.post http.put http.patch http.delete notify notify.resolve"
 M.message = set "text title severity fields dedup action" -- of notify
 M.checklist = set "serial" -- keys of the table of rows
 M.row = set "acts timeout retry" -- keys of one row
@@ -97,6 +103,7 @@ M.globals = set [[
     random_secret assert error getmetatable setmetatable ipairs load next pairs pcall xpcall rawequal rawget rawlen
     rawset require select tonumber tostring type collectgarbage _VERSION _G]]
 M.globals.exec = set "sh"
+M.globals.ssh = set "each upload download hosts"
 M.globals.http = set "get head post put patch delete events"
 M.globals.file = set "read stat list digest write remove mkdir"
 M.globals.notify = set "resolve"
@@ -133,7 +140,6 @@ M.absent = {
     dofile = "use require",
     loadfile = "use require",
     ["string.dump"] = "bytecode is refused",
-    ssh = "it comes in a later version: run ssh with exec({ … })",
     lock = "it comes in a later version",
 }
 

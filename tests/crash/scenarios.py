@@ -19,6 +19,7 @@ class Scenario:
     detached = False
     doubts = True  # may an operation be in doubt? Not where all effects leave receipts
     postgres = False  # it needs the server that is started once for all
+    far = False  # it needs hosts that are reached by ssh, started once for all
     answers = {}  # text of a gate → (command, what is answered)
 
     def on_event(self, case, process, event):
@@ -366,6 +367,7 @@ from secret_scenarios import Secrets  # noqa: E402  they are scenarios themselve
 from sql_scenarios import Sql, SqlPg, SqlWal  # noqa: E402
 from file_scenarios import Files  # noqa: E402
 from notify_scenarios import Notify  # noqa: E402
+from ssh_scenarios import Ssh  # noqa: E402
 
 ALL = [
     cls() for cls in (
@@ -375,6 +377,7 @@ ALL = [
         Sql, SqlWal, SqlPg,
         Files,
         Notify,
+        Ssh,
     )
 ]
 

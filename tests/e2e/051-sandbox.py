@@ -133,7 +133,7 @@ contains("is warned of, with its line", r.stderr, "t.lua:1: the runbook has comp
 # -- what is not there
 
 ABSENT = """io os.execute os.exit os.getenv os.remove os.rename os.tmpname os.setlocale os.difftime_ debug package dofile loadfile
-string.dump package.loadlib warnx ssh lock""".split()
+string.dump package.loadlib warnx lock""".split()
 c = Case(
     "local out = {}\n"
     + "\n".join(

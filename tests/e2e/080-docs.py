@@ -7,6 +7,7 @@ Each page has a folder and a journal of its own.
   - A ```console block: `$ command`, then what it prints (standard output and errors). `…` stands for anything within a
     line, a line of only `…` for any lines. Ids of runs, times and durations are whatever they are, the same id meaning
     the same run; `ada` is whoever runs the test.
+  - A page or an example about ssh finds three hosts in lab/ssh_config.
   - An example names in comments what it needs (`-- before: command`), what it is called with (`-- run: who=Ada`),
     how it ends (`-- exit: 3`, default 0), and what follows (`-- then: rbhost …`, with its own `-- exit:`).
 
@@ -14,6 +15,8 @@ The journals made on the way are also held against docs/journal.md: each event's
 
 # time-limit: 240
 
+import atexit
+import functools
 import glob
 import json
 import os
@@ -23,7 +26,9 @@ import sqlite3
 import subprocess
 import sys
 
+sys.path.insert(0, os.environ["T"])
 sys.path.insert(0, os.environ["T"] + "/e2e")
+import sshd
 from lib import RBHOST, SLOW, TMP, check, finish
 
 ROOT = pathlib.Path(os.environ["ROOT"])
@@ -37,6 +42,14 @@ LOOSE = [
     (r"…", r".*"),
     (r" {2,}", r" +"),
 ]
+
+
+@functools.cache
+def hosts():
+    """Hosts for the page and the example of ssh: lab/ssh_config in their folders."""
+    server = sshd.Server(TMP / "lab", hosts=3)
+    atexit.register(server.close)
+    return server
 
 
 class Page:
@@ -59,6 +72,8 @@ class Page:
         }
         self.written = set()
         self.ran = set()
+        if name in ("ssh", "example-ssh"):
+            (self.folder / "lab").symlink_to(hosts().dir)
 
     def sh(self, command):
         """Exit status and output. Not exec'd by the shell, so that a host that is killed is seen like any other."""

@@ -33,6 +33,8 @@ local EVERYTHING = [[
             pg = { dsn = "postgres://app@db/app?sslmode=require", password = { secret = "pw" }, read_only = true } },
         http = { proxy = "http://proxy:3128", no_proxy = { "localhost", "*.corp" }, proxy_env = true, ca_file = "/ca",
             timeout = "30s", connect_timeout = "10s", max_connections = 64 },
+        ssh = { config = "/etc/rbhost/ssh_config", connect_timeout = "10s", max_connections = 24,
+            hosts = { web = { "web[01-20]", "db*" }, all = { "web", "deploy@db1:2222" } } },
         secrets = { pw = { env = "TOKEN" }, b = { file = "/path" }, c = { credential = "name" },
             d = { command = { "pass", "show", "x" } }, e = { stdin = true } },
         policy = { allow = { exec = { "git" }, http = { "https://*" }, sql = { "app" }, file = { "/srv/**" },

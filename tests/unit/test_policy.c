@@ -431,7 +431,45 @@ static void databases(void **state)
     expect("sql", rows, RB_COUNT(rows), false);
     static const struct row other[] = {{"ops", "ops", true}, {"ops-*", "ops-db", true}, {"ops", "dev", false}};
     expect("notify", other, RB_COUNT(other), false);
-    expect("ssh", other, RB_COUNT(other), false);
+}
+
+static void ssh_compares_user_host_and_port(void **state)
+{
+    static const struct row rows[] = {
+        {"web*", "web1", true},
+        {"web*", "deploy@web1:2222", true},
+        {"web*", "web1.evil.example", false},
+        {"web**", "web1.lab", true},
+        {"*", "anything.at.all", true},
+        {"*.lab", "web1.lab", true},
+        {"*.lab", "a.web1.lab", false},
+        {"web*", "db1", false},
+        {"web1", "evil@web1", true},
+        {"web1", "web1@evil", false},
+        {"deploy@db1", "deploy@db1", true},
+        {"deploy@db1", "root@db1", false},
+        {"deploy@db1", "db1", false},
+        {"deploy*@db1", "deploy2@db1:22", true},
+        {"db1:22", "db1:22", true},
+        {"db1:22", "db1:2222", false},
+        {"db1:22", "db1", false},
+        {"db1:*", "db1:22", true},
+        {"DB1", "db1", true},
+        {"db1", "Db1.", true},
+        {"[::1]:22", "[::1]:22", true},
+        {"::1", "[::1]:22", true},
+        {"::1", "::1", true},
+        {"::1", "::2", false},
+        {"ada@corp@db1", "ada@corp@db1", true},
+        {"corp@db1", "ada@corp@db1", false},
+    };
+    static const struct row wide[] = {
+        {"root@*", "root@db1", true}, {"root@*", "db1", true},    {"root@*", "ada@db1", false},
+        {"db1:22", "db1", true},      {"db1:22", "db1:2", false}, {"db1", "DB1.", true},
+    };
+    (void)state;
+    expect("ssh", rows, RB_COUNT(rows), false);
+    expect("ssh", wide, RB_COUNT(wide), true);
 }
 
 /* -- who says so --------------------------------------------------------------------------------------------------- */
@@ -677,6 +715,7 @@ int main(void)
         cmocka_unit_test(whole_folders),
         cmocka_unit_test(bases),
         cmocka_unit_test(databases),
+        cmocka_unit_test(ssh_compares_user_host_and_port),
         cmocka_unit_test(the_header_and_the_site),
         cmocka_unit_test(each_kind_is_refused_by_each),
         cmocka_unit_test(classes),

@@ -1,0 +1,127 @@
+/* Owns the local end of a file on its way: reached as file's are, read and brought to the disk on the pool. */
+#include "bind/bind_ssh_local.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "bind/http_file.h"
+#include "io/file.h"
+
+#define CHUNK ((size_t)256 << 10)
+
+void rb_ssh_local_init(struct ssh_local *l)
+{
+    l->fd = l->dir = -1;
+}
+
+void rb_ssh_local_close(struct ssh_local *l)
+{
+    if (l->fd >= 0)
+        close(l->fd);
+    if (l->dir >= 0) {
+        if (l->part[0])
+            unlinkat(l->dir, l->part, 0);
+        close(l->dir);
+    }
+    l->fd = l->dir = -1;
+    l->part[0] = '\0';
+}
+
+int rb_ssh_local_open(struct ssh_local *l, const struct rb_run *run, const char *path, struct rb_err *err)
+{
+    l->fd = rb_http_file_open(run, path, NULL, err);
+    return l->fd < 0 ? err->code : RB_OK;
+}
+
+int rb_ssh_local_make(struct ssh_local *l, const struct rb_run *run, const char *path, const char *tag,
+                      struct rb_err *err)
+{
+    l->dir = rb_http_file_open(run, path, l->name, err);
+    if (l->dir < 0)
+        return err->code;
+    snprintf(l->part, sizeof(l->part), ".rbhost-%.40s", tag);
+    unlinkat(l->dir, l->part, 0); /* of an attempt that was cut */
+    l->fd = openat(l->dir, l->part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (l->fd >= 0)
+        return RB_OK;
+    l->part[0] = '\0';
+    return rb_err_sys(err, RB_EIO, errno, "can not write %.1000s", path);
+}
+
+static int digest(struct ssh_local *l)
+{
+    struct sha256_ctx sha;
+    struct stat st;
+    char *chunk = rb_alloc(CHUNK);
+    ssize_t n;
+    sha256_init(&sha);
+    l->size = 0;
+    while ((n = pread(l->fd, chunk, CHUNK, (off_t)l->size)) > 0 || (n < 0 && errno == EINTR)) {
+        if (n < 0)
+            continue;
+        sha256_update(&sha, (size_t)n, (const uint8_t *)chunk);
+        l->size += (uint64_t)n;
+    }
+    int bad = n < 0 || fstat(l->fd, &st) ? errno : 0;
+    free(chunk);
+    sha256_digest(&sha, RB_SHA_LEN, l->digest);
+    if (!l->mode && !bad)
+        l->mode = st.st_mode & 0777;
+    return bad;
+}
+
+static void run_digest(struct rb_work *w)
+{
+    struct ssh_local *l = RB_CONTAINER(w, struct ssh_local, work);
+    l->failed = digest(l);
+}
+
+static void run_keep(struct rb_work *w)
+{
+    struct ssh_local *l = RB_CONTAINER(w, struct ssh_local, work);
+    l->failed = digest(l);
+    l->differs = !l->failed && memcmp(l->digest, l->expected, RB_SHA_LEN) != 0;
+    if (l->failed || l->differs)
+        return;
+    if (fchmod(l->fd, (mode_t)l->mode) || fsync(l->fd) || renameat(l->dir, l->part, l->dir, l->name)) {
+        l->failed = errno;
+        return;
+    }
+    l->part[0] = '\0';
+    rb_fault_point("ssh.kept");
+    rb_file_sync_folder(l->dir);
+}
+
+static void on_worked(struct rb_work *w, int status)
+{
+    struct ssh_local *l = RB_CONTAINER(w, struct ssh_local, work);
+    l->busy = false;
+    if (status)
+        l->failed = ECANCELED;
+    l->on_done(l);
+}
+
+static void work(struct ssh_local *l, struct rb_loop *loop, void (*fn)(struct rb_work *w))
+{
+    l->busy = true;
+    l->failed = 0;
+    l->work.run = fn;
+    l->work.on_done = on_worked;
+    rb_work_start(loop, &l->work);
+}
+
+void rb_ssh_local_digest(struct ssh_local *l, struct rb_loop *loop)
+{
+    work(l, loop, run_digest);
+}
+
+void rb_ssh_local_keep(struct ssh_local *l, struct rb_loop *loop)
+{
+    work(l, loop, run_keep);
+}

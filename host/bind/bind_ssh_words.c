@@ -1,0 +1,107 @@
+/* Owns the words of what went wrong on the way to a host: what came back, and what to do. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "bind/bind_ssh.h"
+
+void rb_ssh_kind(enum rb_ssh_why why, char kind[32])
+{
+    snprintf(kind, 32, "ssh.%s", why == RB_SSH_WHY_NONE ? "lost" : rb_ssh_why_name(why));
+}
+
+/* "-p 2222 deploy@web1": how ssh's own programs are told about the host. */
+static void add_address(struct rb_buf *out, const struct ssh_where *w, bool with_user)
+{
+    if (w->config && with_user)
+        rb_buf_addf(out, "-F %.200s ", w->config);
+    if (w->port)
+        rb_buf_addf(out, "-p %d ", w->port);
+    if (w->jump && with_user)
+        rb_buf_addf(out, "-J %.100s ", w->jump);
+    rb_buf_addf(out, "%s%s%s", w->user && with_user ? w->user : "", w->user && with_user ? "@" : "", w->host);
+}
+
+/* As known_hosts has it: web1, or [web1]:2222. */
+static void add_known(struct rb_buf *out, const struct ssh_where *w)
+{
+    if (w->port && w->port != 22)
+        rb_buf_addf(out, "'[%s]:%d'", w->host, w->port);
+    else
+        rb_buf_addf(out, "%s", w->host);
+}
+
+void rb_ssh_words_why(struct rb_buf *out, const struct ssh_where *w, enum rb_ssh_why why, const char *text)
+{
+    switch (why) {
+    case RB_SSH_WHY_NAME:
+        rb_buf_addf(out, "the name of the host was not found (%.300s); look for it in DNS and in ssh's configuration",
+                    text);
+        break;
+    case RB_SSH_WHY_REFUSED:
+        rb_buf_addf(out, "the connection was refused (%.300s); is sshd running there, and is the port right?", text);
+        break;
+    case RB_SSH_WHY_TIMEOUT:
+        rb_buf_addf(out, "no connection within %.3gs (%.300s); connect_timeout gives it longer, `ssh -v ",
+                    (double)w->connect_ms / 1000, text);
+        add_address(out, w, true);
+        rb_buf_adds(out, "` shows where it hangs");
+        break;
+    case RB_SSH_WHY_UNREACHABLE:
+        rb_buf_addf(out, "the host can not be reached (%.300s); look at the network between here and there", text);
+        break;
+    case RB_SSH_WHY_HOST_KEY:
+        rb_buf_addf(out,
+                    "nobody has said yet that this key is the host's (%.300s); compare it, then accept it with `ssh ",
+                    text);
+        add_address(out, w, true);
+        rb_buf_adds(out, "`, or `ssh-keyscan ");
+        add_address(out, w, false);
+        rb_buf_adds(out, " >>~/.ssh/known_hosts`");
+        break;
+    case RB_SSH_WHY_HOST_KEY_CHANGED:
+        rb_buf_addf(out,
+                    "the host's key is another than the one that is known (%.300s): it was set up anew, or somebody "
+                    "stands between. When you know that it is right: `ssh-keygen -R ",
+                    text);
+        add_known(out, w);
+        rb_buf_adds(out, "`, then accept the new one");
+        break;
+    case RB_SSH_WHY_AUTH:
+        rb_buf_addf(out, "it lets nobody in with what was offered (%.300s); try `ssh -o BatchMode=yes ", text);
+        add_address(out, w, true);
+        rb_buf_adds(out, " true`: a password is never asked for, a key is in a file or an agent");
+        break;
+    case RB_SSH_WHY_CONFIG: rb_buf_addf(out, "ssh does not accept its configuration: %.400s", text); break;
+    case RB_SSH_WHY_SESSION:
+        rb_buf_addf(out, "the server opens no session (%.300s); its log says why (MaxSessions, the user's shell)",
+                    text);
+        break;
+    case RB_SSH_WHY_CLIENT:
+        rb_buf_addf(out, "ssh can not be run here (%.300s); it is in the package openssh-client", text);
+        break;
+    case RB_SSH_WHY_LOST:
+    case RB_SSH_WHY_NONE:
+        rb_buf_addf(out, "the connection was lost before the command was accepted (%.300s)", text);
+        break;
+    }
+}
+
+void rb_ssh_words_last(const struct rb_buf *out, const struct rb_buf *err, char *line, size_t n)
+{
+    const struct rb_buf *b = err->len ? err : out;
+    const char *text = rb_buf_text(b), *end = text + b->len;
+    while (end > text && (end[-1] == '\n' || end[-1] == '\r' || end[-1] == ' '))
+        end--;
+    const char *p = end;
+    while (p > text && p[-1] != '\n')
+        p--;
+    size_t len = (size_t)(end - p) < n - 1 ? (size_t)(end - p) : n - 1;
+    memcpy(line, p, len);
+    line[len] = '\0';
+    for (char *c = line; *c; c++)
+        if ((unsigned char)*c < ' ')
+            *c = ' ';
+    if (!rb_utf8_valid(line, len))
+        snprintf(line, n, "(its last line is not text)");
+}
