@@ -184,7 +184,8 @@ rb_start() {
     eval "$rb_what"
     exec <in
     [ "$rb_input" -eq 0 ] || rm -f in
-    { cd "$rb_home" && cd "${rb_cwd:-.}"; } 2>/dev/null || rb_no "there is no folder ${rb_cwd:-$rb_home}, or no way into it"
+    { cd "$rb_home" && cd "${rb_cwd:-.}"; } 2>/dev/null ||
+        rb_no "there is no folder ${rb_cwd:-$rb_home}, or no way into it"
     if [ -n "$rb_sudo" ]; then
         rb_may_sudo "$@" || rb_no "$rb_why"
     else

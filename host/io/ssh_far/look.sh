@@ -39,7 +39,7 @@ rb_follow() {
         fi
         rb_nap "$rb_step"
         [ -z "$rb_limit" ] || rb_limit=$((rb_limit - rb_step))
-        [ "${rb_limit:-1}" -gt 0 ] || rb_verdict running "${rb_run:-0}" 'it could not be ended (does it run as somebody else?)'
+        [ "${rb_limit:-1}" -gt 0 ] || rb_verdict running "${rb_run:-0}" 'it could not be ended'
         [ "$rb_step" -ge 250 ] || rb_step=$((rb_step * 2))
     done
 }
@@ -103,7 +103,8 @@ rb_look() {
     rb_follow
 }
 
-# Ends the command of a receipt. When it runs through sudo and we may not, its watcher finds `stop`, and has the password.
+# Ends the command of a receipt. When it runs through sudo and we may not, its watcher finds `stop`, and it has the
+# password.
 rb_stop() {
     [ ! -e status ] || return
     : >stop
