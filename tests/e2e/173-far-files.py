@@ -105,6 +105,7 @@ def tools(name, *more, **scripts):
     for t in "cat chmod date dd df find id ln ls mkdir mkfifo mv rm sed sh sleep tail tr uname wc".split() + list(more):
         (path / t).symlink_to(shutil.which(t))
     for tool, text in scripts.items():
+        (path / tool).unlink(missing_ok=True)  # not the real one, that a link leads to
         (path / tool).write_text("#!/bin/sh\n" + text + "\n")
         (path / tool).chmod(0o755)
     return {"PATH": str(path)}
