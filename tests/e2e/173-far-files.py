@@ -11,7 +11,7 @@ import sys
 
 sys.path.insert(0, os.environ["T"] + "/e2e")
 from far import LOGINS, SHELLS, TOOL, Far
-from lib import TMP, check, contains, eq, finish, lacks
+from lib import TMP, check, contains, eq, finish, wait_for
 
 BYTES = bytes(range(256)) * 4000 + b"end"
 SHA = hashlib.sha256(BYTES).hexdigest()
@@ -124,6 +124,7 @@ a = f.say("forget", "none").done()
 eq("and sweeping them", (a.state, a.removed, a.left, [p.name for p in f.receipts.iterdir() if p.is_dir()]), ("forgot", 1, 0, ["b"]))
 s = f.launch("c", "--text", "while [ ! -e go ]; do sleep 0.05; done").feed()
 f.pid("c")
+wait_for("its folder is quiet", lambda: not list((f.receipts / "c").glob("pid.*")))
 os.utime(f.receipts / "c", (1, 1))
 a = f.say("clean", "b").done()
 eq("what runs stays", (a.state, a.removed, a.left, (f.receipts / "c").exists()), ("forgot", 1, 1, True))

@@ -50,9 +50,13 @@ rb_doctor_session() {
         rb_out 'ok session nothing ends what a session has started'
         return
     fi
-    rb_kills=$(busctl get-property org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager KillUserProcesses 2>/dev/null)
-    [ -n "$rb_kills" ] || rb_kills=$(cat /etc/systemd/logind.conf /usr/lib/systemd/logind.conf.d/*.conf /etc/systemd/logind.conf.d/*.conf \
-        2>/dev/null | sed -n 's/^ *KillUserProcesses *= *//p' | tail -n 1)
+    rb_t='org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager KillUserProcesses'
+    # shellcheck disable=SC2086 # words
+    rb_kills=$(busctl get-property $rb_t 2>/dev/null)
+    [ -n "$rb_kills" ] || rb_kills=$(
+        cd /etc/systemd && cat logind.conf /usr/lib/systemd/logind.conf.d/*.conf logind.conf.d/*.conf 2>/dev/null |
+            sed -n 's/^ *KillUserProcesses *= *//p' | tail -n 1
+    )
     case $rb_kills in
     *true | yes | on | 1) rb_doctor_kills ;;
     *) rb_out 'ok session logind leaves what a session has started' ;;
@@ -64,18 +68,21 @@ rb_doctor_kills() {
     elif [ "$(loginctl show-user "$rb_is_user" -p Linger 2>/dev/null)" = Linger=yes ]; then
         rb_out 'ok session logind spares this user (linger)'
     else
-        rb_out "bad session logind kills what runs when the session closes (KillUserProcesses): loginctl enable-linger $(id -un)"
+        rb_out "bad session logind kills what runs when it closes (KillUserProcesses): loginctl enable-linger $(id -un)"
     fi
 }
 
+rb_doctor_known() {
+    if [ -n "$2" ]; then rb_out "ok $1 $2"; else rb_out "bad $1 nothing tells $3"; fi
+}
 rb_doctor() {
     umask 077
     rb_place
     rb_root='' rb_why=
     rb_out 'rbhost-doctor 1'
     rb_out "ok system $(uname -sr) as $(id -un)"
-    if [ -n "$rb_is_boot" ]; then rb_out "ok boot $rb_is_boot"; else rb_out 'bad boot nothing tells when the machine was started'; fi
-    if [ -n "$rb_is_machine" ]; then rb_out "ok machine $rb_is_machine"; else rb_out 'bad machine nothing tells which machine this is'; fi
+    rb_doctor_known boot "$rb_is_boot" 'when it was started'
+    rb_doctor_known machine "$rb_is_machine" 'which machine this is'
     rb_out "ok clock $(date +%s)"
     rb_doctor_tools
     rb_doctor_receipts

@@ -24,7 +24,8 @@ rb_forget() {
         rb_forget_one "$rb_t"
     done
     rb_all=1
-    for rb_t in $(find . ! -name . -prune -type d -mtime "+$rb_days" 2>/dev/null); do
+    # shellcheck disable=SC2044 # names of receipts have no blanks
+    for rb_t in $(find . ! -name . -prune -type d ! -name '*[!0-9A-Za-z._-]*' -mtime "+$rb_days" 2>/dev/null); do
         rb_forget_one "$rb_t"
     done
     rb_verdict forgot "$rb_gone $rb_left"
