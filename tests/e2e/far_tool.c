@@ -112,7 +112,8 @@ static void on_output(void *arg, int stream, const char *data, size_t len)
 
 static int answer(const char *dir)
 {
-    static const char *const names[] = {"nothing", "refused", "absent", "running", "ended", "unknown", "forgot", "elsewhere"};
+    static const char *const names[] = {"nothing", "refused", "absent", "running",
+                                        "ended",   "unknown", "forgot", "elsewhere"};
     struct rb_buf text;
     struct rb_far_answer a;
     for (int i = 1; i < 3; i++) {
@@ -124,7 +125,8 @@ static int answer(const char *dir)
     rb_far_answer_init(&a);
     a.on_output = on_output;
     int rc = rb_far_answer_feed(&a, rb_buf_text(&text), text.len, &err);
-    printf("%s pid=%ld code=%d signal=%d timed_out=%d stopped=%d held=%d full=%d out=%llu err=%llu removed=%ld left=%ld why=%s\n",
+    printf("%s pid=%ld code=%d signal=%d timed_out=%d stopped=%d held=%d full=%d out=%llu err=%llu removed=%ld "
+           "left=%ld why=%s\n",
            rc < 0 ? "corrupt" : names[a.state], a.pid, a.code, a.signal, a.timed_out, a.stopped, a.held_open,
            a.disk_full, (unsigned long long)a.total[0], (unsigned long long)a.total[1], a.removed, a.left,
            rc < 0 ? err.msg : a.why);
@@ -211,8 +213,8 @@ int main(int argc, char **argv)
     } else if (strcmp(op, "download") == 0) {
         rc = rb_far_download(argv[3], &r, &err);
     } else if (strcmp(op, "upload") == 0) {
-        rc = rb_far_upload(argv[3], argv[4], (unsigned)strtoul(argv[5], NULL, 8), strtoull(argv[6], NULL, 10), argv[7], &r,
-                           &err);
+        rc = rb_far_upload(argv[3], argv[4], (unsigned)strtoul(argv[5], NULL, 8), strtoull(argv[6], NULL, 10), argv[7],
+                           &r, &err);
     } else if (strcmp(op, "plain") == 0) {
         read_options(argv + 3, &c, &input, &rest);
         rc = rb_far_plain(&c, &r, &err);
