@@ -331,8 +331,8 @@ int rb_far_kill(const struct rb_far_place *place, const char *id, long pid, uint
     return finish(out, err);
 }
 
-int rb_far_forget(const struct rb_far_place *place, const char *const *ids, bool all, unsigned days,
-                  struct rb_far_request *out, struct rb_err *err)
+int rb_far_forget(const struct rb_far_place *place, const char *const *ids, bool all, struct rb_far_request *out,
+                  struct rb_err *err)
 {
     for (size_t i = 0; ids && ids[i]; i++) {
         int rc = check_id(ids[i], err);
@@ -340,7 +340,7 @@ int rb_far_forget(const struct rb_far_place *place, const char *const *ids, bool
             return rc;
     }
     begin_receipt(out, place, "", "forget");
-    rb_buf_addf(&out->input, "rb_all=%s;rb_days=%u;rb_list='", all ? "1" : "", days);
+    rb_buf_addf(&out->input, "rb_all=%s;rb_days=7;rb_list='", all ? "1" : "");
     for (size_t i = 0; ids && ids[i]; i++)
         rb_buf_addf(&out->input, "%s%s", i ? " " : "", ids[i]);
     rb_buf_adds(&out->input, "';");
@@ -348,63 +348,4 @@ int rb_far_forget(const struct rb_far_place *place, const char *const *ids, bool
     add_text(out, rb_far_sh_forget);
     end_text(out, "rb_out rbhost-far 1;rb_forget");
     return finish(out, err);
-}
-
-int rb_far_doctor(struct rb_far_request *out, struct rb_err *err)
-{
-    begin_text(out);
-    add_text(out, rb_far_sh_common);
-    add_text(out, rb_far_sh_probe);
-    add_text(out, rb_far_sh_doctor);
-    end_text(out, "rb_doctor");
-    return finish(out, err);
-}
-
-/* A word that no login shell reads in its own way, for printf's %b. */
-static void add_octal(struct rb_buf *b, const char *word)
-{
-    rb_buf_adds(b, " '");
-    for (; *word; word++) {
-        const char one[] = {*word, '\0'};
-        if (plain_word(one))
-            rb_buf_addc(b, *word);
-        else
-            rb_buf_addf(b, "\\0%03o", (unsigned char)*word);
-    }
-    rb_buf_addc(b, '\'');
-}
-
-static int begin_file(struct rb_far_request *out, const char *path, const char *text, struct rb_err *err)
-{
-    if (!path[0])
-        return rb_err_set(err, RB_EINVAL, "a file over there must have a name");
-    begin(out);
-    rb_buf_addf(&out->command, "exec /bin/sh -c '%s;%s' rbhost", rb_far_sh_digest, text);
-    struct rb_buf b;
-    rb_buf_init(&b, 4096 + strlen(path) * 5);
-    if (path[0] != '/') /* no option */
-        rb_buf_adds(&b, "./");
-    rb_buf_adds(&b, path);
-    out->command.max += b.max;
-    add_octal(&out->command, rb_buf_text(&b));
-    rb_buf_release(&b);
-    return RB_OK;
-}
-
-int rb_far_upload(const char *path, const char *tag, unsigned mode, uint64_t size, const char *sha256,
-                  struct rb_far_request *out, struct rb_err *err)
-{
-    int rc = check_id(tag, err);
-    if (rc == RB_OK)
-        rc = begin_file(out, path, rb_far_sh_upload, err);
-    if (rc < 0)
-        return rc;
-    rb_buf_addf(&out->command, " '%s' %o %llu '%s'", tag, mode & 07777, (unsigned long long)size, sha256);
-    return finish(out, err);
-}
-
-int rb_far_download(const char *path, struct rb_far_request *out, struct rb_err *err)
-{
-    int rc = begin_file(out, path, rb_far_sh_download, err);
-    return rc < 0 ? rc : finish(out, err);
 }

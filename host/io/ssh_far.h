@@ -79,36 +79,10 @@ int rb_far_kill(const struct rb_far_place *place, const char *id, long pid, uint
                 struct rb_far_request *out, struct rb_err *err);
 
 /* Empties receipts whose outcome is recorded, and leaves what keeps a late launch from starting; all: removes them,
- * since every launch is accounted for. ids: NULL at the end, or NULL. Also removes those that are older than `days`
- * (7 is the rule). What runs stays. The answer: FORGOT. */
-int rb_far_forget(const struct rb_far_place *place, const char *const *ids, bool all, unsigned days,
-                  struct rb_far_request *out, struct rb_err *err);
-
-/* What would break receipts there, for `rbhost doctor HOST`. */
-int rb_far_doctor(struct rb_far_request *out, struct rb_err *err);
-/* level: "ok", "warn", "bad". name: system boot machine clock (its text is the time there, in seconds) tools digest
- * group receipts kept session sudo. The texts are borrowed for the call. RB_ECORRUPT: the answer is not whole. */
-int rb_far_read_doctor(const char *answer, size_t len,
-                       void (*on_finding)(void *arg, const char *level, const char *name, const char *text), void *arg,
-                       struct rb_err *err);
-
-/* Files. Their bytes are the whole input (rb_ssh_options.stdin_fd may be the file): all that is said is in the line.
- *
- * upload: to a temporary name beside the target (`tag` makes it unique: letters, digits, '-', '_', '.'; the same tag on
- * another attempt writes over what a killed one has left), compared with size and SHA-256 (hex), given its mode, then
- * renamed: the target is the old file or the new one, and a second run yields the same. A link leads to its target.
- * download: of a file, not a folder. A path that is not absolute begins at the home. */
-int rb_far_upload(const char *path, const char *tag, unsigned mode, uint64_t size, const char *sha256,
-                  struct rb_far_request *out, struct rb_err *err);
-int rb_far_download(const char *path, struct rb_far_request *out, struct rb_err *err);
-struct rb_far_file {
-    uint64_t size;
-    unsigned mode;
-    char sha256[65]; /* before its bytes are sent: compare what has come, a file may change on its way */
-    char why[256];   /* not empty: it was not done */
-};
-/* As rb_far_strip(): how many bytes of stdout to leave out, 0 as long as the line is not there. After an upload all. */
-size_t rb_far_strip_file(const char *data, size_t len, struct rb_far_file *out);
+ * since every launch is accounted for. Also removes those that are older than 7 days. What runs stays. The answer needs
+ * no reading: ABSENT, with how many were removed and how many run. ids: NULL at the end. */
+int rb_far_forget(const struct rb_far_place *place, const char *const *ids, bool all, struct rb_far_request *out,
+                  struct rb_err *err);
 
 /* Answers of launch and look: framed on stdout, so that both streams, the state and the status come apart. Feed what
  * comes; on_output is given the command's own output as it arrives (a read's, too: rb_far_plain has no frames). */
@@ -119,7 +93,6 @@ enum rb_far_state {
     RB_FAR_RUNNING,  /* it has begun: pid (no verdict yet) */
     RB_FAR_ENDED,    /* code or signal */
     RB_FAR_UNKNOWN,  /* it began, and how it ended is not known: `why` */
-    RB_FAR_FORGOT,   /* forget: removed, left */
     RB_FAR_ELSEWHERE /* another machine, another boot, another root, receipts gone: nothing can be said: `why` */
 };
 struct rb_far_answer {
@@ -129,7 +102,7 @@ struct rb_far_answer {
     bool timed_out, stopped; /* ENDED: why it was told to end */
     bool held_open;          /* ENDED: something that it left behind still holds its output open */
     bool disk_full;          /* ENDED: less was kept than max_output, since the disk over there is full */
-    long removed, left;      /* FORGOT: receipts that are gone; that run, and so stay */
+    long removed, left;      /* forget: receipts that are gone; that run, and so stay */
     uint64_t total[2];       /* bytes that came on stdout, stderr in all */
     char why[256];
     void (*on_output)(void *arg, int stream, const char *data, size_t len);

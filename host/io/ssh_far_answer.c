@@ -75,50 +75,6 @@ int rb_far_read_place(const char *answer, size_t len, struct rb_far_place *out, 
     return RB_OK;
 }
 
-size_t rb_far_strip_file(const char *data, size_t len, struct rb_far_file *out)
-{
-    *out = (struct rb_far_file){0};
-    const char *end, *refused_end;
-    const char *at = find_line(data, len, "rbhost-file ", &end);
-    const char *refused = find_line(data, len, "rbhost-no ", &refused_end);
-    if (refused && (!at || refused < at)) {
-        copy_word(out->why, sizeof(out->why), refused, (size_t)(refused_end - refused));
-        return (size_t)(refused_end + 1 - data);
-    }
-    if (!at)
-        return 0;
-    char *next;
-    out->size = strtoull(at, &next, 10);
-    out->mode = (unsigned)strtoul(next, &next, 8);
-    next += *next == ' ';
-    copy_word(out->sha256, sizeof(out->sha256), next, (size_t)(end - next));
-    return (size_t)(end + 1 - data);
-}
-
-int rb_far_read_doctor(const char *answer, size_t len,
-                       void (*on_finding)(void *arg, const char *level, const char *name, const char *text), void *arg,
-                       struct rb_err *err)
-{
-    const char *end;
-    const char *at = find_line(answer, len, "rbhost-doctor 1", &end);
-    while (at) {
-        at = end + 1;
-        end = memchr(at, '\n', (size_t)(answer + len - at));
-        if (!end)
-            break;
-        char line[1024], *save;
-        copy_word(line, sizeof(line), at, (size_t)(end - at));
-        if (strcmp(line, "end") == 0)
-            return RB_OK;
-        const char *level = strtok_r(line, " ", &save);
-        const char *name = strtok_r(NULL, " ", &save);
-        if (level && name)
-            on_finding(arg, level, name, save);
-    }
-    return rb_err_set(err, RB_ECORRUPT, "the answer of the shell over there is not whole: %.*s",
-                      (int)(len < 200 ? len : 200), answer);
-}
-
 void rb_far_answer_init(struct rb_far_answer *a)
 {
     *a = (struct rb_far_answer){0};
@@ -207,7 +163,7 @@ static int take_line(struct rb_far_answer *a, const char *line, struct rb_err *e
         char *end;
         a->removed = strtol(rest, &end, 10);
         a->left = strtol(end, NULL, 10);
-        return settle(a, RB_FAR_FORGOT, "");
+        return settle(a, RB_FAR_ABSENT, "");
     }
     return rb_err_set(err, RB_ECORRUPT, "the shell over there says what can not be read: %.200s", line);
 }

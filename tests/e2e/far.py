@@ -145,7 +145,7 @@ class Far:
 
     def say(self, op, *args, fault=None, feed=None, place=None, preexec=None):
         """Begins a request; .done() is its answer."""
-        head = [] if op in ("plain", "probe", "upload", "download", "doctor") else [place or self.place or self.probe()]
+        head = [] if op in ("plain", "probe") else [place or self.place or self.probe()]
         out = self.dir / f"request{self.count}"
         tool = TOOL_FAULT if fault else TOOL
         env = {**os.environ, **({"RBHOST_FAR_FAULT": str(fault)} if fault else {})}

@@ -6,9 +6,6 @@
  *   far_tool look | cancel OUT PLACE ID [--grace MS]
  *   far_tool kill OUT PLACE ID | PID [--grace MS]
  *   far_tool forget | clean OUT PLACE ID…
- *   far_tool upload OUT PATH TAG MODE SIZE SHA256 | download OUT PATH | doctor OUT
- *   far_tool file < ANSWER                             "SIZE MODE SHA256 SKIP WHY"
- *   far_tool findings < ANSWER                         a line "LEVEL|NAME|TEXT" each
  *   far_tool place < ANSWER                            "ROOT BOOT MACHINE USER", which is a PLACE, and why
  *   far_tool strip < ANSWER                            "PID SKIP WHY"
  *   far_tool answer DIR < ANSWER                       a line of what it says, DIR/1 and DIR/2 are the streams
@@ -112,8 +109,7 @@ static void on_output(void *arg, int stream, const char *data, size_t len)
 
 static int answer(const char *dir)
 {
-    static const char *const names[] = {"nothing", "refused", "absent", "running",
-                                        "ended",   "unknown", "forgot", "elsewhere"};
+    static const char *const names[] = {"nothing", "refused", "absent", "running", "ended", "unknown", "elsewhere"};
     struct rb_buf text;
     struct rb_far_answer a;
     for (int i = 1; i < 3; i++) {
@@ -159,32 +155,6 @@ static int strip(void)
     return 0;
 }
 
-static int file(void)
-{
-    struct rb_buf text;
-    struct rb_far_file f;
-    read_all(stdin, &text);
-    size_t n = rb_far_strip_file(rb_buf_text(&text), text.len, &f);
-    printf("%llu %o %s %zu %s\n", (unsigned long long)f.size, f.mode, f.sha256[0] ? f.sha256 : "-", n, f.why);
-    rb_buf_release(&text);
-    return 0;
-}
-
-static void on_finding(void *arg, const char *level, const char *name, const char *text)
-{
-    (void)arg;
-    printf("%s|%s|%s\n", level, name, text);
-}
-
-static int findings(void)
-{
-    struct rb_buf text;
-    read_all(stdin, &text);
-    int rc = rb_far_read_doctor(rb_buf_text(&text), text.len, on_finding, NULL, &err);
-    rb_buf_release(&text);
-    return rc < 0 ? fail() : 0;
-}
-
 int main(int argc, char **argv)
 {
     if (argc < 2)
@@ -200,21 +170,10 @@ int main(int argc, char **argv)
         return place();
     if (strcmp(op, "strip") == 0)
         return strip();
-    if (strcmp(op, "file") == 0)
-        return file();
-    if (strcmp(op, "findings") == 0)
-        return findings();
     if (strcmp(op, "answer") == 0)
         return answer(out);
     if (strcmp(op, "probe") == 0) {
         rc = rb_far_probe(&r, &err);
-    } else if (strcmp(op, "doctor") == 0) {
-        rc = rb_far_doctor(&r, &err);
-    } else if (strcmp(op, "download") == 0) {
-        rc = rb_far_download(argv[3], &r, &err);
-    } else if (strcmp(op, "upload") == 0) {
-        rc = rb_far_upload(argv[3], argv[4], (unsigned)strtoul(argv[5], NULL, 8), strtoull(argv[6], NULL, 10), argv[7],
-                           &r, &err);
     } else if (strcmp(op, "plain") == 0) {
         read_options(argv + 3, &c, &input, &rest);
         rc = rb_far_plain(&c, &r, &err);
@@ -233,7 +192,7 @@ int main(int argc, char **argv)
         else if (strcmp(op, "kill") == 0)
             rc = rb_far_kill(&p, id, 0, c.grace_ms, &r, &err);
         else if (strcmp(op, "forget") == 0 || strcmp(op, "clean") == 0)
-            rc = rb_far_forget(&p, (const char *const *)argv + 4, op[0] == 'c', 7, &r, &err);
+            rc = rb_far_forget(&p, (const char *const *)argv + 4, op[0] == 'c', &r, &err);
     }
     rb_buf_release(&input);
     return rc < 0 ? fail() : write_request(out, &r);
