@@ -122,9 +122,9 @@ size_t rb_http_on_body(char *data, size_t size, size_t n, void *arg)
         h->opt.on_data(h->opt.arg, data, len);
         return h->cancelled ? STOP : len;
     }
-    if (c->total > (h->opt.cut_body ? RB_HTTP_BODY_MAX : h->opt.max_body)) {
-        rb_http_set_error(h, "too_big", "the body of the answer is larger than %llu bytes",
-                          (unsigned long long)(h->opt.cut_body ? RB_HTTP_BODY_MAX : h->opt.max_body));
+    uint64_t most = h->opt.cut_body ? RB_HTTP_BODY_MAX : h->opt.max_body;
+    if (c->total > most) {
+        rb_http_set_too_big(h, most);
         return STOP;
     }
     if (h->save_fd >= 0) {

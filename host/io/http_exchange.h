@@ -85,6 +85,7 @@ void rb_http_note_peer(struct rb_http *h);
 
 /* Sets the error of the result; the first one stays. */
 void rb_http_set_error(struct rb_http *h, const char *error, const char *fmt, ...) RB_PRINTF(3, 4);
+void rb_http_set_too_big(struct rb_http *h, uint64_t most);
 /* What the end of libcurl's work means, as an error of the result; nothing for a good one. */
 void rb_http_set_curl_error(struct rb_http *h, CURLcode code);
 

@@ -26,6 +26,12 @@ void rb_http_set_error(struct rb_http *h, const char *error, const char *fmt, ..
     r->error = error;
 }
 
+void rb_http_set_too_big(struct rb_http *h, uint64_t most)
+{
+    rb_http_set_error(h, "too_big", "the body of the answer is larger than %llu bytes (max_body)%s",
+                      (unsigned long long)most, h->opt.save ? "" : "; take more, or keep it in a file with save = …");
+}
+
 /* -- what is asked for --------------------------------------------------------------------------------------------- */
 
 static int check_headers(const struct rb_http *h, struct rb_err *err)
@@ -387,9 +393,15 @@ void rb_http_set_curl_error(struct rb_http *h, CURLcode code)
     if (code == CURLE_OPERATION_TIMEDOUT && h->result.sent == RB_HTTP_NOT_SENT)
         rb_http_set_error(h, word, "no connection within %.3gs", (double)h->opt.connect_timeout_ms / 1000);
     else if (code == CURLE_FILESIZE_EXCEEDED)
-        rb_http_set_error(h, word, "the body of the answer is larger than %zu bytes", h->opt.max_body);
+        rb_http_set_too_big(h, h->opt.max_body);
     else if (code == CURLE_GOT_NOTHING && h->result.sent == RB_HTTP_SENT)
         rb_http_set_error(h, word, "the server closed the connection without an answer");
+    else if (h->opt.unix_socket && code == CURLE_COULDNT_CONNECT)
+        rb_http_set_error(h, word,
+                          "nobody answers at the socket %.300s (unix): is it there, and may this user open it?",
+                          h->opt.unix_socket);
+    else if (strstr(h->curl_says, "wrong version number")) /* OpenSSL's way to say it */
+        rb_http_set_error(h, word, "%.200s port %ld does not speak TLS (is it http://?)", h->host, h->port);
     else if (strcmp(word, "refused") == 0)
         rb_http_set_error(h, word, "connection refused (nobody listens on %.200s port %ld)", h->host, h->port);
     else

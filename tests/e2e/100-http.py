@@ -157,6 +157,20 @@ prints("a body that is too big is an error of a read, and cut in an effect, whic
     print(#r.body, r.body_cut.total, #r.body_cut.sha256)
     ok, e = pcall(r.json) print(e.kind)
 """), ["http.too_big\tfailed", "http.too_big", "http.too_big", "100\t10000\t64", "http.json"])
+prints("messages say what is wrong, and what to do", book(r"""
+    local function says(word, ...)
+        local ok, e = pcall(...)
+        print(not ok and e.message:find(word, 1, true) ~= nil or e.message)
+    end
+    says("(max_body); take more, or keep it in a file with save", http.get, "@U@/big", { max_body = 100 })
+    says("(max_body); take more, or keep it in a file with save", http.get, "@U@/chunks", { max_body = 1 })
+    says("does not speak TLS (is it http://?)", http.get, (("@U@"):gsub("http:", "https:")))
+    says("nobody answers at the socket @DIR@/none (unix)", http.get, "http://x/", { unix = "none" })
+    says("multipart.f is a text or { file =, name =, type = }, and has fil", http.post, "@U@/echo", { multipart = { f = { fil = "x" } } })
+    says('max_body (bytes) must be a whole number from 0, got 1MiB', http.get, "@U@/big", { max_body = "1MiB" })
+    says("/bad-json: the body is not JSON: json.decode: line 1", http.get("@U@/bad-json").json)
+    says("is a secret: pass it to an operation", json.encode, { random_secret(64) })
+"""), ["true"] * 8)
 prints("what is not JSON", book(r"""
     local ok, e = pcall(http.get("@U@/bad-json").json) print(e.kind, e.message:find("JSON") ~= nil)
     print(http.get("@U@/json").json().a[3].b == null)
