@@ -400,8 +400,11 @@ void rb_http_set_curl_error(struct rb_http *h, CURLcode code)
         rb_http_set_error(h, word,
                           "nobody answers at the socket %.300s (unix): is it there, and may this user open it?",
                           h->opt.unix_socket);
-    else if (strstr(h->curl_says, "wrong version number")) /* OpenSSL's way to say it */
-        rb_http_set_error(h, word, "%.200s port %ld does not speak TLS (is it http://?)", h->host, h->port);
+    else if (strstr(h->curl_says, "wrong version number") || strstr(h->curl_says, "SSL_ERROR_SYSCALL")) /* OpenSSL's */
+        rb_http_set_error(h, word,
+                          "no TLS handshake with %.200s port %ld: it answered with something else, or hung up "
+                          "(is it http://?)",
+                          h->host, h->port);
     else if (strcmp(word, "refused") == 0)
         rb_http_set_error(h, word, "connection refused (nobody listens on %.200s port %ld)", h->host, h->port);
     else

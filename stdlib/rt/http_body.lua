@@ -130,7 +130,8 @@ function M.multipart(verb, fields, path)
         if type(v) == "table" then
             for part in pairs(v) do
                 if part ~= "file" and part ~= "name" and part ~= "type" then
-                    base.usage("%s: multipart.%s is a text or { file =, name =, type = }, and has %s", verb, k, tostring(part))
+                    local what = "%s: multipart.%s is a text or { file =, name =, type = }, not %s"
+                    base.usage(what, verb, k, tostring(part))
                 end
             end
             local file = path(verb, "multipart." .. k, v.file)

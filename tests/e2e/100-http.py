@@ -164,9 +164,9 @@ prints("messages say what is wrong, and what to do", book(r"""
     end
     says("(max_body); take more, or keep it in a file with save", http.get, "@U@/big", { max_body = 100 })
     says("(max_body); take more, or keep it in a file with save", http.get, "@U@/chunks", { max_body = 1 })
-    says("does not speak TLS (is it http://?)", http.get, (("@U@"):gsub("http:", "https:")))
+    says("no TLS handshake with 127.0.0.1", http.get, (("@U@"):gsub("http:", "https:")))
     says("nobody answers at the socket @DIR@/none (unix)", http.get, "http://x/", { unix = "none" })
-    says("multipart.f is a text or { file =, name =, type = }, and has fil", http.post, "@U@/echo", { multipart = { f = { fil = "x" } } })
+    says("multipart.f is a text or { file =, name =, type = }, not fil", http.post, "@U@/echo", { multipart = { f = { fil = "x" } } })
     says('max_body (bytes) must be a whole number from 0, got 1MiB', http.get, "@U@/big", { max_body = "1MiB" })
     says("/bad-json: the body is not JSON: json.decode: line 1", http.get("@U@/bad-json").json)
     says("is a secret: pass it to an operation", json.encode, { random_secret(64) })
