@@ -219,16 +219,16 @@ static void set_method(struct rb_http *h)
     const struct rb_curl_api *api = h->api;
     CURL *easy = h->transfer.easy;
     const char *method = h->opt.method;
-    bool body = h->opt.body || h->opt.body_file;
+    bool body = h->opt.body || h->files.body_fd >= 0;
     bool usual = !strcmp(method, "POST") || !strcmp(method, "PUT") || !strcmp(method, "PATCH"); /* have a length of 0 */
     if (body || usual) {
         api->easy_setopt(easy, CURLOPT_POST, 1L);
-        if (h->opt.body_file) {
+        if (h->files.body_fd >= 0) {
             api->easy_setopt(easy, CURLOPT_READFUNCTION, rb_http_on_read);
             api->easy_setopt(easy, CURLOPT_READDATA, h);
             api->easy_setopt(easy, CURLOPT_SEEKFUNCTION, rb_http_on_seek);
             api->easy_setopt(easy, CURLOPT_SEEKDATA, h);
-            api->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)h->body_size);
+            api->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)h->files.body_size);
         } else {
             api->easy_setopt(easy, CURLOPT_POSTFIELDS, h->body ? h->body : "");
             api->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(h->body ? h->opt.body_len : 0));
@@ -241,6 +241,13 @@ static void set_method(struct rb_http *h)
         api->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
     }
     set_headers(h, body || usual);
+}
+
+static void set_blob(struct rb_http *h, CURLoption option, const struct rb_buf *pem)
+{
+    struct curl_blob blob = {pem->data, pem->len, CURL_BLOB_COPY};
+    if (pem->len)
+        h->api->easy_setopt(h->transfer.easy, option, &blob);
 }
 
 static void set_tls(struct rb_http *h)
@@ -259,6 +266,11 @@ static void set_tls(struct rb_http *h)
         api->easy_setopt(easy, CURLOPT_SSLCERT, o->cert_file);
     if (o->key_file)
         api->easy_setopt(easy, CURLOPT_SSLKEY, o->key_file);
+    if (h->files.ca.len)
+        api->easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    set_blob(h, CURLOPT_CAINFO_BLOB, &h->files.ca);
+    set_blob(h, CURLOPT_SSLCERT_BLOB, &h->files.cert);
+    set_blob(h, CURLOPT_SSLKEY_BLOB, h->files.key.len ? &h->files.key : &h->files.cert);
     if (o->pins)
         api->easy_setopt(easy, CURLOPT_PINNEDPUBLICKEY, o->pins);
     if (!o->server_name)
@@ -293,9 +305,6 @@ int rb_http_prepare(struct rb_http *h, struct rb_err *err)
     const struct rb_curl_api *api = h->api;
     CURL *easy = h->transfer.easy;
     const struct rb_http_options *o = &h->opt;
-    int rc = rb_http_open_files(h, err);
-    if (rc)
-        return rc;
     set_tls(h); /* before the URL: it says where the connection goes */
     set_method(h);
     if (o->server_name && api->url_set(h->url, CURLUPART_HOST, o->server_name, 0))
@@ -400,7 +409,7 @@ void rb_http_set_curl_error(struct rb_http *h, CURLcode code)
         rb_http_set_error(h, word,
                           "nobody answers at the socket %.300s (unix): is it there, and may this user open it?",
                           h->opt.unix_socket);
-    else if (strstr(h->curl_says, "wrong version number") || strstr(h->curl_says, "SSL_ERROR_SYSCALL")) /* OpenSSL's */
+    else if (strstr(h->curl_says, "wrong version number") || strstr(h->curl_says, "SSL_connect: ")) /* OpenSSL's */
         rb_http_set_error(h, word,
                           "no TLS handshake with %.200s port %ld: it answered with something else, or hung up "
                           "(is it http://?)",

@@ -63,14 +63,52 @@ ends("the journal, and what is no file", c.run(), 0)
 got = [p.split("\t") for p in c.prints()]
 journal = [g for g in got[:12] if "journal of this host" in g[1]]
 eq("the journal is neither sent nor overwritten, by no name", (len(journal), {g[0] for g in got[:12]} - {"policy not_started"}),
-   (10, {"http.io not_started", "http.start not_started"}))
-eq("nor is what is no regular file", [g[0] for g in got[12:]], ["http.io not_started", "http.io not_started", "http.start not_started"] * 3)
+   (10, {"http.io not_started"}))
+eq("nor is what is no regular file", [g[0] for g in got[12:]], ["http.io not_started"] * 9)
 contains("and the error says what it is", got[12][1], "is a fifo")
 ends("the journal is whole", c.rb("verify"), 0)
+
+c = Case(r"""
+local function try(...)
+    local ok, r = pcall(...)
+    print(ok and (r.saved and "saved" or "not saved") or r.kind, file.read "f", (ok and r or r.result).body)
+end
+try(http.get, "@U@/status/404?", { save = "f" })
+try(http.get, "@U@/status/404?", { save = "f", expect = 200 })
+try(http.get, "@U@/to/302?/hello", { save = "f", follow = 0, expect = false })
+try(http.get, "@U@/status/404?", { save = "f", expect = { 200, 404 } })
+try(http.get, "@U@/to/302?/hello", { save = "f" })
+""".replace("@U@", s.url))
+(c.dir / "f").write_text("old")
+ends("answers of every kind to what is to be saved", c.run(), 0)
+got = [p.split("\t") for p in c.prints()]
+eq("what was not asked for does not replace the file", [g[:2] for g in got[:2]], [["http.status", "old"]] * 2)
+check("and is told", all(g[2] for g in got[:2]), got)
+eq("what was expected does", ([g[0] for g in got[2:]], got[2][1] == "old", got[4][1]), (["saved", "saved", "saved"], False, "hello"))
+eq("nothing is left beside it", sorted(f for f in os.listdir(c.dir) if "rbhost-" in f), [])
+
+# more than what is read ahead and written behind, both ways, packed and not
+big = os.urandom(3_000_000) + b"x" * 5_000_000
+c = Case(r"""
+local want = file.digest "big"
+local r = http.post("@U@/echo", { body = { file = "big" }, save = "back" })
+print(r.saved.size, r.saved.sha256 == want, file.digest "back" == want)
+local m = http.post("@U@/echo", { multipart = { f = { file = "big" } }, save = "multi" })
+print(m.saved.size > 8000000, m.saved.sha256 == file.digest "multi")
+print(http.get("@U@/bomb", { save = "bomb", max_body = 100000000 }).saved.size == file.stat("bomb").size)
+all {
+    a = function() print(pcall(timeout, "100ms", function() http.get("@U@/drip", { save = "drip" }) end)) end,
+}
+""".replace("@U@", s.url))
+(c.dir / "big").write_bytes(big)
+ends("large files", c.run(), 0)
+eq("go out and come back whole", c.prints()[:3], ["8000000\ttrue\ttrue", "true\ttrue", "true"])
+check("one that is stopped leaves nothing", "false" in c.prints()[3] and not (c.dir / "drip").exists(), c.prints())
+eq("nor its part", [f for f in os.listdir(c.dir) if "rbhost-" in f], [])
 
 c = Case('http.get("' + s.url + '/hello", { save = "f" })\npcall(http.get, "' + s.url + '/short", { save = "f" })')
 (c.dir / "f").write_text("old")
 ends("an answer that breaks off", c.run(), 0)
 check("leaves the file as it was", c.text("f") not in ("", "old"), c.text("f"))
-eq("and nothing beside it", [f for f in os.listdir(c.dir) if "part" in f], [])
+eq("and nothing beside it", [f for f in os.listdir(c.dir) if "rbhost-" in f], [])
 finish()
