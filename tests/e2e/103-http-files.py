@@ -87,6 +87,18 @@ check("and is told", all(g[2] for g in got[:2]), got)
 eq("what was expected does", ([g[0] for g in got[2:]], got[2][1] == "old", got[4][1]), (["saved", "saved", "saved"], False, "hello"))
 eq("nothing is left beside it", sorted(f for f in os.listdir(c.dir) if "rbhost-" in f), [])
 
+for tls, says in (('ca = "/etc/ssl/x.pem"', "/etc/ssl/x.pem"), ('cert = "out/pem"', "/out/pem"), ('cert = "in/pem", key = "in/link"', "a link leads from"),
+                  ('ca = "in/none"', "tls.ca: ")):
+    c = Case(HEAD + TRY + f'try(http.get, "{s.url}/hello", {{ tls = {{ {tls} }} }})')
+    for folder in ("in", "out"):
+        (c.dir / folder).mkdir()
+        (c.dir / folder / "pem").write_text("pem")
+    (c.dir / "in/link").symlink_to("../out/pem")
+    ends(f"tls: {tls}", c.run(), 0)
+    kind, message = c.prints()[0].split("\t")
+    eq("its files are asked of the policy as others are", kind, "http.io not_started" if "none" in tls else "policy not_started")
+    contains("and named", message, says)
+
 # more than what is read ahead and written behind, both ways, packed and not
 big = os.urandom(3_000_000) + b"x" * 5_000_000
 c = Case(r"""
