@@ -30,6 +30,7 @@ struct event {
     struct rb_list link;
     struct rb_buf data;
     char *event, *id;
+    size_t size; /* that it counts as */
 };
 
 struct event_op;
@@ -139,7 +140,7 @@ static void deliver(struct stream *s)
     if (!l)
         return;
     op->event = RB_CONTAINER(l, struct event, link);
-    s->queued -= op->event->data.len;
+    s->queued -= op->event->size;
     forget_waiter(op);
     rb_effect_done(&op->effect);
 }
@@ -162,7 +163,8 @@ static void on_event(void *arg, const char *name, const struct rb_buf *data, con
     rb_http_redact(s->run, &text, false);
     ev->id = text.len ? rb_strdup(rb_buf_text(&text)) : NULL;
     rb_buf_release(&text);
-    s->queued += ev->data.len;
+    ev->size = sizeof(*ev) + ev->data.len + strlen(ev->event) + (ev->id ? strlen(ev->id) : 0); /* an empty one counts */
+    s->queued += ev->size;
     s->failures = 0;
     rb_list_push(&s->events, &ev->link);
     deliver(s);

@@ -2,6 +2,7 @@
  * a chunk behind and renamed when it is whole. All of it on the pool: while a disk takes its time libcurl waits, and
  * nobody else. Knows nothing of where the files are, nor of what the answer means. */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,11 +56,19 @@ bool rb_http_disk_busy(const struct rb_http *h)
 
 /* -- the request's body -------------------------------------------------------------------------------------------- */
 
+/* Lets a test see what a disk does that takes its time. */
+static void touch_disk(void)
+{
+    if (rb_mutation("slow-disk"))
+        poll(NULL, 0, 1000);
+}
+
 static void read_run(struct rb_work *w)
 {
     struct rb_http_disk *d = RB_CONTAINER(w, struct rb_http_disk, read);
     const struct rb_http *h = RB_CONTAINER(d, struct rb_http, disk);
     int64_t left = h->files.body_size - d->ahead_from;
+    touch_disk();
     do
         d->ahead_len = pread(h->files.body_fd, d->ahead, left < (int64_t)CHUNK ? (size_t)left : CHUNK, d->ahead_from);
     while (d->ahead_len < 0 && errno == EINTR);
@@ -140,6 +149,7 @@ static void write_run(struct rb_work *w)
     struct rb_http_disk *d = RB_CONTAINER(w, struct rb_http_disk, write);
     const struct rb_http *h = RB_CONTAINER(d, struct rb_http, disk);
     const char *p = d->on_its_way.data;
+    touch_disk();
     for (size_t left = d->on_its_way.len; left && !d->write_errno;) {
         ssize_t n = write(h->files.save_fd, p, left);
         if (n >= 0) {
@@ -217,6 +227,7 @@ static void end_run(struct rb_work *w)
 {
     struct rb_http_disk *d = RB_CONTAINER(w, struct rb_http_disk, end);
     struct rb_http_files *f = &RB_CONTAINER(d, struct rb_http, disk)->files;
+    touch_disk();
     d->end_errno = d->keep ? save(f) : 0;
     if (d->keep && !d->end_errno) {
         close(f->save_fd);

@@ -403,6 +403,8 @@ void rb_http_set_curl_error(struct rb_http *h, CURLcode code)
         rb_http_set_error(h, word, "no connection within %.3gs", (double)h->opt.connect_timeout_ms / 1000);
     else if (code == CURLE_FILESIZE_EXCEEDED)
         rb_http_set_too_big(h, h->opt.max_body);
+    else if (code == CURLE_OUT_OF_MEMORY) /* so it calls a line of more than its cap */
+        rb_http_set_error(h, "too_big", "a header of the answer is larger than libcurl takes (100 kB)");
     else if (code == CURLE_GOT_NOTHING && h->result.sent == RB_HTTP_SENT)
         rb_http_set_error(h, word, "the server closed the connection without an answer");
     else if (h->opt.unix_socket && code == CURLE_COULDNT_CONNECT)

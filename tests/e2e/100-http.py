@@ -169,8 +169,9 @@ prints("messages say what is wrong, and what to do", book(r"""
     says("multipart.f is a text or { file =, name =, type = }, not fil", http.post, "@U@/echo", { multipart = { f = { fil = "x" } } })
     says('max_body (bytes) must be a whole number from 0, got 1MiB', http.get, "@U@/big", { max_body = "1MiB" })
     says("/bad-json: the body is not JSON: json.decode: line 1", http.get("@U@/bad-json").json)
+    says("save must be a string, got a secret", http.get, "@U@/hello", { save = random_secret(64) })
     says("is a secret: pass it to an operation", json.encode, { random_secret(64) })
-"""), ["true"] * 8)
+"""), ["true"] * 9)
 prints("what is not JSON", book(r"""
     local ok, e = pcall(http.get("@U@/bad-json").json) print(e.kind, e.message:find("JSON") ~= nil)
     print(http.get("@U@/json").json().a[3].b == null)

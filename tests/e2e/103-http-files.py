@@ -99,6 +99,25 @@ for tls, says in (('ca = "/etc/ssl/x.pem"', "/etc/ssl/x.pem"), ('cert = "out/pem
     eq("its files are asked of the policy as others are", kind, "http.io not_started" if "none" in tls else "policy not_started")
     contains("and named", message, says)
 
+# each look at the disk takes a second: whoever does not need it goes on
+SLOW_DISK = {"RBHOST_MUTATE": "slow-disk"}
+c = Case(r"""
+local order = {}
+all {
+    disk = function() http.post("@U@/echo", { body = { file = "big" }, save = "back" }) order[#order + 1] = "disk" end,
+    others = function() for i = 1, 50 do http.get("@U@/hello") end order[#order + 1] = "others" end,
+}
+print(table.concat(order, " "), file.digest "back" == file.digest "big")
+local ok, e = pcall(http.get, "@U@/hello", { save = "late", timeout = "500ms" }) print(ok, e.kind, e.outcome)
+ok, e = pcall(http.get, "@U@/drip", { save = "late", timeout = "500ms" }) print(ok, e.kind, e.outcome)
+race { function() http.get("@U@/drip", { save = "late" }) end, function() sleep "300ms" end }
+""".replace("@U@", s.url))
+(c.dir / "big").write_bytes(os.urandom(400_000))
+ends("a slow disk", c.rb("run", "t.lua", binary=RBHOST_FAULT, env=SLOW_DISK), 0)
+eq("holds up nobody else, and no longer than the request may last", c.prints(),
+   ["others disk\ttrue", "false\thttp.timeout\tfailed", "false\thttp.timeout\tfailed"])
+eq("nothing is left of what was not saved in time", [f for f in os.listdir(c.dir) if "rbhost-" in f], [])
+
 # more than what is read ahead and written behind, both ways, packed and not
 big = os.urandom(3_000_000) + b"x" * 5_000_000
 c = Case(r"""

@@ -135,9 +135,11 @@ local answer = http.get(p.api .. "/json", { query = { many = p.many }, headers =
 print(answer.status, answer.json().a[1], answer.headers["content-type"], pcall(http.get, p.api .. "/status/404"))
 local put = http.put(p.api .. "/echo", { json = { token = p.token, list = { 1, null } }, bearer = p.token })
 print(put.body, http.get(p.api .. "/to/302?/hello", { save = path }).saved.size)
-local sent = http.put(p.api .. "/echo", { multipart = { a = "b", f = { file = path } }, retry = { times = 2, delay = "1ms" } })
+local parts = { a = "b", f = { file = path } }
+local sent = http.put(p.api .. "/echo", { multipart = parts, retry = { times = 2, delay = "1ms" } })
 print(#sent.body, http.put(p.api .. "/echo", { body = { file = path } }).body, file.remove(path))
-local told = notify("ops", { title = "Told", text = sent.url, severity = "error", fields = { many = p.many }, dedup = "d" })
+local message = { title = "Told", text = sent.url, severity = "error", fields = { many = p.many }, dedup = "d" }
+local told = notify("ops", message)
 print(told.delivered, notify.resolve("ops", "d").channel, pcall(notify, "nobody", "x"))
 
 local words = {}
