@@ -15,7 +15,7 @@
 #define HOPS_MAX 40 /* links on the way, as the kernel has it */
 #define PEM_MAX ((size_t)4 << 20)
 
-enum slot { BODY, SAVE, CA, CERT, KEY, PARTS };
+enum slot { BODY, SAVE, CA, CERT, KEY, SOCKET, PARTS };
 
 struct rb_http_opening {
     struct rb_effect *effect; /* borrowed, with the request, until it is left */
@@ -34,7 +34,7 @@ struct rb_http_opening {
 
 bool rb_http_wants_files(const struct rb_http_request *r)
 {
-    return r->body_file || r->save || r->ca_file || r->cert_file || r->key_file || r->files;
+    return r->body_file || r->save || r->ca_file || r->cert_file || r->key_file || r->unix_socket || r->files;
 }
 
 static void destroy(struct rb_http_opening *o)
@@ -64,8 +64,8 @@ static void fail(struct rb_http_opening *o, int rc, const char *message)
 static const char *path_of(const struct rb_http_opening *o)
 {
     const struct rb_http_request *r = o->request;
-    const char *const paths[] = {r->body_file, r->save,     r->ca_file,
-                                 r->cert_file, r->key_file, o->part ? o->part->path : NULL};
+    const char *const paths[] = {
+        r->body_file, r->save, r->ca_file, r->cert_file, r->key_file, r->unix_socket, o->part ? o->part->path : NULL};
     return paths[o->slot];
 }
 
@@ -102,12 +102,15 @@ static int reach(struct rb_http_opening *o, struct rb_err *err)
 
 static int begin(struct rb_http_opening *o, struct rb_err *err)
 {
-    static const char *const names[] = {"body", "save", "tls.ca", "tls.cert", "tls.key", "body"};
+    static const char *const names[] = {"body", "save", "tls.ca", "tls.cert", "tls.key", "unix", "body"};
     struct rb_buf normal;
-    struct rb_file *f = rb_file_new(o->slot == BODY ? RB_FILE_OPEN : o->slot == SAVE ? RB_FILE_BEGIN : RB_FILE_READ);
+    static const enum rb_file_verb verbs[] = {RB_FILE_OPEN, RB_FILE_BEGIN, RB_FILE_READ, RB_FILE_READ,
+                                              RB_FILE_READ, RB_FILE_STAT,  RB_FILE_READ};
+    struct rb_file *f = rb_file_new(verbs[o->slot]);
     o->file = f;
     o->hops = 0;
     f->as = names[o->slot];
+    f->follow = true; /* of the socket */
     f->max = o->slot == PARTS ? RB_HTTP_PARTS_MAX - o->parts_size : PEM_MAX;
     f->refuse = rb_strdup(rb_effect_journal(o->effect));
     f->on_done = on_reached;
@@ -165,6 +168,10 @@ static void take(struct rb_http_opening *o, struct rb_file *f)
     case CA: to->ca = take_content(f); break;
     case CERT: to->cert = take_content(f); break;
     case KEY: to->key = take_content(f); break;
+    case SOCKET: /* or nothing is there, which connecting will say */
+        to->socket = f->place.path;
+        f->place.path = NULL;
+        break;
     case PARTS:
         o->parts_size += f->content.len;
         o->part->content = take_content(f);

@@ -51,6 +51,7 @@ struct rb_http_files {
      * the disk. -1: none. The names are owned. */
     int save_dir, save_fd;
     char *save_name, *save_part;
+    char *socket;                /* where unix_socket leads; owned. NULL: it is taken as it is */
     struct rb_buf ca, cert, key; /* PEM; empty: none. A key may stand with its certificate */
 };
 

@@ -41,6 +41,7 @@ void rb_http_files_release(struct rb_http_files *f)
     close_files(f);
     free(f->save_name);
     free(f->save_part);
+    free(f->socket);
     if (f->key.data)
         explicit_bzero(f->key.data, f->key.cap);
     rb_buf_release(&f->ca);

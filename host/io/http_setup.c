@@ -326,7 +326,7 @@ int rb_http_prepare(struct rb_http *h, struct rb_err *err)
     /* libcurl sends a request again when a kept connection breaks before the answer, also a POST that was acted on. */
     api->easy_setopt(easy, CURLOPT_FRESH_CONNECT, o->repeatable ? 0L : 1L);
     if (o->unix_socket)
-        api->easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, o->unix_socket);
+        api->easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, h->files.socket ? h->files.socket : o->unix_socket);
     if (o->connect_timeout_ms)
         api->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_timeout_ms);
     if (!has_header(h, "Accept-Encoding") && !o->on_data)

@@ -2,6 +2,7 @@
 """The files of http: what is sent and what is saved obeys the policy wherever links lead, is never the journal, and appears
 whole or not at all. With openat2, and without it."""
 import os
+import socket
 import sys
 
 sys.path.insert(0, os.environ["T"] + "/e2e")
@@ -117,6 +118,23 @@ ends("a slow disk", c.rb("run", "t.lua", binary=RBHOST_FAULT, env=SLOW_DISK), 0)
 eq("holds up nobody else, and no longer than the request may last", c.prints(),
    ["others disk\ttrue", "false\thttp.timeout\tfailed", "false\thttp.timeout\tfailed"])
 eq("nothing is left of what was not saved in time", [f for f in os.listdir(c.dir) if "rbhost-" in f], [])
+
+# a socket is reached as a file is: by what its links lead to
+listener = socket.socket(socket.AF_UNIX)
+c = Case('runbook { allow = { http = { "http://x" }, file = { "in/**" } } }\n' + TRY + """
+try(http.get, "http://x/", { unix = "in/link", timeout = "100ms" })
+try(http.get, "http://x/", { unix = "in/inner", timeout = "100ms" })
+""")
+(c.dir / "in").mkdir()
+listener.bind(str(c.dir / "sock"))
+listener.listen(1)
+(c.dir / "in/link").symlink_to("../sock")
+(c.dir / "in/inner").symlink_to("none")
+ends("links of sockets", c.run(), 0)
+got = [p.split("\t") for p in c.prints()]
+eq("one that leads out is refused", [g[0] for g in got], ["policy not_started", "http.connect not_started"])
+contains("with where it leads", got[0][1], f"to {c.dir}/sock")
+listener.close()
 
 # more than what is read ahead and written behind, both ways, packed and not
 big = os.urandom(3_000_000) + b"x" * 5_000_000
