@@ -1,18 +1,12 @@
-/* Owns how the files of a request are reached: as those of file.read and file.write, by their own opener, each link on
- * the way asked about. The asking is the loop's, the opening and reading the pool's: no disk holds anybody up. */
+/* Owns which files a request wants, and in which order they are reached for. */
 #include "bind/http_file.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/sha.h"
-#include "engine/core.h"
-#include "engine/policy.h"
-#include "io/file.h"
+#include "bind/reach_file.h"
 #include "io/timer.h"
 
-#define HOPS_MAX 40 /* links on the way, as the kernel has it */
 #define PEM_MAX ((size_t)4 << 20)
 
 enum slot { BODY, SAVE, CA, CERT, KEY, SOCKET, PARTS };
@@ -24,12 +18,10 @@ struct rb_http_opening {
     enum slot slot;
     struct rb_http_file *part; /* of the multipart body */
     size_t parts_size;
-    struct rb_file *file; /* at work on the pool */
-    int hops;
+    struct rb_reach_file *reach; /* on its way */
     struct rb_timer limit;
     rb_http_opened_fn *on_opened;
     void *arg;
-    bool left;
 };
 
 bool rb_http_wants_files(const struct rb_http_request *r)
@@ -40,17 +32,15 @@ bool rb_http_wants_files(const struct rb_http_request *r)
 static void destroy(struct rb_http_opening *o)
 {
     rb_timer_disarm(&o->limit);
-    if (o->file)
-        rb_file_free(o->file);
     rb_http_files_release(&o->files);
     free(o);
 }
 
 void rb_http_opening_leave(struct rb_http_opening *o)
 {
-    o->left = true;
-    rb_timer_disarm(&o->limit);
-    rb_file_stop(o->file); /* on_reached comes */
+    if (o->reach)
+        rb_reach_file_leave(o->reach);
+    destroy(o);
 }
 
 static void fail(struct rb_http_opening *o, int rc, const char *message)
@@ -69,61 +59,18 @@ static const char *path_of(const struct rb_http_opening *o)
     return paths[o->slot];
 }
 
-/* Names the operation in its temporary file, by what stays the same when it is done again; what an earlier process has
- * left of it is removed. */
-static void make_tag(const struct rb_effect *e, struct rb_file *f)
-{
-    char hex[RB_SHA_HEX];
-    struct rb_buf b;
-    rb_buf_init(&b, SIZE_MAX / 2);
-    rb_buf_addf(&b, "%s %s", e->run->id, e->key);
-    rb_sha_of_hex(rb_buf_text(&b), b.len, hex);
-    rb_buf_release(&b);
-    snprintf(f->tag, sizeof(f->tag), "%.16s", hex);
-    f->sweep = e->run->epoch > 1 || e->twice || e->attempt > 1;
-}
-
-static void on_reached(struct rb_file *f);
-
-/* Asks whether its path may be reached, and reaches for it: on_reached comes. */
-static int reach(struct rb_http_opening *o, struct rb_err *err)
-{
-    struct rb_file *f = o->file;
-    if (o->hops > HOPS_MAX)
-        return rb_err_set(err, RB_EIO, "the links on the way to %.1000s lead round in a circle, or change all the time",
-                          path_of(o));
-    int rc = rb_policy_check_path(o->effect->run, f->place.path, f->place.bases, err);
-    if (rc && o->hops)
-        rb_err_prefix(err, "a link leads from %.500s to %.500s", path_of(o), f->place.path);
-    if (!rc)
-        rb_file_start(rb_effect_loop(o->effect), f);
-    return rc;
-}
+static void on_reached(void *arg, struct rb_file *f, int rc, const char *message);
 
 static int begin(struct rb_http_opening *o, struct rb_err *err)
 {
     static const char *const names[] = {"body", "save", "tls.ca", "tls.cert", "tls.key", "unix", "body"};
-    struct rb_buf normal;
     static const enum rb_file_verb verbs[] = {RB_FILE_OPEN, RB_FILE_BEGIN, RB_FILE_READ, RB_FILE_READ,
                                               RB_FILE_READ, RB_FILE_STAT,  RB_FILE_READ};
     struct rb_file *f = rb_file_new(verbs[o->slot]);
-    o->file = f;
-    o->hops = 0;
     f->as = names[o->slot];
     f->follow = true; /* of the socket */
     f->max = o->slot == PARTS ? RB_HTTP_PARTS_MAX - o->parts_size : PEM_MAX;
-    f->refuse = rb_strdup(rb_effect_journal(o->effect));
-    f->on_done = on_reached;
-    f->arg = o;
-    make_tag(o->effect, f);
-    rb_buf_init(&normal, RB_FILE_PATH_MAX);
-    int rc = rb_file_normal("/", path_of(o), &normal, err);
-    if (rc) {
-        rb_buf_release(&normal);
-        return rc;
-    }
-    f->place.path = rb_buf_detach(&normal);
-    return reach(o, err);
+    return rb_reach_file(o->effect, f, path_of(o), on_reached, o, &o->reach, err);
 }
 
 /* -- all of them --------------------------------------------------------------------------------------------------- */
@@ -179,28 +126,13 @@ static void take(struct rb_http_opening *o, struct rb_file *f)
     }
 }
 
-static void on_reached(struct rb_file *f)
+static void on_reached(void *arg, struct rb_file *f, int rc, const char *message)
 {
-    struct rb_http_opening *o = f->arg;
+    struct rb_http_opening *o = arg;
     struct rb_err err = {0};
-    int rc;
-    if (o->left) {
-        destroy(o);
-        return;
-    }
-    if (f->end == RB_FILE_ELSEWHERE) {
-        free(f->place.path);
-        f->place.path = f->place.elsewhere;
-        f->place.elsewhere = NULL;
-        o->hops++;
-        rc = reach(o, &err);
-    } else if (f->end != RB_FILE_DONE) {
-        rc = strcmp(f->kind, "policy") ? RB_EIO : RB_EDENIED;
-        rb_err_set(&err, rc, "%s", f->end == RB_FILE_STOPPED ? "the host ends" : f->text);
-    } else {
+    o->reach = NULL;
+    if (!rc) {
         take(o, f);
-        rb_file_free(f);
-        o->file = NULL;
         if (!advance(o)) {
             rb_http_request_join(o->request);
             o->on_opened(o->arg, &o->files, NULL, NULL);
@@ -208,9 +140,10 @@ static void on_reached(struct rb_file *f)
             return;
         }
         rc = begin(o, &err);
+        message = err.msg;
     }
     if (rc)
-        fail(o, rc, err.msg);
+        fail(o, rc, message);
 }
 
 static void on_limit(struct rb_timer *t)

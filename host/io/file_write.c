@@ -146,7 +146,7 @@ void rb_file_do_begin(struct rb_file *f)
         sweep(f, f->fd);
     snprintf(f->name, sizeof(f->name), "%s", name);
     temp_name(f, f->temp);
-    f->temp_fd = openat(f->fd, f->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, f->mode_of_new);
+    f->temp_fd = openat(f->fd, f->temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, f->mode_of_new);
     if (f->temp_fd < 0)
         rb_file_fail(f, errno, "can not be written: a temporary file beside it");
 }
