@@ -283,15 +283,11 @@ static int open_stream(struct stream *s, struct rb_err *err)
     struct event_op *op = s->waiter;
     struct rb_http_request *r = &op->request;
     struct rb_http_options opt;
-    struct rb_http_url url;
     struct rb_buf proxy;
     int rc = rb_http_request_ready(r, s->run, err);
-    if (!rc)
-        rc = rb_http_url_read(r->url, NULL, &url, err);
     if (rc)
         return rc;
-    snprintf(s->host, sizeof(s->host), "%s", url.host);
-    rb_http_url_release(&url);
+    snprintf(s->host, sizeof(s->host), "%s", r->at.host);
     rb_sse_restart(&s->sse);
     if (s->sse.id.len) {
         char header[4200];

@@ -184,7 +184,7 @@ static void transfer(struct rb_http *h)
 {
     struct rb_err err = {0};
     h->state = RB_HTTP_TRANSFERS;
-    h->waited = (double)(rb_clock_boot() - h->started) / 1e6;
+    h->waited = rb_clock_boot() - h->started;
     h->transfer.easy = take_easy(h->pool);
     h->transfer.on_done = on_transferred;
     int rc = h->transfer.easy ? rb_http_prepare(h, &err) : rb_err_set(&err, RB_EIO, "libcurl gives no handle");
@@ -201,14 +201,14 @@ static void note_address(struct rb_http *h, const struct sockaddr *sa, socklen_t
 {
     if (h->address_count == RB_HTTP_ADDRESSES || len > sizeof(h->addresses[0]))
         return;
-    struct sockaddr_storage *slot = &h->addresses[h->address_count++];
+    union rb_http_address *slot = &h->addresses[h->address_count++];
     memcpy(slot, sa, len);
     if (sa->sa_family == AF_INET)
-        ((struct sockaddr_in *)slot)->sin_port = htons((uint16_t)h->seek_port);
+        slot->v4.sin_port = htons((uint16_t)h->seek_port);
     else
-        ((struct sockaddr_in6 *)slot)->sin6_port = htons((uint16_t)h->seek_port);
+        slot->v6.sin6_port = htons((uint16_t)h->seek_port);
     if (!h->opt.proxy)
-        rb_http_may(h, (struct sockaddr *)slot);
+        rb_http_may(h, &slot->sa);
 }
 
 static void on_resolved(void *arg, const struct addrinfo *addresses, const struct rb_err *err)
