@@ -53,7 +53,7 @@ static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize)
     struct rb_vm *vm = ud;
     size_t old = ptr ? osize : 0;
     if (nsize == 0) {
-        free(ptr);
+        rb_arena_resize(&vm->arena, ptr, old, 0);
         vm->used -= old;
         return NULL;
     }
@@ -71,7 +71,7 @@ static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize)
         if (nsize - old > limit || vm->used > limit - (nsize - old))
             return NULL;
     }
-    void *p = realloc(ptr, nsize);
+    void *p = rb_arena_resize(&vm->arena, ptr, old, nsize);
     if (!p)
         return nsize <= old ? ptr : NULL;
     vm->used += nsize;
@@ -112,7 +112,10 @@ int rb_vm_raise_dead(lua_State *L)
 void rb_vm_check(lua_State *L)
 {
     struct rb_vm *vm = rb_vm_of(L);
-    int64_t us = rb_clock_thread_cpu() - vm->context->slice_start;
+    int64_t now = rb_clock_thread_cpu();
+    if (!vm->context->slice_start) /* to ask at each resume would cost more than most slices do */
+        vm->context->slice_start = now;
+    int64_t us = now - vm->context->slice_start;
     if (us >= vm->opt.slice_max_us && !vm->dead)
         vm->dead = RB_VM_BUDGET;
     if (vm->dead)
@@ -146,7 +149,7 @@ static void on_count(lua_State *L, lua_Debug *ar)
 
 void rb_vm_slice(struct rb_vm *vm)
 {
-    vm->context->slice_start = rb_clock_thread_cpu();
+    vm->context->slice_start = 0;
     vm->warned = false;
 }
 
@@ -449,8 +452,10 @@ int rb_vm_open(struct rb_vm *vm, const struct rb_vm_options *opt, struct rb_err 
     vm->oom_after = after ? strtol(after, NULL, 10) : 0;
 #endif
     vm->L = lua_newstate(allocate, vm);
-    if (!vm->L)
+    if (!vm->L) {
+        rb_arena_release(&vm->arena);
         return rb_err_set(err, RB_ETOOBIG, "no memory for a Lua state");
+    }
     lua_State *L = vm->L;
     *(struct rb_vm **)lua_getextraspace(L) = vm; /* new threads get a copy of the main thread's */
     lua_atpanic(L, on_panic);
@@ -478,6 +483,7 @@ void rb_vm_close(struct rb_vm *vm)
     vm->context = &vm->own_context;
     lua_sethook(L, NULL, 0, 0); /* finalizers are the host's own */
     lua_close(L);
+    rb_arena_release(&vm->arena);
     vm->L = NULL;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "engine/arena.h"
 
 /* What differs from task to task; task.c switches vm->context before each resume. */
 struct rb_vm_context {
@@ -16,7 +17,7 @@ struct rb_vm_context {
     /* depth at which a cancellation was raised, -1 none: protected calls at or below it re-raise whatever comes, those
      * opened later by <close> handlers behave as usual */
     int unwind_depth;
-    int64_t slice_start; /* rb_clock_thread_cpu() */
+    int64_t slice_start; /* rb_clock_thread_cpu() at the first look at it; 0: nobody has looked */
     int blocked; /* > 0: inside coroutine.resume called from a place that can not wait (table.sort, gsub, require …) */
     int nesting;        /* coroutines of the script that are active in this task, one inside the other */
     uint64_t random[4]; /* state of math.random, seeded at first use */
@@ -54,6 +55,7 @@ struct rb_vm_options {
 struct rb_vm {
     lua_State *L;
     struct rb_vm_options opt;
+    struct rb_arena arena;
     size_t used; /* bytes that Lua holds */
     enum rb_vm_dead dead;
     char dead_where[256];          /* the author's line that was running when it was first noticed; "" unknown */
@@ -108,7 +110,7 @@ void rb_vm_need(lua_State *L, double bytes);
 /* Raises the error of a dead VM: kind "budget" or "memory". */
 int rb_vm_raise_dead(lua_State *L);
 
-/* A slice begins: from one wait to the next; also at each op. */
+/* A slice begins: from one wait to the next. */
 void rb_vm_slice(struct rb_vm *vm);
 
 /* [-0, +1, -] compiles text (never bytecode) with the environment; on failure pushes nothing and returns RB_EINVAL with
