@@ -411,7 +411,7 @@ static int build(lua_State *L)
     /* In rt the plain functions that would hide a dead VM or let the order of a hash table into a run are ours, too. */
     static const char *const ours[] = {"pcall", "xpcall", "pairs", "next", "tostring", NULL};
     rb_lib_copy(L, 2, 1, ours);
-    lua_newtable(L);
+    lua_createtable(L, 0, 64);
     lua_setfield(L, 1, "host");
     lua_pushcfunction(L, l_rt_require);
     lua_setfield(L, 1, "require");
@@ -579,13 +579,15 @@ int rb_vm_rt(lua_State *L, const char *name, struct rb_err *err)
     return RB_EINVAL;
 }
 
-void rb_vm_host_function(struct rb_vm *vm, const char *name, lua_CFunction fn)
+void rb_vm_host_functions(struct rb_vm *vm, const struct rb_binding *table)
 {
     lua_State *L = vm->L;
     lua_rawgeti(L, LUA_REGISTRYINDEX, vm->rt_ref);
     lua_getfield(L, -1, "host");
-    lua_pushcfunction(L, fn);
-    lua_setfield(L, -2, name);
+    for (const struct rb_binding *b = table; b && b->name; b++) {
+        lua_pushcfunction(L, b->fn);
+        lua_setfield(L, -2, b->name);
+    }
     lua_pop(L, 2);
 }
 

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "engine/arena.h"
+#include "engine/bindings.h"
 
 /* What differs from task to task; task.c switches vm->context before each resume. */
 struct rb_vm_context {
@@ -118,9 +119,9 @@ void rb_vm_slice(struct rb_vm *vm);
 int rb_vm_load(lua_State *L, const char *text, size_t n, const char *chunkname, struct rb_err *err);
 /* [-0, +1, -] an internal module of stdlib/rt, loaded once (its result cached in the registry); host code, not
  * sandboxed: it sees the real base library in its _ENV, plus `host`, the table of C functions that the engine registers
- * with rb_vm_host_function(). */
+ * with rb_vm_host_functions(). */
 int rb_vm_rt(lua_State *L, const char *name, struct rb_err *err);
-void rb_vm_host_function(struct rb_vm *vm, const char *name, lua_CFunction fn);
+void rb_vm_host_functions(struct rb_vm *vm, const struct rb_binding *table); /* may be NULL */
 
 /* Any error value on top of the stack to one line of text (tables with __tostring, strings, nil, anything). Pops
  * nothing. */
