@@ -23,7 +23,8 @@
 
 #define MAX_AT_ONCE 64
 #define MAX_WAITING 100000
-#define EASY_KEPT 64
+#define SPARE_MAX 64
+#define HEAD_USUAL 500 /* bytes */
 
 struct rb_http_pool {
     struct rb_loop_guest guest;
@@ -35,8 +36,8 @@ struct rb_http_pool {
     struct rb_list working; /* struct rb_http.link */
     struct rb_list stopped; /* struct rb_http.stop_link */
     int at_once, max, queued;
-    CURL *easy[EASY_KEPT]; /* handles that were used, for the next exchanges */
-    int easy_count;
+    struct rb_list spare; /* struct rb_http.link: nothing but memory and a handle, for the next ones */
+    int spare_count;
     bool closing;
     bool released; /* only files that are being saved keep it */
 };
@@ -48,21 +49,30 @@ static void wake(struct rb_http_pool *p)
 
 /* -- memory -------------------------------------------------------------------------------------------------------- */
 
-static CURL *take_easy(struct rb_http_pool *p)
+static struct rb_http *take(struct rb_http_pool *p)
 {
-    return p->easy_count ? p->easy[--p->easy_count] : p->api->easy_init();
+    struct rb_list *l = rb_list_pop(&p->spare);
+    if (!l)
+        return rb_alloc(sizeof(struct rb_http));
+    p->spare_count--;
+    return RB_CONTAINER(l, struct rb_http, link);
 }
 
-static void give_easy(struct rb_http_pool *p, CURL *easy)
+static void give_back(struct rb_http_pool *p, struct rb_http *h)
 {
-    if (!easy)
-        return;
-    if (p->easy_count == EASY_KEPT || p->closing) {
-        p->api->easy_cleanup(easy);
+    CURL *easy = h->transfer.easy;
+    if (p->spare_count == SPARE_MAX || p->closing) {
+        if (easy)
+            p->api->easy_cleanup(easy);
+        free(h);
         return;
     }
-    p->api->easy_reset(easy);
-    p->easy[p->easy_count++] = easy;
+    if (easy)
+        p->api->easy_reset(easy);
+    *h = (struct rb_http){.transfer.easy = easy};
+    rb_list_init(&h->link);
+    rb_list_push(&p->spare, &h->link);
+    p->spare_count++;
 }
 
 static void maybe_free(struct rb_http_pool *p)
@@ -81,7 +91,6 @@ static void destroy(struct rb_http *h)
     if (h->resolve)
         rb_resolve_cancel(h->resolve);
     rb_http_close_files(h);
-    give_easy(p, h->transfer.easy);
     api->slist_free_all(h->headers);
     api->slist_free_all(h->hosts);
     api->slist_free_all(h->connect_to);
@@ -92,7 +101,7 @@ static void destroy(struct rb_http *h)
     rb_buf_release(&h->result.body.buf);
     free(h->result.headers);
     free(h->body);
-    free(h);
+    give_back(p, h);
     maybe_free(p);
 }
 
@@ -185,7 +194,8 @@ static void transfer(struct rb_http *h)
     struct rb_err err = {0};
     h->state = RB_HTTP_TRANSFERS;
     h->waited = rb_clock_boot() - h->started;
-    h->transfer.easy = take_easy(h->pool);
+    if (!h->transfer.easy)
+        h->transfer.easy = h->api->easy_init();
     h->transfer.on_done = on_transferred;
     int rc = h->transfer.easy ? rb_http_prepare(h, &err) : rb_err_set(&err, RB_EIO, "libcurl gives no handle");
     if (!rc)
@@ -322,8 +332,8 @@ static void release(struct rb_loop_guest *g)
     rb_loop_turn_remove(p->loop, &p->turn);
     abandon(&p->waiting);
     abandon(&p->working);
-    while (p->easy_count)
-        p->api->easy_cleanup(p->easy[--p->easy_count]);
+    for (struct rb_list *l = rb_list_pop(&p->spare); l; l = rb_list_pop(&p->spare))
+        give_back(p, RB_CONTAINER(l, struct rb_http, link)); /* which frees it now */
     p->released = true;
     maybe_free(p);
 }
@@ -351,6 +361,7 @@ static int open_pool(struct rb_loop *loop, struct rb_http_pool **out, struct rb_
     rb_list_init(&p->waiting);
     rb_list_init(&p->working);
     rb_list_init(&p->stopped);
+    rb_list_init(&p->spare);
     rb_loop_turn_add(loop, &p->turn);
     rb_loop_guest_add(loop, &p->guest);
     *out = p;
@@ -399,7 +410,7 @@ int rb_http_start(struct rb_loop *loop, const struct rb_http_options *opt, struc
         return rc;
     if (p->queued >= MAX_WAITING)
         return rb_err_set(err, RB_EBUSY, "%d requests are waiting already", p->queued);
-    struct rb_http *h = rb_alloc(sizeof(*h));
+    struct rb_http *h = take(p);
     h->pool = p;
     h->api = p->api;
     h->opt = *opt;
@@ -409,6 +420,7 @@ int rb_http_start(struct rb_loop *loop, const struct rb_http_options *opt, struc
     rb_list_init(&h->stop_link);
     rb_timer_init(&h->limit, loop, on_limit);
     rb_buf_init(&h->head, RB_HTTP_HEAD_MAX);
+    rb_buf_reserve(&h->head, HEAD_USUAL);
     rb_buf_init(&h->result.body.buf, opt->max_body);
     copy_texts(h);
     if (opt->body && opt->body_len) {
