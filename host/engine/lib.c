@@ -514,6 +514,7 @@ static int l_register(lua_State *L)
 int rb_lib_register(struct rb_run *run, struct rb_err *err)
 {
     lua_State *L = run->vm.L;
+    lua_gc(L, LUA_GCSTOP);
     rb_vm_host_functions(&run->vm, own);
     rb_vm_host_functions(&run->vm, rb_lib_outside);
     rb_vm_host_functions(&run->vm, primitives);
@@ -521,9 +522,10 @@ int rb_lib_register(struct rb_run *run, struct rb_err *err)
     if (lua_pcall(L, 0, 0, 0)) {
         rb_err_set(err, RB_EINVAL, "%s", lua_tostring(L, -1));
         lua_pop(L, 1);
-        return RB_EINVAL;
+        return RB_EINVAL; /* and nothing runs in this state */
     }
     run->vm.error_tables = true;
     rb_vm_seal(&run->vm);
+    rb_vm_rest(&run->vm);
     return RB_OK;
 }

@@ -460,6 +460,7 @@ int rb_vm_open(struct rb_vm *vm, const struct rb_vm_options *opt, struct rb_err 
     *(struct rb_vm **)lua_getextraspace(L) = vm; /* new threads get a copy of the main thread's */
     lua_atpanic(L, on_panic);
     lua_gc(L, LUA_GCINC, 0, 0, 0); /* the generational mode of 5.4.4 has bugs */
+    lua_gc(L, LUA_GCSTOP);
     rb_vm_slice(vm);
     lua_pushcfunction(L, build);
     if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
@@ -472,7 +473,14 @@ int rb_vm_open(struct rb_vm *vm, const struct rb_vm_options *opt, struct rb_err 
 #else
     lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_EVERY); /* inherited by every thread that is made later */
 #endif
+    rb_vm_rest(vm);
     return 0;
+}
+
+void rb_vm_rest(struct rb_vm *vm)
+{
+    lua_gc(vm->L, LUA_GCRESTART);
+    lua_gc(vm->L, LUA_GCSTEP, -(int)(vm->used / 1024)); /* a step that takes work away */
 }
 
 void rb_vm_close(struct rb_vm *vm)

@@ -84,6 +84,8 @@ extern const char rb_await_sentinel;
  * require, load, pcall …, json, base64, hash, hmac, duration, null). The engine adds verbs to the environment table
  * (rb_vm_push_env) afterwards. 0 or RB_E…. */
 int rb_vm_open(struct rb_vm *vm, const struct rb_vm_options *opt, struct rb_err *err);
+/* What is there will stay, so the collector need not look at it before as much again is in use. */
+void rb_vm_rest(struct rb_vm *vm);
 void rb_vm_close(struct rb_vm *vm);
 struct rb_vm *rb_vm_of(lua_State *L); /* from any thread of it, O(1) (lua_getextraspace) */
 
