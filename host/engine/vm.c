@@ -560,8 +560,8 @@ static void load_rt(lua_State *L, const char *name)
 /* require of the rt modules among themselves: "rt.words". */
 static int l_rt_require(lua_State *L)
 {
-    const char *name = luaL_gsub(L, luaL_checkstring(L, 1), ".", "/");
-    luaL_argcheck(L, strncmp(name, "rt/", 3) == 0, 1, "an rt module requires rt modules only");
+    const char *name = luaL_checkstring(L, 1);
+    luaL_argcheck(L, strncmp(name, "rt.", 3) == 0, 1, "an rt module requires rt modules only");
     load_rt(L, name + 3);
     return 1;
 }

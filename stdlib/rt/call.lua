@@ -1,6 +1,5 @@
 -- What the primitives that reach outside share: time-outs, `retry`, what of the environment is let through.
 local base = require "rt.base"
-local retry = require "rt.retry"
 
 local M = {}
 
@@ -29,7 +28,7 @@ function M.retried(opts, fn)
     if not opts.retry then
         return fn(1)
     end
-    return retry.retry(opts.retry, fn)
+    return require("rt.retry").retry(opts.retry, fn)
 end
 
 return M

@@ -1,7 +1,6 @@
 -- http: the calls, what is tried again by itself, and what a result can do.
 local base = require "rt.base"
 local request = require "rt.http_request"
-local retry = require "rt.retry"
 
 local M = {}
 
@@ -80,7 +79,7 @@ local function patient(verb, opts)
     if wait > 0 then
         host.sleep { ["until"] = base.deadline(wait), text = text }
     end
-    return retry.retry({
+    return require("rt.retry").retry({
         times = 2,
         delay = 0,
         title = "again",
@@ -96,7 +95,7 @@ local ONCE = { POST = true, PATCH = true }
 
 local function run(verb, opts)
     if opts.retry then
-        return retry.retry(opts.retry, function()
+        return require("rt.retry").retry(opts.retry, function()
             return ask(verb, opts)
         end)
     end
