@@ -37,6 +37,12 @@ static void reserve(struct rb_buf *b, size_t need)
     b->cap = cap;
 }
 
+void rb_buf_reserve(struct rb_buf *b, size_t n)
+{
+    reserve(b, n < b->max ? n : b->max);
+    b->data[b->len] = '\0';
+}
+
 int rb_buf_add(struct rb_buf *b, const void *p, size_t n)
 {
     size_t room = b->max > b->len ? b->max - b->len : 0;
@@ -61,7 +67,24 @@ int rb_buf_adds(struct rb_buf *b, const char *s)
 
 int rb_buf_addc(struct rb_buf *b, char c)
 {
+    if (b->len < b->max && b->len + 2 <= b->cap) { /* nearly always */
+        b->data[b->len++] = c;
+        b->data[b->len] = '\0';
+        return RB_OK;
+    }
     return rb_buf_add(b, &c, 1);
+}
+
+int rb_buf_addi(struct rb_buf *b, int64_t v)
+{
+    char text[24], *p = text + sizeof(text);
+    uint64_t rest = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    do
+        *--p = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (v < 0)
+        *--p = '-';
+    return rb_buf_add(b, p, (size_t)(text + sizeof(text) - p));
 }
 
 int rb_buf_addfv(struct rb_buf *b, const char *fmt, va_list ap)

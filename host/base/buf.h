@@ -13,6 +13,7 @@ struct rb_buf {
 };
 
 void rb_buf_init(struct rb_buf *b, size_t max);
+void rb_buf_reserve(struct rb_buf *b, size_t n); /* room for n bytes, so that it need not grow by steps; max holds */
 void rb_buf_release(struct rb_buf *b);
 void rb_buf_reset(struct rb_buf *b); /* empties it and keeps the memory */
 
@@ -20,6 +21,7 @@ void rb_buf_reset(struct rb_buf *b); /* empties it and keeps the memory */
 int rb_buf_add(struct rb_buf *b, const void *p, size_t n);
 int rb_buf_adds(struct rb_buf *b, const char *s);
 int rb_buf_addc(struct rb_buf *b, char c);
+int rb_buf_addi(struct rb_buf *b, int64_t v); /* in decimal */
 int rb_buf_addf(struct rb_buf *b, const char *fmt, ...) RB_PRINTF(2, 3);
 int rb_buf_addfv(struct rb_buf *b, const char *fmt, va_list ap);
 

@@ -60,7 +60,7 @@ void rb_json_key(struct rb_json *j, const char *key)
 void rb_json_int(struct rb_json *j, int64_t v)
 {
     before(j);
-    rb_buf_addf(j->out, "%lld", (long long)v);
+    rb_buf_addi(j->out, v);
 }
 
 void rb_json_bool(struct rb_json *j, bool v)
@@ -127,10 +127,36 @@ void rb_json_kraw(struct rb_json *j, const char *key, const char *json, size_t n
     rb_json_raw(j, json, n);
 }
 
+/* Eight bytes at a time, where most text is plain ASCII: the high bit of each byte of the sum of these says what it
+ * is. */
+#define EACH(byte) (0x0101010101010101u * (uint64_t)(byte))
+
+static uint64_t eight(const void *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+/* Is a byte of the eight below n, at most 0x80? May say so of one behind such a byte, too. */
+static uint64_t any_below(uint64_t v, unsigned n)
+{
+    return (v - EACH(n)) & ~v & EACH(0x80);
+}
+
+static uint64_t any_is(uint64_t v, unsigned c)
+{
+    return any_below(v ^ EACH(c), 1);
+}
+
 bool rb_utf8_valid(const char *s, size_t n)
 {
     const unsigned char *p = (const unsigned char *)s, *end = p + n;
     while (p < end) {
+        if (end - p >= 8 && !(eight(p) & EACH(0x80))) {
+            p += 8;
+            continue;
+        }
         if (*p < 0x80) {
             p++;
             continue;
@@ -164,11 +190,20 @@ bool rb_utf8_valid(const char *s, size_t n)
     return true;
 }
 
+static bool needs_escape(uint64_t v)
+{
+    return any_below(v, 0x20) | any_is(v, '"') | any_is(v, '\\') | any_is(v, 0x7F);
+}
+
 void rb_json_quote(struct rb_buf *out, const char *s, size_t n)
 {
     rb_buf_addc(out, '"');
     size_t from = 0;
     for (size_t i = 0; i < n; i++) {
+        while (i + 8 <= n && !needs_escape(eight(s + i)))
+            i += 8;
+        if (i == n)
+            break;
         unsigned char c = (unsigned char)s[i];
         if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7F)
             continue;

@@ -9,10 +9,15 @@
 /* p at the opening quote; returns behind the closing one */
 static const char *skip_string(const char *p, const char *end)
 {
-    for (p++; p < end; p++) {
-        if (*p == '\\')
-            p++;
-        else if (*p == '"')
+    const char *begin = ++p;
+    for (; p < end; p++) {
+        p = memchr(p, '"', (size_t)(end - p));
+        if (!p)
+            break;
+        size_t escapes = 0;
+        while (p - escapes > begin && p[-1 - (ptrdiff_t)escapes] == '\\')
+            escapes++;
+        if (escapes % 2 == 0)
             return p + 1;
     }
     return end;
@@ -59,28 +64,34 @@ static const char *skip_value(const char *p, const char *end)
     return end;
 }
 
+bool rb_json_next(const char **at, const char *end, struct rb_slice *key, struct rb_slice *value)
+{
+    const char *p = skip_blanks(*at, end);
+    if (p < end && (*p == '{' || *p == ','))
+        p = skip_blanks(p + 1, end);
+    if (p >= end || *p != '"')
+        return false;
+    key->p = p + 1;
+    p = skip_string(p, end);
+    key->n = p > key->p ? (size_t)(p - key->p - 1) : 0;
+    p = skip_blanks(p, end);
+    if (p >= end || *p != ':')
+        return false;
+    value->p = skip_blanks(p + 1, end);
+    p = skip_value(value->p, end);
+    value->n = (size_t)(p - value->p);
+    *at = p;
+    return true;
+}
+
 struct rb_slice rb_json_member(const char *json, size_t n, const char *key)
 {
-    const char *p = json, *end = json + n;
+    const char *p = json;
     size_t key_len = strlen(key);
-    p = skip_blanks(p, end);
-    if (p < end && *p == '{')
-        p = skip_blanks(p + 1, end);
-    while (p < end && *p == '"') {
-        const char *name = p + 1;
-        p = skip_string(p, end);
-        size_t name_len = p > name ? (size_t)(p - name - 1) : 0;
-        p = skip_blanks(p, end);
-        if (p >= end || *p != ':')
-            break;
-        const char *value = skip_blanks(p + 1, end);
-        p = skip_value(value, end);
-        if (name_len == key_len && memcmp(name, key, key_len) == 0)
-            return (struct rb_slice){value, (size_t)(p - value)};
-        p = skip_blanks(p, end);
-        if (p < end && *p == ',')
-            p = skip_blanks(p + 1, end);
-    }
+    struct rb_slice name, value;
+    while (rb_json_next(&p, json + n, &name, &value))
+        if (name.n == key_len && memcmp(name.p, key, key_len) == 0)
+            return value;
     return (struct rb_slice){NULL, 0};
 }
 

@@ -9,6 +9,9 @@ struct rb_slice {
     size_t n;
 };
 
+/* The next top-level member of the object whose text ends at end; *at is its beginning at first. False: there is no
+ * other. The key is without its quotes; its escapes stay. */
+bool rb_json_next(const char **at, const char *end, struct rb_slice *key, struct rb_slice *value);
 /* The text of the top-level member `key` (a string keeps its quotes). Keys with escapes are not found. */
 struct rb_slice rb_json_member(const char *json, size_t n, const char *key);
 /* Of a member: its integer, or `otherwise`; whether it is true; whether it is exactly the string `s` (no escapes). */

@@ -180,6 +180,7 @@ static void copy_request(struct http_op *op)
     if (from->header_count)
         memcpy(r->confidential, from->confidential, (size_t)from->header_count * sizeof(bool));
     r->files = NULL;
+    r->at = (struct rb_http_url){0};
     if (from->body) {
         r->body = rb_alloc(from->body_len + 1);
         memcpy(r->body, from->body, from->body_len);
@@ -211,20 +212,14 @@ static void change_method(struct rb_http_request *r, int status)
 /* Makes the next request of the answer; an error otherwise. */
 static int take_hop(struct http_op *op, const char *location, struct rb_err *err)
 {
-    struct rb_http_url from, to;
+    const struct rb_http_url *from = &current(op)->at;
+    struct rb_http_url to;
     struct rb_buf text;
-    int rc = rb_http_url_read(current(op)->url, NULL, &from, err);
+    int rc = rb_http_url_read(location, current(op)->url, &to, err);
     if (rc)
-        return rc;
-    rc = rb_http_url_read(location, current(op)->url, &to, err);
-    if (rc) {
-        rb_http_url_release(&from);
         return rb_err_prefix(err, "it redirects to what can not be followed");
-    }
-    bool same = rb_http_url_same_origin(&from, &to);
-    bool down = !strcmp(from.scheme, "https") && strcmp(to.scheme, "https");
-    rb_http_url_release(&from);
-    if (down) {
+    bool same = rb_http_url_same_origin(from, &to);
+    if (!strcmp(from->scheme, "https") && strcmp(to.scheme, "https")) {
         rb_http_url_release(&to);
         return rb_err_set(err, RB_EDENIED, "it redirects from https to http, which is not followed");
     }
@@ -235,10 +230,7 @@ static int take_hop(struct http_op *op, const char *location, struct rb_err *err
     change_method(r, op->answer.status);
     if (!same)
         rb_http_request_drop_confidential(r);
-    free(r->url);
-    r->url = to.text;
-    to.text = NULL;
-    rb_http_url_release(&to);
+    rb_http_request_go_to(r, &to);
     rb_buf_init(&text, 1 << 20);
     rb_buf_adds(&text, r->url);
     rb_http_redact(op->effect.run, &text, false);
@@ -331,6 +323,7 @@ static int ask(struct http_op *op, struct rb_http_files *files, struct rb_err *e
     struct rb_http_request *r = current(op);
     struct rb_http_options opt;
     struct rb_buf proxy;
+    snprintf(op->host, sizeof(op->host), "%s", r->at.host);
     rb_buf_init(&proxy, 4096);
     rb_http_request_options(r, e, &opt, &proxy);
     opt.repeatable = e->cls == RB_CLASS_READ;
@@ -361,12 +354,6 @@ static void on_opened(void *arg, struct rb_http_files *files, const char *word, 
 static int go(struct http_op *op, struct rb_err *err)
 {
     struct rb_http_request *r = current(op);
-    struct rb_http_url url;
-    int rc = rb_http_url_read(r->url, NULL, &url, err);
-    if (rc)
-        return rc;
-    snprintf(op->host, sizeof(op->host), "%s", url.host);
-    rb_http_url_release(&url);
     return rb_http_wants_files(r) ? rb_http_open_files(&op->effect, r, on_opened, op, &op->opening, err)
                                   : ask(op, NULL, err);
 }

@@ -283,6 +283,7 @@ static int ask(struct stream *s, struct rb_http_files *files, struct rb_err *err
     struct rb_http_request *r = &op->request;
     struct rb_http_options opt;
     struct rb_buf proxy;
+    snprintf(s->host, sizeof(s->host), "%s", r->at.host);
     rb_sse_restart(&s->sse);
     if (s->sse.id.len) {
         char header[4200];
@@ -324,14 +325,9 @@ static void on_opened(void *arg, struct rb_http_files *files, const char *word, 
 static int open_stream(struct stream *s, struct rb_err *err)
 {
     struct rb_http_request *r = &s->waiter->request;
-    struct rb_http_url url;
     int rc = rb_http_request_ready(r, err);
-    if (!rc)
-        rc = rb_http_url_read(r->url, NULL, &url, err);
     if (rc)
         return rc;
-    snprintf(s->host, sizeof(s->host), "%s", url.host);
-    rb_http_url_release(&url);
     return rb_http_wants_files(r) ? rb_http_open_files(&s->waiter->effect, r, on_opened, s, &s->opening, err)
                                   : ask(s, NULL, err);
 }

@@ -120,7 +120,9 @@ static void push_header(lua_State *L, const char *line)
         name[i] = (char)(line[i] >= 'A' && line[i] <= 'Z' ? line[i] + 32 : line[i]);
     name[n] = '\0';
     const char *value = colon + 1 + strspn(colon + 1, " \t");
-    int type = lua_getfield(L, -1, name);
+    lua_pushlstring(L, name, n);
+    lua_pushvalue(L, -1);
+    int type = lua_rawget(L, -3);
     if (strcmp(name, "set-cookie") == 0) {
         if (type == LUA_TNIL) {
             lua_pop(L, 1);
@@ -135,7 +137,7 @@ static void push_header(lua_State *L, const char *line)
         lua_pop(L, 1);
         lua_pushstring(L, value);
     }
-    lua_setfield(L, -2, name);
+    lua_rawset(L, -3);
 }
 
 static void set_number(lua_State *L, const char *name, double v)
@@ -200,9 +202,12 @@ void rb_http_answer_push(const struct rb_http_answer *a, lua_State *L)
     lua_createtable(L, 0, 10);
     lua_pushinteger(L, a->status);
     lua_setfield(L, -2, "status");
-    lua_newtable(L);
-    for (char **h = a->headers; h && *h; h++)
-        push_header(L, *h);
+    int headers = 0;
+    while (a->headers && a->headers[headers])
+        headers++;
+    lua_createtable(L, 0, headers);
+    for (int i = 0; i < headers; i++)
+        push_header(L, a->headers[i]);
     lua_setfield(L, -2, "headers");
     lua_pushlstring(L, rb_buf_text(&a->body), a->body.len);
     lua_setfield(L, -2, "body");

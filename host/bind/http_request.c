@@ -190,8 +190,13 @@ static bool is_credential(const char *header)
 static void read_headers(lua_State *L, struct rb_http_request *r, struct rb_buf *json)
 {
     struct rb_json j;
-    struct rb_buf *real = rb_effect_buf(L, HEADERS_MAX), *shown = rb_effect_buf(L, HEADERS_MAX);
     size_t n = lua_getfield(L, 1, "headers") == LUA_TTABLE ? lua_rawlen(L, -1) : 0;
+    if (!n) {
+        lua_pop(L, 1);
+        return;
+    }
+    struct rb_buf *real = rb_effect_buf(L, HEADERS_MAX), *shown = rb_effect_buf(L, HEADERS_MAX);
+    lua_rotate(L, -3, -1); /* the list on top */
     rb_json_init(&j, json);
     rb_json_array(&j);
     for (size_t i = 1; i <= n; i++) {
@@ -234,17 +239,20 @@ static void write_body(struct rb_json *j, const struct rb_buf *shown, size_t siz
 
 static void read_body(lua_State *L, struct rb_http_request *r, struct rb_effect *e, struct rb_json *j)
 {
-    struct rb_buf *real = rb_effect_buf(L, BODY_MAX), *shown = rb_effect_buf(L, BODY_MAX);
-    if (lua_getfield(L, 1, "body") != LUA_TNIL) {
-        add_text(L, "http: the body", real, shown, r, e);
-        if (real->cut)
-            rb_error_raise(L, "usage", "not_started", "http: the body is larger than %d MiB: send it from a file",
-                           (int)(BODY_MAX >> 20));
-        r->has_body = true;
-        r->body_len = real->len;
-        write_body(j, shown, real->len, r->files != NULL);
-        r->body = real->data ? rb_buf_detach(real) : rb_strdup("");
+    if (lua_getfield(L, 1, "body") == LUA_TNIL) {
+        lua_pop(L, 1);
+        return;
     }
+    struct rb_buf *real = rb_effect_buf(L, BODY_MAX), *shown = rb_effect_buf(L, BODY_MAX);
+    lua_rotate(L, -3, -1); /* the body on top */
+    add_text(L, "http: the body", real, shown, r, e);
+    if (real->cut)
+        rb_error_raise(L, "usage", "not_started", "http: the body is larger than %d MiB: send it from a file",
+                       (int)(BODY_MAX >> 20));
+    r->has_body = true;
+    r->body_len = real->len;
+    write_body(j, shown, real->len, r->files != NULL);
+    r->body = real->data ? rb_buf_detach(real) : rb_strdup("");
     lua_pop(L, 3);
 }
 
@@ -321,12 +329,13 @@ void rb_http_request_read(lua_State *L, struct rb_http_request *r, struct rb_eff
     r->connect_timeout_ms = read_limit(L, "connect_timeout_ms", e, "connect_timeout", 10000);
     r->timeout_ms = read_limit(L, "timeout_ms", e, "timeout", 30000);
     r->max_body = (size_t)rb_args_int(L, 1, "max_body", 1 << 20);
-    struct rb_buf *reach = rb_effect_buf(L, URL_MAX + 64);
-    rb_buf_addf(reach, "%s %s", r->method, r->url_shown);
-    rb_effect_reach(e, "http", rb_buf_text(reach), reach->len);
+    rb_buf_add(&e->reach, "http", 5); /* as rb_effect_reach() */
+    rb_buf_adds(&e->reach, r->method);
+    rb_buf_addc(&e->reach, ' ');
+    rb_buf_add(&e->reach, r->url_shown, strlen(r->url_shown) + 1);
     if (r->unix_socket)
         rb_effect_reach(e, "file", r->unix_socket, strlen(r->unix_socket));
-    lua_pop(L, 2);
+    lua_pop(L, 1);
 }
 
 static void free_files(struct rb_http_request *r)
@@ -353,6 +362,7 @@ void rb_http_request_free(struct rb_http_request *r)
                      r->ca_file, r->cert_file, r->key_file,  r->server_name, r->pins,      r->unix_socket};
     for (size_t i = 0; i < RB_COUNT(texts); i++)
         free(texts[i]);
+    rb_http_url_release(&r->at);
     *r = (struct rb_http_request){0};
 }
 
@@ -424,6 +434,16 @@ void rb_http_request_join(struct rb_http_request *r)
     r->body = rb_buf_detach(&whole);
 }
 
+void rb_http_request_go_to(struct rb_http_request *r, struct rb_http_url *url)
+{
+    free(r->url);
+    r->url = url->text;
+    url->text = NULL;
+    rb_http_url_release(&r->at);
+    r->at = *url;
+    *url = (struct rb_http_url){0};
+}
+
 int rb_http_request_ready(struct rb_http_request *r, struct rb_err *err)
 {
     struct rb_http_url url;
@@ -445,9 +465,7 @@ int rb_http_request_ready(struct rb_http_request *r, struct rb_err *err)
     }
     if (!rb_http_request_has(r, "User-Agent"))
         rb_http_request_add(r, "User-Agent: rbhost/" RB_VERSION, false);
-    free(r->url);
-    r->url = rb_strdup(url.text);
-    rb_http_url_release(&url);
+    rb_http_request_go_to(r, &url);
     return RB_OK;
 }
 
@@ -455,12 +473,8 @@ void rb_http_request_options(const struct rb_http_request *r, const struct rb_ef
                              struct rb_buf *proxy)
 {
     const json_t *config = rb_effect_config(e, "http");
-    struct rb_http_url url;
-    struct rb_err err;
-    if (!r->direct && !r->unix_socket && config && !rb_http_url_read(r->url, NULL, &url, &err)) {
-        rb_http_proxy(config, &url, proxy);
-        rb_http_url_release(&url);
-    }
+    if (!r->direct && !r->unix_socket && config && r->at.host)
+        rb_http_proxy(config, &r->at, proxy);
     *out = (struct rb_http_options){
         .method = r->method,
         .url = r->url,

@@ -21,6 +21,7 @@ struct rb_http_file { /* of a multipart body: put in when it is sent */
 struct rb_http_request {
     char *method;
     char *url, *url_shown; /* shown: without user and fragment */
+    struct rb_http_url at; /* the parts of url, when it is ready or a redirect led to it; without text */
     char **headers;        /* "Name: value" … NULL */
     bool *confidential;    /* headers[i] is for the origin that was named, and no other */
     int header_count;
@@ -44,6 +45,8 @@ void rb_http_request_free(struct rb_http_request *r);
 int rb_http_request_ready(struct rb_http_request *r, struct rb_err *err);
 /* The files of a multipart body, which have been read, get their places in it. */
 void rb_http_request_join(struct rb_http_request *r);
+/* Asks for this URL, whose parts it takes. */
+void rb_http_request_go_to(struct rb_http_request *r, struct rb_http_url *url);
 /* The header of this name is there. */
 bool rb_http_request_has(const struct rb_http_request *r, const char *name);
 /* Adds "Name: value". */

@@ -260,7 +260,6 @@ int rb_effect_call_at(lua_State *L, struct rb_effect *e, const char *key)
         rb_error_raise(L, "usage", "not_started", "the arguments of %s are larger than %zu bytes", e->type->kind,
                        ARGS_MAX);
     struct rb_run *run = e->run;
-    rb_vm_slice(&run->vm);
     rb_vm_where(L, e->where, sizeof(e->where));
     if (task->on_doubt && e->cls == RB_CLASS_EFFECT && !e->idempotent && !e->doubt_stated)
         e->on_doubt = (enum rb_on_doubt)(task->on_doubt - 1);

@@ -516,19 +516,18 @@ static int l_register(lua_State *L)
 int rb_lib_register(struct rb_run *run, struct rb_err *err)
 {
     lua_State *L = run->vm.L;
-    for (const struct rb_binding *b = own; b->name; b++)
-        rb_vm_host_function(&run->vm, b->name, b->fn);
-    for (const struct rb_binding *b = rb_lib_outside; b->name; b++)
-        rb_vm_host_function(&run->vm, b->name, b->fn);
-    for (const struct rb_binding *b = primitives; b && b->name; b++)
-        rb_vm_host_function(&run->vm, b->name, b->fn);
+    lua_gc(L, LUA_GCSTOP);
+    rb_vm_host_functions(&run->vm, own);
+    rb_vm_host_functions(&run->vm, rb_lib_outside);
+    rb_vm_host_functions(&run->vm, primitives);
     lua_pushcfunction(L, l_register);
     if (lua_pcall(L, 0, 0, 0)) {
         rb_err_set(err, RB_EINVAL, "%s", lua_tostring(L, -1));
         lua_pop(L, 1);
-        return RB_EINVAL;
+        return RB_EINVAL; /* and nothing runs in this state */
     }
     run->vm.error_tables = true;
     rb_vm_seal(&run->vm);
+    rb_vm_rest(&run->vm);
     return RB_OK;
 }

@@ -12,6 +12,7 @@
 #include "engine/value.h"
 
 #define EVENT_MAX ((size_t)64 << 20)
+#define EVENT_USUAL 2000 /* bytes */
 
 static const char *outcome_word(enum rb_outcome o)
 {
@@ -140,6 +141,7 @@ void rb_outcome_build(struct rb_effect *e, struct rb_buf *event)
     struct rb_json j;
     struct built b = {e, event};
     size_t start;
+    rb_buf_reserve(event, EVENT_USUAL);
     for (int attempt = 0;; attempt++) {
         rb_buf_reset(event);
         rb_json_init(&j, event);

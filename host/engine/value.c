@@ -15,6 +15,8 @@
 #define PLACEHOLDER "\xE2\x80\xB9secret:"
 #define PLACEHOLDER_END "\xE2\x80\xBA"
 
+#define SMALL 16 /* members of a table */
+
 struct path {
     const struct path *up;
     const char *name; /* a string key, or NULL */
@@ -55,10 +57,31 @@ static int refuse(struct encoder *e, const struct path *p, const char *why)
     return RB_EINVAL;
 }
 
+/* Whole microseconds below a thousand million seconds, as times are: their decimal has 15 digits at most, so it is the
+ * only one that short, and "%g" would not use an exponent. */
+static bool encode_micros(struct encoder *e, double d)
+{
+    char text[8] = ".000000";
+    if (!(d >= 1e-4 && d < 1e9))
+        return false;
+    int64_t us = (int64_t)(d * 1e6 + 0.5);
+    int64_t part = us % 1000000;
+    if ((double)us / 1e6 != d || !part)
+        return false;
+    size_t n = 7;
+    for (size_t i = 6; i > 0; i--, part /= 10)
+        text[i] = (char)('0' + part % 10);
+    while (text[n - 1] == '0')
+        n--;
+    rb_buf_addi(e->out, us / 1000000);
+    rb_buf_add(e->out, text, n);
+    return true;
+}
+
 static void encode_number(struct encoder *e, int index)
 {
     if (lua_isinteger(e->L, index)) {
-        rb_buf_addf(e->out, "%lld", (long long)lua_tointeger(e->L, index));
+        rb_buf_addi(e->out, lua_tointeger(e->L, index));
         return;
     }
     double d = (double)lua_tonumber(e->L, index);
@@ -66,7 +89,7 @@ static void encode_number(struct encoder *e, int index)
         rb_buf_adds(e->out, "{\"$num\":\"nan\"}");
     } else if (isinf(d)) {
         rb_buf_adds(e->out, d > 0 ? "{\"$num\":\"inf\"}" : "{\"$num\":\"-inf\"}");
-    } else {
+    } else if (!encode_micros(e, d)) {
         char text[40];
         snprintf(text, sizeof(text), "%.17g", d);
         double back = strtod(text, NULL);
@@ -177,6 +200,38 @@ static void push_key(lua_State *L, const struct key *k)
         lua_pushnumber(L, k->number);
 }
 
+/* A small table with names for keys: its values wait on the stack until the names are in order. */
+static int encode_small(struct encoder *e, int index, const struct path *p, int depth, size_t count)
+{
+    lua_State *L = e->L;
+    struct key keys[SMALL];
+    int base = lua_gettop(L);
+    size_t n = 0;
+    lua_pushnil(L);
+    while (n < count && lua_next(L, index)) {
+        struct key k = {.type = LUA_TSTRING, .integer = base + 1 + (lua_Integer)n};
+        k.s = lua_tolstring(L, -2, &k.n);
+        size_t at = n++;
+        for (; at > 0 && by_key(&k, &keys[at - 1]) < 0; at--)
+            keys[at] = keys[at - 1];
+        keys[at] = k;
+        lua_insert(L, -2);
+    }
+    int rc = RB_OK;
+    rb_buf_addc(e->out, '{');
+    for (size_t i = 0; i < n && !rc; i++) {
+        struct path here = {p, keys[i].s, 0, NULL};
+        if (i)
+            rb_buf_addc(e->out, ',');
+        rb_json_quote(e->out, keys[i].s, keys[i].n);
+        rb_buf_addc(e->out, ':');
+        rc = encode(e, (int)keys[i].integer, &here, depth);
+    }
+    rb_buf_addc(e->out, '}');
+    lua_settop(L, base);
+    return rc;
+}
+
 static int encode_map(struct encoder *e, int index, const struct path *p, int depth, size_t count, bool object)
 {
     struct key *keys = rb_alloc(count * sizeof(*keys));
@@ -264,6 +319,8 @@ static int encode_table(struct encoder *e, int index, const struct path *p, int 
         rb_buf_adds(e->out, rb_lib_is_json_object(L, index) ? "{}" : "[]");
         return RB_OK;
     }
+    if (strings && count <= SMALL && lua_checkstack(L, SMALL + 8))
+        return encode_small(e, index, p, depth + 1, count);
     if (strings || positive != count)
         return encode_map(e, index, p, depth + 1, count, strings);
     if (!has_one)

@@ -53,7 +53,7 @@ static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize)
     struct rb_vm *vm = ud;
     size_t old = ptr ? osize : 0;
     if (nsize == 0) {
-        free(ptr);
+        rb_arena_resize(&vm->arena, ptr, old, 0);
         vm->used -= old;
         return NULL;
     }
@@ -71,7 +71,7 @@ static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize)
         if (nsize - old > limit || vm->used > limit - (nsize - old))
             return NULL;
     }
-    void *p = realloc(ptr, nsize);
+    void *p = rb_arena_resize(&vm->arena, ptr, old, nsize);
     if (!p)
         return nsize <= old ? ptr : NULL;
     vm->used += nsize;
@@ -112,7 +112,10 @@ int rb_vm_raise_dead(lua_State *L)
 void rb_vm_check(lua_State *L)
 {
     struct rb_vm *vm = rb_vm_of(L);
-    int64_t us = rb_clock_thread_cpu() - vm->context->slice_start;
+    int64_t now = rb_clock_thread_cpu();
+    if (!vm->context->slice_start) /* to ask at each resume would cost more than most slices do */
+        vm->context->slice_start = now;
+    int64_t us = now - vm->context->slice_start;
     if (us >= vm->opt.slice_max_us && !vm->dead)
         vm->dead = RB_VM_BUDGET;
     if (vm->dead)
@@ -146,7 +149,7 @@ static void on_count(lua_State *L, lua_Debug *ar)
 
 void rb_vm_slice(struct rb_vm *vm)
 {
-    vm->context->slice_start = rb_clock_thread_cpu();
+    vm->context->slice_start = 0;
     vm->warned = false;
 }
 
@@ -408,7 +411,7 @@ static int build(lua_State *L)
     /* In rt the plain functions that would hide a dead VM or let the order of a hash table into a run are ours, too. */
     static const char *const ours[] = {"pcall", "xpcall", "pairs", "next", "tostring", NULL};
     rb_lib_copy(L, 2, 1, ours);
-    lua_newtable(L);
+    lua_createtable(L, 0, 64);
     lua_setfield(L, 1, "host");
     lua_pushcfunction(L, l_rt_require);
     lua_setfield(L, 1, "require");
@@ -449,12 +452,15 @@ int rb_vm_open(struct rb_vm *vm, const struct rb_vm_options *opt, struct rb_err 
     vm->oom_after = after ? strtol(after, NULL, 10) : 0;
 #endif
     vm->L = lua_newstate(allocate, vm);
-    if (!vm->L)
+    if (!vm->L) {
+        rb_arena_release(&vm->arena);
         return rb_err_set(err, RB_ETOOBIG, "no memory for a Lua state");
+    }
     lua_State *L = vm->L;
     *(struct rb_vm **)lua_getextraspace(L) = vm; /* new threads get a copy of the main thread's */
     lua_atpanic(L, on_panic);
     lua_gc(L, LUA_GCINC, 0, 0, 0); /* the generational mode of 5.4.4 has bugs */
+    lua_gc(L, LUA_GCSTOP);
     rb_vm_slice(vm);
     lua_pushcfunction(L, build);
     if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
@@ -467,7 +473,14 @@ int rb_vm_open(struct rb_vm *vm, const struct rb_vm_options *opt, struct rb_err 
 #else
     lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_EVERY); /* inherited by every thread that is made later */
 #endif
+    rb_vm_rest(vm);
     return 0;
+}
+
+void rb_vm_rest(struct rb_vm *vm)
+{
+    lua_gc(vm->L, LUA_GCRESTART);
+    lua_gc(vm->L, LUA_GCSTEP, -(int)(vm->used / 1024)); /* a step that takes work away */
 }
 
 void rb_vm_close(struct rb_vm *vm)
@@ -478,6 +491,7 @@ void rb_vm_close(struct rb_vm *vm)
     vm->context = &vm->own_context;
     lua_sethook(L, NULL, 0, 0); /* finalizers are the host's own */
     lua_close(L);
+    rb_arena_release(&vm->arena);
     vm->L = NULL;
 }
 
@@ -546,8 +560,8 @@ static void load_rt(lua_State *L, const char *name)
 /* require of the rt modules among themselves: "rt.words". */
 static int l_rt_require(lua_State *L)
 {
-    const char *name = luaL_gsub(L, luaL_checkstring(L, 1), ".", "/");
-    luaL_argcheck(L, strncmp(name, "rt/", 3) == 0, 1, "an rt module requires rt modules only");
+    const char *name = luaL_checkstring(L, 1);
+    luaL_argcheck(L, strncmp(name, "rt.", 3) == 0, 1, "an rt module requires rt modules only");
     load_rt(L, name + 3);
     return 1;
 }
@@ -573,13 +587,15 @@ int rb_vm_rt(lua_State *L, const char *name, struct rb_err *err)
     return RB_EINVAL;
 }
 
-void rb_vm_host_function(struct rb_vm *vm, const char *name, lua_CFunction fn)
+void rb_vm_host_functions(struct rb_vm *vm, const struct rb_binding *table)
 {
     lua_State *L = vm->L;
     lua_rawgeti(L, LUA_REGISTRYINDEX, vm->rt_ref);
     lua_getfield(L, -1, "host");
-    lua_pushcfunction(L, fn);
-    lua_setfield(L, -2, name);
+    for (const struct rb_binding *b = table; b && b->name; b++) {
+        lua_pushcfunction(L, b->fn);
+        lua_setfield(L, -2, b->name);
+    }
     lua_pop(L, 2);
 }
 

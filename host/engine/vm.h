@@ -9,6 +9,8 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "engine/arena.h"
+#include "engine/bindings.h"
 
 /* What differs from task to task; task.c switches vm->context before each resume. */
 struct rb_vm_context {
@@ -16,7 +18,7 @@ struct rb_vm_context {
     /* depth at which a cancellation was raised, -1 none: protected calls at or below it re-raise whatever comes, those
      * opened later by <close> handlers behave as usual */
     int unwind_depth;
-    int64_t slice_start; /* rb_clock_thread_cpu() */
+    int64_t slice_start; /* rb_clock_thread_cpu() at the first look at it; 0: nobody has looked */
     int blocked; /* > 0: inside coroutine.resume called from a place that can not wait (table.sort, gsub, require …) */
     int nesting;        /* coroutines of the script that are active in this task, one inside the other */
     uint64_t random[4]; /* state of math.random, seeded at first use */
@@ -54,6 +56,7 @@ struct rb_vm_options {
 struct rb_vm {
     lua_State *L;
     struct rb_vm_options opt;
+    struct rb_arena arena;
     size_t used; /* bytes that Lua holds */
     enum rb_vm_dead dead;
     char dead_where[256];          /* the author's line that was running when it was first noticed; "" unknown */
@@ -81,6 +84,8 @@ extern const char rb_await_sentinel;
  * require, load, pcall …, json, base64, hash, hmac, duration, null). The engine adds verbs to the environment table
  * (rb_vm_push_env) afterwards. 0 or RB_E…. */
 int rb_vm_open(struct rb_vm *vm, const struct rb_vm_options *opt, struct rb_err *err);
+/* What is there will stay, so the collector need not look at it before as much again is in use. */
+void rb_vm_rest(struct rb_vm *vm);
 void rb_vm_close(struct rb_vm *vm);
 struct rb_vm *rb_vm_of(lua_State *L); /* from any thread of it, O(1) (lua_getextraspace) */
 
@@ -108,7 +113,7 @@ void rb_vm_need(lua_State *L, double bytes);
 /* Raises the error of a dead VM: kind "budget" or "memory". */
 int rb_vm_raise_dead(lua_State *L);
 
-/* A slice begins: from one wait to the next; also at each op. */
+/* A slice begins: from one wait to the next. */
 void rb_vm_slice(struct rb_vm *vm);
 
 /* [-0, +1, -] compiles text (never bytecode) with the environment; on failure pushes nothing and returns RB_EINVAL with
@@ -116,9 +121,9 @@ void rb_vm_slice(struct rb_vm *vm);
 int rb_vm_load(lua_State *L, const char *text, size_t n, const char *chunkname, struct rb_err *err);
 /* [-0, +1, -] an internal module of stdlib/rt, loaded once (its result cached in the registry); host code, not
  * sandboxed: it sees the real base library in its _ENV, plus `host`, the table of C functions that the engine registers
- * with rb_vm_host_function(). */
+ * with rb_vm_host_functions(). */
 int rb_vm_rt(lua_State *L, const char *name, struct rb_err *err);
-void rb_vm_host_function(struct rb_vm *vm, const char *name, lua_CFunction fn);
+void rb_vm_host_functions(struct rb_vm *vm, const struct rb_binding *table); /* may be NULL */
 
 /* Any error value on top of the stack to one line of text (tables with __tostring, strings, nil, anything). Pops
  * nothing. */

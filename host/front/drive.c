@@ -581,8 +581,7 @@ static int follow_successor(struct drive *d, struct rb_err *err)
     rb_run_free(d->run);
     d->run = NULL;
     rb_view_release(&d->view);
-    rb_view_init(&d->view, id);
-    rb_view_keep(&d->view, d->cli->verbose > 0, false);
+    rb_view_watch(&d->view, d->cli, id);
     return rb_view_load(&d->view, d->cli->store, err);
 }
 
@@ -686,8 +685,7 @@ int rb_drive(struct rb_cli *cli, const struct rb_drive_options *opt)
     snprintf(d.actor.claimed, sizeof(d.actor.claimed), "%s", opt->actor ? opt->actor : "");
     if (rb_loop_init(&d.loop, &err) < 0)
         return rb_cli_fail(cli, RB_EXIT_STORE, "%s", err.msg);
-    rb_view_init(&d.view, opt->id);
-    rb_view_keep(&d.view, cli->verbose > 0, false);
+    rb_view_watch(&d.view, cli, opt->id);
     cli->on_store_failed = on_store_failed;
     cli->store_arg = &d;
     code = rb_cli_store(cli, &d.loop, opt->how == RB_DRIVE_START ? RB_CLI_CREATE : RB_CLI_WRITE);

@@ -199,6 +199,13 @@ void rb_view_keep(struct rb_view *v, bool ops, bool notes)
     v->keep_notes = notes;
 }
 
+void rb_view_watch(struct rb_view *v, const struct rb_cli *cli, const char *id)
+{
+    rb_view_init(v, id);
+    rb_view_keep(v, cli->verbose > 0, false);
+    v->brief = cli->quiet > 0 || cli->json > 0;
+}
+
 static struct rb_node *by_number(struct rb_node *root, int64_t n)
 {
     RB_LIST_EACH (it, &root->children) {

@@ -79,6 +79,7 @@ struct rb_view {
     struct rb_list notes; /* struct rb_note, when they are kept */
     struct rb_node *done; /* operation that has ended with the last event; forgotten at the next one */
     bool keep_ops, keep_notes;
+    bool brief; /* nobody is shown what went well: a read that did leaves nothing here */
 };
 
 /* A line of evidence, a note or a printed line, for `show`. */
@@ -92,12 +93,15 @@ struct rb_note {
 };
 
 void rb_view_init(struct rb_view *v, const char *id);
+/* The same for whoever watches a run while it goes: what is kept is what they are shown. */
+void rb_view_watch(struct rb_view *v, const struct rb_cli *cli, const char *id);
 void rb_view_release(struct rb_view *v); /* a zeroed one, too */
 /* Keep operations and/or notes instead of forgetting them: for `show` and --verbose. Before the first event. */
 void rb_view_keep(struct rb_view *v, bool ops, bool notes);
 
 /* Takes the next event. Returns its node, or NULL when it belongs to no single one. data is parsed once; *data_json
- * (may be NULL) gets a new reference to it. An event that was seen before is ignored (NULL, *data_json NULL). */
+ * (may be NULL) gets a new reference to it; of the value of a result it has only what is shown. An event that was seen
+ * before is ignored (NULL, *data_json NULL). */
 struct rb_node *rb_view_event(struct rb_view *v, const struct rb_event *ev, json_t **data_json);
 /* Live output: shown as the last line until its result comes. */
 struct rb_node *rb_view_output(struct rb_view *v, int64_t op, const char *key, const char *data, size_t n);

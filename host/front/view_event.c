@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/jsonscan.h"
 #include "front/text.h"
 #include "front/view.h"
 #include "front/view_nodes.h"
@@ -173,6 +174,15 @@ static struct rb_node *on_begin(struct rb_view *v, const struct rb_event *ev, co
     return p;
 }
 
+/* Of the value of a command or a decision: the first of these that says something. */
+static const char *const said[] = {"stdout", "stderr", "comment", "value", "status", "body"};
+
+static bool says(const json_t *x)
+{
+    const char *text = rb_text_of(x);
+    return x && !json_is_null(x) && (!text || *text);
+}
+
 /* What the result of a command or a decision shows: its last line. */
 static void set_result(struct rb_node *p, const json_t *data)
 {
@@ -180,11 +190,9 @@ static void set_result(struct rb_node *p, const json_t *data)
     if (!value || json_is_null(value))
         value = json_object_get(error, "result");
     if (json_is_object(value)) {
-        static const char *const shown[] = {"stdout", "stderr", "comment", "value", "status", "body"};
-        for (size_t i = 0; i < RB_COUNT(shown); i++) {
-            const json_t *x = json_object_get(value, shown[i]);
-            const char *text = rb_text_of(x);
-            if (x && !json_is_null(x) && (!text || *text)) {
+        for (size_t i = 0; i < RB_COUNT(said); i++) {
+            const json_t *x = json_object_get(value, said[i]);
+            if (says(x)) {
                 set_last(p, x);
                 return;
             }
@@ -455,8 +463,73 @@ static struct rb_node *apply(struct rb_view *v, const struct rb_event *ev, const
     return NULL;
 }
 
+static bool is(struct rb_slice s, const char *text)
+{
+    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
+}
+
+static json_t *parse(const char *p, size_t n)
+{
+    return json_loadb(p, n, JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL);
+}
+
+/* Of a value that is an object only the member that is said. */
+static json_t *said_of(struct rb_slice value)
+{
+    json_t *out = json_object();
+    for (size_t i = 0; i < RB_COUNT(said); i++) {
+        struct rb_slice s = rb_json_member(value.p, value.n, said[i]);
+        json_t *x = s.p ? parse(s.p, s.n) : NULL;
+        bool enough = says(x);
+        if (x)
+            json_object_set_new_nocheck(out, said[i], x);
+        if (enough)
+            break;
+    }
+    return out;
+}
+
+/* A result is the largest of events, and most of it is never shown: a tree of all of it would cost more than making
+ * it. */
+static json_t *parse_result(const struct rb_event *ev)
+{
+    json_t *out = json_object();
+    const char *p = ev->data;
+    struct rb_slice key, value;
+    while (rb_json_next(&p, ev->data + ev->data_len, &key, &value)) {
+        char name[16];
+        if (key.n >= sizeof(name) || is(key, "digest") || is(key, "sealed"))
+            continue;
+        memcpy(name, key.p, key.n);
+        name[key.n] = '\0';
+        json_t *x = is(key, "value") && value.n && *value.p == '{' ? said_of(value) : parse(value.p, value.n);
+        if (x)
+            json_object_set_new(out, name, x);
+    }
+    return out;
+}
+
+/* A read that went well, when nobody is shown such things: it has no node, and changes no other. */
+static bool leaves_no_trace(const struct rb_view *v, const struct rb_event *ev)
+{
+    static const char *const traces[] = {"n", "as", "twice", "signal", "status", "waiting", "actor"};
+    const char *p = ev->data;
+    struct rb_slice key, value;
+    bool ok = false;
+    if (!v->brief || v->keep_ops || rb_node_find(v, ev->key, strlen(ev->key)))
+        return false;
+    while (rb_json_next(&p, ev->data + ev->data_len, &key, &value)) {
+        for (size_t i = 0; i < RB_COUNT(traces); i++)
+            if (is(key, traces[i]))
+                return false;
+        ok = ok || (is(key, "ok") && is(value, "true"));
+    }
+    return ok;
+}
+
 struct rb_node *rb_view_event(struct rb_view *v, const struct rb_event *ev, json_t **data_json)
 {
+    bool result = strcmp(ev->kind, "result") == 0;
     if (data_json)
         *data_json = NULL;
     if (ev->seq <= v->seq)
@@ -466,7 +539,9 @@ struct rb_node *rb_view_event(struct rb_view *v, const struct rb_event *ev, json
         forget(v, v->done);
         v->done = NULL;
     }
-    json_t *data = json_loadb(ev->data, ev->data_len, JSON_ALLOW_NUL, NULL);
+    if (result && leaves_no_trace(v, ev))
+        return NULL;
+    json_t *data = result ? parse_result(ev) : json_loadb(ev->data, ev->data_len, JSON_ALLOW_NUL, NULL);
     struct rb_node *p = apply(v, ev, data);
     if (number(data, "signal") > v->signal)
         v->signal = number(data, "signal");

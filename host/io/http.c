@@ -22,7 +22,8 @@
 
 #define MAX_AT_ONCE 64
 #define MAX_WAITING 100000
-#define EASY_KEPT 64
+#define SPARE_MAX 64
+#define HEAD_USUAL 500 /* bytes */
 #define LATE_MS 1000
 
 struct rb_http_pool {
@@ -35,8 +36,8 @@ struct rb_http_pool {
     struct rb_list working; /* struct rb_http.link */
     struct rb_list stopped; /* struct rb_http.stop_link */
     int at_once, max, queued;
-    CURL *easy[EASY_KEPT]; /* handles that were used, for the next exchanges */
-    int easy_count;
+    struct rb_list spare; /* struct rb_http.link: nothing but memory and a handle, for the next ones */
+    int spare_count;
     bool closing;
     bool released; /* only files that are being saved keep it */
 };
@@ -53,21 +54,30 @@ struct rb_loop *rb_http_loop(const struct rb_http *h)
 
 /* -- memory -------------------------------------------------------------------------------------------------------- */
 
-static CURL *take_easy(struct rb_http_pool *p)
+static struct rb_http *take(struct rb_http_pool *p)
 {
-    return p->easy_count ? p->easy[--p->easy_count] : p->api->easy_init();
+    struct rb_list *l = rb_list_pop(&p->spare);
+    if (!l)
+        return rb_alloc(sizeof(struct rb_http));
+    p->spare_count--;
+    return RB_CONTAINER(l, struct rb_http, link);
 }
 
-static void give_easy(struct rb_http_pool *p, CURL *easy)
+static void give_back(struct rb_http_pool *p, struct rb_http *h)
 {
-    if (!easy)
-        return;
-    if (p->easy_count == EASY_KEPT || p->closing) {
-        p->api->easy_cleanup(easy);
+    CURL *easy = h->transfer.easy;
+    if (p->spare_count == SPARE_MAX || p->closing) {
+        if (easy)
+            p->api->easy_cleanup(easy);
+        free(h);
         return;
     }
-    p->api->easy_reset(easy);
-    p->easy[p->easy_count++] = easy;
+    if (easy)
+        p->api->easy_reset(easy);
+    *h = (struct rb_http){.transfer.easy = easy};
+    rb_list_init(&h->link);
+    rb_list_push(&p->spare, &h->link);
+    p->spare_count++;
 }
 
 static void maybe_free(struct rb_http_pool *p)
@@ -89,7 +99,6 @@ static void destroy(struct rb_http *h)
     rb_buf_release(&h->disk.behind);
     rb_buf_release(&h->disk.on_its_way);
     free(h->disk.ahead);
-    give_easy(p, h->transfer.easy);
     api->slist_free_all(h->headers);
     api->slist_free_all(h->hosts);
     api->slist_free_all(h->connect_to);
@@ -100,7 +109,7 @@ static void destroy(struct rb_http *h)
     rb_buf_release(&h->result.body.buf);
     free(h->result.headers);
     free(h->body);
-    free(h);
+    give_back(p, h);
     maybe_free(p);
 }
 
@@ -210,8 +219,9 @@ static void transfer(struct rb_http *h)
 {
     struct rb_err err = {0};
     h->state = RB_HTTP_TRANSFERS;
-    h->waited = (double)(rb_clock_boot() - h->started) / 1e6;
-    h->transfer.easy = take_easy(h->pool);
+    h->waited = rb_clock_boot() - h->started;
+    if (!h->transfer.easy)
+        h->transfer.easy = h->api->easy_init();
     h->transfer.on_done = on_transferred;
     int rc = h->transfer.easy ? rb_http_prepare(h, &err) : rb_err_set(&err, RB_EIO, "libcurl gives no handle");
     if (!rc)
@@ -227,14 +237,14 @@ static void note_address(struct rb_http *h, const struct sockaddr *sa, socklen_t
 {
     if (h->address_count == RB_HTTP_ADDRESSES || len > sizeof(h->addresses[0]))
         return;
-    struct sockaddr_storage *slot = &h->addresses[h->address_count++];
+    union rb_http_address *slot = &h->addresses[h->address_count++];
     memcpy(slot, sa, len);
     if (sa->sa_family == AF_INET)
-        ((struct sockaddr_in *)slot)->sin_port = htons((uint16_t)h->seek_port);
+        slot->v4.sin_port = htons((uint16_t)h->seek_port);
     else
-        ((struct sockaddr_in6 *)slot)->sin6_port = htons((uint16_t)h->seek_port);
+        slot->v6.sin6_port = htons((uint16_t)h->seek_port);
     if (!h->opt.proxy)
-        rb_http_may(h, (struct sockaddr *)slot);
+        rb_http_may(h, &slot->sa);
 }
 
 static void on_resolved(void *arg, const struct addrinfo *addresses, const struct rb_err *err)
@@ -348,8 +358,8 @@ static void release(struct rb_loop_guest *g)
     rb_loop_turn_remove(p->loop, &p->turn);
     abandon(&p->waiting);
     abandon(&p->working);
-    while (p->easy_count)
-        p->api->easy_cleanup(p->easy[--p->easy_count]);
+    for (struct rb_list *l = rb_list_pop(&p->spare); l; l = rb_list_pop(&p->spare))
+        give_back(p, RB_CONTAINER(l, struct rb_http, link)); /* which frees it now */
     p->released = true;
     maybe_free(p);
 }
@@ -377,6 +387,7 @@ static int open_pool(struct rb_loop *loop, struct rb_http_pool **out, struct rb_
     rb_list_init(&p->waiting);
     rb_list_init(&p->working);
     rb_list_init(&p->stopped);
+    rb_list_init(&p->spare);
     rb_loop_turn_add(loop, &p->turn);
     rb_loop_guest_add(loop, &p->guest);
     *out = p;
@@ -428,7 +439,7 @@ int rb_http_start(struct rb_loop *loop, const struct rb_http_options *opt, struc
             rb_http_files_release(opt->files);
         return rc;
     }
-    struct rb_http *h = rb_alloc(sizeof(*h));
+    struct rb_http *h = take(p);
     h->pool = p;
     h->api = p->api;
     h->opt = *opt;
@@ -443,6 +454,7 @@ int rb_http_start(struct rb_loop *loop, const struct rb_http_options *opt, struc
     rb_list_init(&h->stop_link);
     rb_timer_init(&h->limit, loop, on_limit);
     rb_buf_init(&h->head, RB_HTTP_HEAD_MAX);
+    rb_buf_reserve(&h->head, HEAD_USUAL);
     rb_buf_init(&h->result.body.buf, opt->max_body);
     copy_texts(h);
     if (opt->body && opt->body_len) {

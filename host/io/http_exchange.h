@@ -37,6 +37,12 @@ struct rb_http_disk {
     bool keep;    /* at the end: it gets its name */
 };
 
+union rb_http_address {
+    struct sockaddr sa;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
 struct rb_http {
     struct rb_http_pool *pool;
     const struct rb_curl_api *api;
@@ -56,9 +62,9 @@ struct rb_http {
 
     struct rb_timer limit; /* timeout_ms */
     int64_t started;       /* rb_clock_boot(), when its turn came */
-    double waited;         /* seconds until libcurl got it: what its times lack */
+    int64_t waited;        /* µs until libcurl got it: what its times lack */
     struct rb_resolve *resolve;
-    struct sockaddr_storage addresses[RB_HTTP_ADDRESSES]; /* that may be spoken to */
+    union rb_http_address addresses[RB_HTTP_ADDRESSES]; /* that may be spoken to */
     int address_count;
 
     struct rb_curl_transfer transfer;

@@ -35,11 +35,16 @@ static double seconds(const struct rb_http *h, CURLINFO info)
 {
     curl_off_t us = 0;
     h->api->easy_getinfo(h->transfer.easy, info, &us);
-    return us > 0 ? (double)us / 1e6 + h->waited : 0;
+    return us > 0 ? (double)(us + h->waited) / 1e6 : 0;
 }
 
 void rb_http_note_peer(struct rb_http *h)
 {
+    struct rb_http_result *noted = &h->result;
+    if (noted->address[0]) { /* at the end of an answer whose head has come: only its time has changed */
+        noted->time.total = seconds(h, CURLINFO_TOTAL_TIME_T);
+        return;
+    }
     const struct rb_curl_api *api = h->api;
     struct rb_http_result *r = &h->result;
     CURL *easy = h->transfer.easy;

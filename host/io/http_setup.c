@@ -1,6 +1,7 @@
 /* Owns what libcurl is told of one exchange, and what its errors mean. Each option that is a guard says against what;
  * the facts behind them were measured with libcurl 7.88.1. */
 #include "io/http_exchange.h"
+#include "io/http_url.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -52,10 +53,18 @@ static int check_url(struct rb_http *h, struct rb_err *err)
 {
     const struct rb_curl_api *api = h->api;
     char *part = NULL;
+    struct rb_http_url plain;
     h->url = api->url();
     CURLUcode rc = api->url_set(h->url, CURLUPART_URL, h->opt.url, 0);
     if (rc)
         return rb_err_set(err, RB_EINVAL, "this is no URL: %s", api->url_strerror(rc));
+    if (rb_http_url_read_plain(h->opt.url, &plain)) {
+        snprintf(h->host, sizeof(h->host), "%s", plain.host);
+        memcpy(h->seek, h->host, sizeof(h->seek));
+        h->seek_port = h->port = plain.port;
+        rb_http_url_release(&plain);
+        return RB_OK;
+    }
     if (api->url_get(h->url, CURLUPART_SCHEME, &part, 0))
         return rb_err_set(err, RB_EINVAL, "the URL has no scheme");
     bool http = strcasecmp(part, "http") == 0 || strcasecmp(part, "https") == 0;
@@ -102,13 +111,20 @@ bool rb_http_may(struct rb_http *h, const struct sockaddr *sa)
     return false;
 }
 
-static bool same_address(const struct sockaddr_storage *known, const char *ip)
+static void address_text(const union rb_http_address *a, char out[INET6_ADDRSTRLEN])
 {
-    char text[INET6_ADDRSTRLEN] = "";
-    if (known->ss_family == AF_INET)
-        inet_ntop(AF_INET, &((const struct sockaddr_in *)known)->sin_addr, text, sizeof(text));
-    else
-        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)known)->sin6_addr, text, sizeof(text));
+    bool v4 = a->sa.sa_family == AF_INET;
+    out[0] = '\0';
+    inet_ntop(a->sa.sa_family, v4 ? (const void *)&a->v4.sin_addr : &a->v6.sin6_addr, out, INET6_ADDRSTRLEN);
+}
+
+static bool same_address(const union rb_http_address *known, const char *ip)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct in_addr v4;
+    if (known->sa.sa_family == AF_INET)
+        return inet_pton(AF_INET, ip, &v4) == 1 && v4.s_addr == known->v4.sin_addr.s_addr;
+    address_text(known, text);
     return strcmp(text, ip) == 0;
 }
 
@@ -153,14 +169,9 @@ static void pin_addresses(struct rb_http *h, const char *host, long port)
     rb_buf_init(&b, 4096);
     rb_buf_addf(&b, "+%s:%ld:", host, port);
     for (int i = 0; i < h->address_count; i++) {
-        char text[INET6_ADDRSTRLEN] = "";
-        const struct sockaddr_storage *sa = &h->addresses[i];
-        bool v4 = sa->ss_family == AF_INET;
-        inet_ntop(sa->ss_family,
-                  v4 ? (const void *)&((const struct sockaddr_in *)sa)->sin_addr
-                     : (const void *)&((const struct sockaddr_in6 *)sa)->sin6_addr,
-                  text, sizeof(text));
-        rb_buf_addf(&b, v4 ? "%s%s" : "%s[%s]", i ? "," : "", text);
+        char text[INET6_ADDRSTRLEN];
+        address_text(&h->addresses[i], text);
+        rb_buf_addf(&b, h->addresses[i].sa.sa_family == AF_INET ? "%s%s" : "%s[%s]", i ? "," : "", text);
     }
     h->hosts = h->api->slist_append(h->hosts, rb_buf_text(&b));
     h->api->easy_setopt(h->transfer.easy, CURLOPT_RESOLVE, h->hosts);

@@ -1,6 +1,7 @@
 /* Owns the reading of URLs for whoever has to know their parts before they are asked for. */
 #include "io/http_url.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,6 +16,54 @@ static char *part_of(const struct rb_curl_api *api, CURLU *u, CURLUPart part, un
     copy = rb_strdup(text);
     api->free(text);
     return copy;
+}
+
+/* A name of lower-case labels, or a dotted quad; so that libcurl would not touch it. */
+static bool is_plain_host(const char *host, size_t n)
+{
+    char copy[254];
+    struct in_addr v4;
+    bool label = false; /* has begun */
+    const char *last = copy;
+    if (!n || n >= sizeof(copy))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        char c = host[i];
+        bool sign = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        if (!sign && !(label && (c == '-' || c == '.')))
+            return false;
+        label = c != '.';
+        copy[i] = c;
+        if (!label)
+            last = copy + i + 1;
+    }
+    copy[n] = '\0';
+    return label && (*last < '0' || *last > '9' || inet_pton(AF_INET, copy, &v4) == 1); /* "127.1" is an address, too */
+}
+
+bool rb_http_url_read_plain(const char *text, struct rb_http_url *out)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/?&=+,:;";
+    bool tls = strncmp(text, "https://", 8) == 0;
+    if (!tls && strncmp(text, "http://", 7))
+        return false;
+    const char *host = text + (tls ? 8 : 7), *p = host + strcspn(host, ":/?#@[\\");
+    size_t n = (size_t)(p - host);
+    long port = tls ? 443 : 80;
+    if (*p == ':') {
+        char *end;
+        if (p[1] < '1' || p[1] > '9')
+            return false;
+        port = strtol(p + 1, &end, 10);
+        p = end;
+    }
+    if (*p != '/' || port > 65535 || p[strspn(p, plain)] || strstr(p, "/.") || !is_plain_host(host, n))
+        return false;
+    *out = (struct rb_http_url){.text = rb_strdup(text),
+                                .scheme = rb_strdup(tls ? "https" : "http"),
+                                .host = rb_strndup(host, n),
+                                .port = port};
+    return true;
 }
 
 void rb_http_url_release(struct rb_http_url *u)
@@ -35,6 +84,8 @@ int rb_http_url_read(const char *text, const char *base, struct rb_http_url *out
     *out = (struct rb_http_url){0};
     if (!api)
         return err->code;
+    if (!base && rb_http_url_read_plain(text, out))
+        return RB_OK;
     CURLU *u = api->url();
     CURLUcode rc = base ? api->url_set(u, CURLUPART_URL, base, 0) : CURLUE_OK;
     if (!rc)

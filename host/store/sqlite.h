@@ -34,6 +34,8 @@ enum rb_stmt {
     RB_STMT_BLOB,
     RB_STMT_BLOB_REF,
     RB_STMT_SOURCE,
+    RB_STMT_CREATE,
+    RB_STMT_DISOWN,
     RB_STMT_COUNT
 };
 
@@ -58,8 +60,9 @@ struct rb_store {
     bool write;
     int64_t lock_wait_ms;
 
-    sqlite3 *reader; /* the caller's thread; opened at the first read */
-    bool immutable;  /* the reader sees a file that nobody can write */
+    sqlite3 *reader;       /* the caller's thread; opened at the first read */
+    sqlite3_stmt *signals; /* of the reader, kept: every run asks */
+    bool immutable;        /* the reader sees a file that nobody can write */
 
     /* owner file (sqlite_owner.c), loop thread; the name does not change once it is made, and is made before the first
      * job that needs it, so the writer may read it */

@@ -214,16 +214,11 @@ static int find_key(struct rb_store *s, struct rb_run_row *row, struct rb_err *e
 static int insert_run(struct rb_store *s, struct rb_run_row *row, const struct rb_batch *first, struct rb_err *err)
 {
     const struct rb_event *last = &first->last->ev;
-    sqlite3_stmt *st;
     rb_fault_point("store.create.run");
     int rc = find_key(s, row, err);
-    if (rc == RB_OK)
-        rc = rb_sqlite_prepare(s->writer,
-                               "INSERT INTO runs (" RB_RUN_COLUMNS ") VALUES"
-                               " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, ?11, ?12, ?13, ?14, ?15)",
-                               &st, err);
     if (rc)
         return rc;
+    sqlite3_stmt *st = rb_sqlite_stmt(s, RB_STMT_CREATE);
     const char *texts[] = {row->id,    row->runbook ? row->runbook : "",
                            row->title, row->status ? row->status : "running",
                            row->actor, row->waiting,
@@ -242,7 +237,7 @@ static int insert_run(struct rb_store *s, struct rb_run_row *row, const struct r
         rc = rb_err_set(err, RB_EEXIST, "there is a run %s already", row->id);
     else
         rc = rc == SQLITE_DONE ? RB_OK : rb_sqlite_error(s->writer, rc, err, s->path);
-    sqlite3_finalize(st);
+    sqlite3_reset(st);
     return rc ? rc : rb_sqlite_write_batch(s, first, err);
 }
 
@@ -396,15 +391,13 @@ int rb_store_claim_forced_sync(struct rb_store *s, const char *id, struct rb_run
 
 static int clear_owner(struct rb_store *s, const char *id, int64_t epoch, struct rb_err *err)
 {
-    sqlite3_stmt *st;
-    int rc = rb_sqlite_prepare(s->writer, "UPDATE runs SET owner = NULL WHERE id = ?1 AND epoch = ?2 AND owner = ?3",
-                               &st, err);
-    if (rc)
-        return rc;
+    sqlite3_stmt *st = rb_sqlite_stmt(s, RB_STMT_DISOWN);
     sqlite3_bind_text(st, 1, id, -1, SQLITE_STATIC);
     sqlite3_bind_int64(st, 2, epoch);
     sqlite3_bind_text(st, 3, s->owner, -1, SQLITE_STATIC);
-    rc = change(s, st, err);
+    int rc = sqlite3_step(st);
+    rc = rc == SQLITE_DONE ? RB_OK : rb_sqlite_error(s->writer, rc, err, s->path);
+    sqlite3_reset(st);
     if (rc == RB_OK && sqlite3_changes(s->writer) == 0)
         rc = rb_err_set(err, RB_ESTALE, "this process does not own run %s any more", id);
     return rc;

@@ -212,12 +212,15 @@ int rb_store_events(struct rb_store *s, const char *run, int64_t after_seq,
 int rb_store_signals(struct rb_store *s, const char *run, int64_t after,
                      int (*each)(void *arg, const struct rb_signal_row *sig), void *arg, struct rb_err *err)
 {
-    sqlite3_stmt *st;
-    int rc = begin_read(
-        s, "SELECT id, run, kind, target, data, actor, at FROM signals WHERE run = ?1 AND id > ?2 ORDER BY id", &st,
-        err);
+    sqlite3_stmt *st = s->signals;
+    int rc = st ? RB_OK
+                : begin_read(s,
+                             "SELECT id, run, kind, target, data, actor, at FROM signals WHERE run = ?1 AND id > ?2 "
+                             "ORDER BY id",
+                             &st, err);
     if (rc)
         return rc;
+    s->signals = NULL; /* the callback may ask, too */
     sqlite3_bind_text(st, 1, run, -1, SQLITE_STATIC);
     sqlite3_bind_int64(st, 2, after);
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
@@ -232,7 +235,11 @@ int rb_store_signals(struct rb_store *s, const char *run, int64_t after,
         if (answer)
             return end_read(s, st, answer, true, err);
     }
-    return end_read(s, st, rc, false, err);
+    if (rc != SQLITE_DONE || s->signals)
+        return end_read(s, st, rc, false, err);
+    sqlite3_reset(st);
+    s->signals = st;
+    return RB_OK;
 }
 
 int rb_store_blob(struct rb_store *s, const char *digest, struct rb_buf *out, struct rb_err *err)

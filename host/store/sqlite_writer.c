@@ -49,6 +49,9 @@ static const char *const statements[RB_STMT_COUNT] = {
     [RB_STMT_WHO] = "SELECT epoch, owner, seq FROM runs WHERE id = ?1",
     [RB_STMT_BLOB] = "INSERT OR IGNORE INTO blobs (digest, data) VALUES (?1, ?2)",
     [RB_STMT_BLOB_REF] = "INSERT OR IGNORE INTO run_blobs (run, digest) VALUES (?1, ?2)",
+    [RB_STMT_CREATE] = "INSERT INTO runs (" RB_RUN_COLUMNS ") VALUES"
+                       " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, ?11, ?12, ?13, ?14, ?15)",
+    [RB_STMT_DISOWN] = "UPDATE runs SET owner = NULL WHERE id = ?1 AND epoch = ?2 AND owner = ?3",
     [RB_STMT_SOURCE] = "INSERT OR IGNORE INTO sources (run, name, digest) VALUES (?1, ?2, ?3)",
 };
 

@@ -435,6 +435,7 @@ void rb_store_close(struct rb_store *s)
     rb_sqlite_deliver(s); /* what was committed last is still answered */
     if (s->side)
         close_side(s->side);
+    sqlite3_finalize(s->signals);
     sqlite3_close(s->reader);
     sqlite3_close(s->writer);
     rb_sqlite_owner_release(s);

@@ -1,6 +1,4 @@
 -- What the verbs share: scopes that are always left, options that are checked, times.
-local scalars = require "rt.scalars"
-
 local M = {}
 
 -- Needed for messages and for calls with options only: loaded when they are.
@@ -54,7 +52,7 @@ end
 ---@param what string
 ---@return number
 function M.seconds(v, what)
-    local s = scalars.seconds(v)
+    local s = require("rt.scalars").seconds(v)
     if not s then
         M.usage("%s: expected a duration such as \"90s\" or \"1h30m\", got %s", what, show(v))
     end

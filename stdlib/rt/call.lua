@@ -1,7 +1,5 @@
--- What the primitives that reach outside share: the library that is also a function, time-outs, `retry`, what of the
--- environment is let through.
+-- What the primitives that reach outside share: time-outs, `retry`, what of the environment is let through.
 local base = require "rt.base"
-local retry = require "rt.retry"
 
 local M = {}
 
@@ -52,48 +50,7 @@ function M.retried(opts, fn)
     if not opts.retry then
         return fn(1)
     end
-    return retry.retry(opts.retry, fn)
-end
-
---- A global that is called itself and has fields, and that no runbook can change.
----@param name string
----@param get fun(): function?, table<string, function> the function that is called and the fields; called at first use
----@return table
-function M.library(name, get)
-    local fn, fields
-    local function fetch()
-        if not fields then
-            fn, fields = get()
-        end
-    end
-    return setmetatable({}, {
-        __index = function(_, field)
-            fetch()
-            return fields[field]
-        end,
-        __call = function(_, ...)
-            fetch()
-            if not fn then
-                base.usage("%s is a library: call one of its functions", name)
-            end
-            return fn(...)
-        end,
-        __metatable = name,
-        __newindex = function()
-            base.usage("%s is a function of the host and can not be changed", name)
-        end,
-    })
-end
-
---- The same, of a module of rt/ that is loaded at its first use: a runbook that never speaks http does not pay for it.
---- The module returns { call = function?, fields = table }.
----@param name string of the global, and of its module below rt/
----@return table
-function M.lazy(name)
-    return M.library(name, function()
-        local module = require("rt." .. name)
-        return module.call, module.fields
-    end)
+    return require("rt.retry").retry(opts.retry, fn)
 end
 
 return M

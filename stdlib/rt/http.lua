@@ -1,7 +1,6 @@
 -- http: the calls, what is tried again by itself, and what a result can do.
 local base = require "rt.base"
 local request = require "rt.http_request"
-local retry = require "rt.retry"
 
 local M = {}
 
@@ -35,15 +34,28 @@ local function bless(result)
     return type(result) == "table" and setmetatable(result, RESULT) or result
 end
 
-local function ask(table_of_request)
-    local ok, r = host.try(host.http, table_of_request)
+local function send(verb, opts)
+    return host.http(request.build(verb, opts))
+end
+
+--- As host.try: ok, and the result or the error.
+local function try(verb, opts)
+    local ok, r = host.try(send, verb, opts)
     if ok then
-        return bless(r)
+        return true, bless(r)
     end
     if type(r) == "table" then
         bless(r.result)
     end
-    error(r, 0)
+    return false, r
+end
+
+local function ask(verb, opts)
+    local ok, r = try(verb, opts)
+    if not ok then
+        error(r, 0)
+    end
+    return r
 end
 
 --- Seconds that the server asks to wait with the next attempt, if it is one that may simply be made.
@@ -52,9 +64,9 @@ local function asked_to_wait(e)
     return r and (r.status == 429 or r.status == 503) and r.retry_after or nil
 end
 
---- Calls fn, and does as the server says when it is asked to come back later.
-local function patient(fn)
-    local ok, r = host.try(fn)
+--- Asks, and does as the server says when it is asked to come back later.
+local function patient(verb, opts)
+    local ok, r = try(verb, opts)
     if ok then
         return r
     end
@@ -67,29 +79,32 @@ local function patient(fn)
     if wait > 0 then
         host.sleep { ["until"] = base.deadline(wait), text = text }
     end
-    return retry.retry({
+    return require("rt.retry").retry({
         times = 2,
         delay = 0,
         title = "again",
         on = function(e)
             return (asked_to_wait(e) or math.huge) <= PATIENCE
         end,
-    }, fn)
+    }, function()
+        return ask(verb, opts)
+    end)
 end
 
+local ONCE = { POST = true, PATCH = true }
+
 local function run(verb, opts)
-    local function once()
-        return ask(request.build(verb, opts))
-    end
     if opts.retry then
-        return retry.retry(opts.retry, once)
+        return require("rt.retry").retry(opts.retry, function()
+            return ask(verb, opts)
+        end)
     end
-    local method = tostring(opts.method or "GET"):upper()
-    local repeatable = opts.read or opts.idempotent or method ~= "POST" and method ~= "PATCH"
+    local method = opts.method or "GET"
+    local repeatable = opts.read or opts.idempotent or not (ONCE[method] or ONCE[tostring(method):upper()])
     if opts.retry == false or not repeatable then
-        return once()
+        return ask(verb, opts)
     end
-    return patient(once)
+    return patient(verb, opts)
 end
 
 M.fields = {}
@@ -103,11 +118,13 @@ function M.call(opts)
 end
 
 for _, method in ipairs { "get", "head", "post", "put", "patch", "delete" } do
-    local verb = "http." .. method
+    local verb, word = "http." .. method, method:upper()
     M.fields[method] = function(url, opts)
-        local all = { method = method:upper(), url = url }
-        for k, v in pairs(base.options(verb, opts)) do
-            all[k] = v
+        local all = { method = word, url = url }
+        if opts ~= nil then
+            for k, v in pairs(base.options(verb, opts)) do
+                all[k] = v
+            end
         end
         return run(verb, all)
     end

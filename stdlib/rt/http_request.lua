@@ -5,6 +5,7 @@ local call = require "rt.call"
 
 local M = {}
 
+local METHODS = { GET = true, HEAD = true, POST = true, PUT = true, PATCH = true, DELETE = true } -- as they are written
 local READS = { GET = true, HEAD = true, OPTIONS = true }
 local IDEMPOTENT = { PUT = true, DELETE = true }
 local BODIES = { "json", "form", "multipart", "body" }
@@ -57,7 +58,10 @@ end
 
 local function headers_of(verb, opts)
     local out, keys, seen = {}, {}, {}
-    local given = base.expect(verb, "headers", opts.headers or {}, "table")
+    if not opts.headers then
+        return out, seen
+    end
+    local given = base.expect(verb, "headers", opts.headers, "table")
     for k in pairs(given) do
         if type(k) ~= "string" or not k:find "^[%w!#$%%&'*+%-.^_`|~]+$" then
             base.usage("%s: %s is no name of a header", verb, tostring(k))
@@ -172,9 +176,12 @@ end
 ---@param opts table
 ---@return table
 function M.build(verb, opts)
-    local method = base.expect(verb, "method", opts.method or "GET", "string"):upper()
-    if not method:find "^[%w!#$%%&'*+%-.^_`|~]+$" then
-        base.usage("%s: %s is no method of HTTP", verb, method)
+    local method = opts.method or "GET"
+    if not METHODS[method] then
+        method = base.expect(verb, "method", method, "string"):upper()
+        if not method:find "^[%w!#$%%&'*+%-.^_`|~]+$" then
+            base.usage("%s: %s is no method of HTTP", verb, method)
+        end
     end
     local read = opts.read
     if read == nil then

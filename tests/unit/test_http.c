@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "io/curl_multi.h"
+#include "io/http_url.h"
 #include "io/http.h"
 #include "io/timer.h"
 
@@ -363,6 +364,88 @@ static void test_a_request(void **state)
     go(opt, &g);
     assert_true(strstr(server.last, "DELETE /hello HTTP/1.1\r\n") == server.last);
     assert_null(strstr(server.last, "Content-Length"));
+}
+
+/* URLs that are read without libcurl are such as it would leave alone, and it finds the same parts in them. */
+static void test_plain_urls(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url;
+        bool plain;
+    } urls[] = {
+        {"http://a/", true},
+        {"https://a.b-c.d1/x/y?q=1&r=%2f", false},
+        {"https://a.b-c.d1/x/y?q=1&r=a+b;c,d:e", true},
+        {"http://127.0.0.1:8080/small", true},
+        {"http://127.1/", false},
+        {"http://1.2.3.04/", false},
+        {"http://0x7f.1/", false},
+        {"http://10/", false},
+        {"http://a.1b/", false},
+        {"http://1a/", false},
+        {"http://1a.b:65535/", true},
+        {"http://a:65536/", false},
+        {"http://a:080/", false},
+        {"http://a:/", false},
+        {"http://a:80x/", false},
+        {"http://a", false},
+        {"http://a?b", false},
+        {"http://a.:1/", false},
+        {"http://a..b/", false},
+        {"http://-a/", false},
+        {"http://A/", false},
+        {"HTTP://a/", false},
+        {"http:///x", false},
+        {"http:/a/", false},
+        {"ftp://a/", false},
+        {"http://u@a/", false},
+        {"http://u:p@a/", false},
+        {"http://[::1]/", false},
+        {"http://a/./b", false},
+        {"http://a/b/../c", false},
+        {"http://a/.well-known/x", false},
+        {"http://a//b/~c", true},
+        {"http://a/#f", false},
+        {"http://a/b c", false},
+        {"http://a/\\b", false},
+        {"http://a\\b/", false},
+        {"http://\xc3\xa9/", false},
+        {"http://a/\xc3\xa9", false},
+        {"http://a_b/", false},
+        {"", false},
+        {"http://", false},
+    };
+    struct rb_err err;
+    const struct rb_curl_api *api = rb_curl(&err);
+    assert_non_null(api);
+    for (size_t i = 0; i < RB_COUNT(urls); i++) {
+        struct rb_http_url u;
+        bool plain = rb_http_url_read_plain(urls[i].url, &u);
+        if (plain != urls[i].plain)
+            fail_msg("%s is %splain", urls[i].url, plain ? "" : "not ");
+        if (!plain)
+            continue;
+        char *text, *scheme, *host, *port;
+        CURLU *c = api->url();
+        assert_int_equal(api->url_set(c, CURLUPART_URL, urls[i].url, 0), 0);
+        assert_int_equal(api->url_get(c, CURLUPART_URL, &text, 0), 0);
+        assert_int_equal(api->url_get(c, CURLUPART_SCHEME, &scheme, 0), 0);
+        assert_int_equal(api->url_get(c, CURLUPART_HOST, &host, CURLU_PUNYCODE), 0);
+        assert_int_equal(api->url_get(c, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT), 0);
+        assert_string_equal(u.text, text);
+        assert_string_equal(u.scheme, scheme);
+        assert_string_equal(u.host, host);
+        assert_int_equal(u.port, strtol(port, NULL, 10));
+        assert_null(u.user);
+        assert_null(u.password);
+        api->free(text);
+        api->free(scheme);
+        api->free(host);
+        api->free(port);
+        api->url_cleanup(c);
+        rb_http_url_release(&u);
+    }
 }
 
 static void test_what_is_refused_at_once(void **state)
@@ -788,6 +871,7 @@ int main(void)
         WITH_SERVER(test_an_answer),
         WITH_SERVER(test_heads),
         WITH_SERVER(test_a_request),
+        WITH_SERVER(test_plain_urls),
         WITH_SERVER(test_what_is_refused_at_once),
         WITH_SERVER(test_a_body_that_is_too_big),
         WITH_SERVER(test_files),

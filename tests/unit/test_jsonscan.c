@@ -147,6 +147,22 @@ static void every_look(const char *json, size_t n)
     }
 }
 
+/* Member by member: all of them, and nothing else. */
+static void walk(const char *json, size_t n, json_t *tree)
+{
+    const char *p = json;
+    struct rb_slice key, value;
+    json_t *seen = json_object();
+    while (rb_json_next(&p, json + n, &key, &value)) {
+        char name[100];
+        snprintf(name, sizeof name, "%.*s", (int)key.n, key.p);
+        json_object_set_new(seen, name, json_loadb(value.p, value.n, JSON_DECODE_ANY, NULL));
+    }
+    if (!json_equal(seen, tree))
+        fail_msg("%zu members of %.*s", json_object_size(seen), (int)n, json);
+    json_decref(seen);
+}
+
 static void generated_objects(void **state)
 {
     (void)state;
@@ -159,6 +175,7 @@ static void generated_objects(void **state)
         if (!tree)
             fail_msg("the test made what is no JSON: %s", b.data);
         compare(b.data, b.len, tree);
+        walk(b.data, b.len, tree);
         json_decref(tree);
     }
     rb_buf_release(&b);

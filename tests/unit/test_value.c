@@ -514,7 +514,12 @@ static void shortest_floats(void **state)
             uint64_t bits;
             double d;
         } any = {.bits = chance()};
-        double d = round % 2 ? any.d : (double)below(1000000) / 1000;
+        static const uint64_t spans[] = {1000, 1000000, 1000000000, 1000000000000, 2000000000000000};
+        double us = (double)(any.bits % spans[round % RB_COUNT(spans)]); /* durations, exact and as sums are */
+        double d = round % 4 == 0   ? any.d
+                   : round % 4 == 1 ? (double)below(1000000) / 1000
+                   : round % 4 == 2 ? us / 1e6
+                                    : us / 1e6 + 0.1;
         if (!isfinite(d))
             continue;
         lua_pushnumber(f.L, d);

@@ -241,6 +241,32 @@ static void test_output(void **state)
     tree_is("exec x:run S(read:run)");
 }
 
+/* What nobody is shown leaves nothing; all else is as it is for who looks. */
+static void test_brief(void **state)
+{
+    (void)state;
+    view.brief = true;
+    assert_null(feed("S/1", "result", "{\"op\":\"http\",\"args\":{},\"ok\":true,\"us\":1,\"value\":{\"status\":200}}"));
+    tree_is("");
+    assert_int_equal(view.seq, seq);
+    feed("S/2", "result", "{\"op\":\"http\",\"args\":{},\"ok\":false,\"error\":{\"message\":\"gone\"}}");
+    tree_is("S(http:fail)");
+    feed("S/3", "result", "{\"op\":\"exec\",\"args\":{},\"ok\":true,\"twice\":true}");
+    tree_is("S(http:fail exec:pass)");
+    feed("S/4", "result", "{\"op\":\"exec\",\"ok\":true,\"as\":\"dry\"}");
+    assert_true(view.done->would);
+    feed("S/5", "intent", "{\"op\":\"exec\",\"args\":{\"argv\":[\"x\"]}}");
+    feed("S/5", "result", "{\"n\":6,\"ok\":true,\"value\":{\"stdout\":\"\",\"stderr\":\"last\"}}");
+    assert_string_equal(view.done->last, "last");
+    feed("S/6", "result", "{\"op\":\"x\",\"ok\":true,\"signal\":9}");
+    assert_int_equal(view.signal, 9);
+    view.brief = false;
+    feed("S/7", "result", "{\"op\":\"x\",\"ok\":true,\"value\":{\"body\":\"a\\nb\"}}");
+    assert_string_equal(view.done->last, "b");
+    feed("S/8", "result", "{\"op\":\"x\",\"ok\":true,\"value\":[1,2]}");
+    assert_string_equal(view.done->last, "[1,2]");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +278,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_operations, setup, teardown),
         cmocka_unit_test_setup_teardown(test_odd_events, setup, teardown),
         cmocka_unit_test_setup_teardown(test_output, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_brief, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
