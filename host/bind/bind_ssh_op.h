@@ -66,7 +66,7 @@ void rb_ssh_capture(void *op, int stream, const char *data, size_t len);
 void rb_ssh_finish(struct ssh_op *op);
 /* It was not begun. */
 void rb_ssh_not_begun(struct ssh_op *op, enum rb_ssh_why why, const char *text);
-void rb_ssh_refused(struct ssh_op *op, const char *why); /* by the shell over there */
+void rb_ssh_refused(struct ssh_op *op, const char *why);   /* by the shell over there */
 void rb_ssh_no_shell(struct ssh_op *op, const char *said); /* what it said instead */
 /* The connection went, and nobody can say what became of it. */
 void rb_ssh_lost(struct ssh_op *op, enum rb_outcome outcome, const char *text);

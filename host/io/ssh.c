@@ -408,7 +408,8 @@ static void serve(struct dest *d)
     if (rb_timer_armed(&d->again))
         return;
     unsigned wanted = (length(&d->queue) + d->cap - 1) / d->cap;
-    while (d->starting < wanted && d->starting < STARTING_EACH_MAX && p->starting < (d->target.starting ? d->target.starting : STARTING_MAX) &&
+    while (d->starting < wanted && d->starting < STARTING_EACH_MAX &&
+           p->starting < (d->target.starting ? d->target.starting : STARTING_MAX) &&
            length(&d->masters) < MASTERS_EACH_MAX)
         if (!start_master(d))
             return;
