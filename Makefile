@@ -161,7 +161,7 @@ $(O)/gen/shim.o: $(O)/gen/shim.s
 variant = +$(Q)$(MAKE) --no-print-directory VARIANT=$(1)
 
 fault:
-	$(call variant,fault) $(B)/fault/rbhost $(B)/fault/tests/far_tool $(B)/fault/unit/test_receipt_faults
+	$(call variant,fault) $(B)/fault/rbhost $(B)/fault/tests/e2e/far_tool $(B)/fault/unit/test_receipt_faults
 
 # The developer's build: warnings are errors, in the tests too.
 dev:
@@ -175,7 +175,7 @@ UNIT := $(patsubst tests/unit/%.c,$(O)/unit/%,$(sort $(wildcard tests/unit/test_
 RUN := tests/run --build $(B)
 T   :=
 
-unit-programs: $(UNIT) $(O)/tests/lua/host $(O)/tests/far_tool
+unit-programs: $(UNIT) $(O)/tests/lua/host $(O)/tests/e2e/far_tool
 test-programs: all unit-programs fault bench-programs
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(O)/librbhost.a
@@ -187,7 +187,7 @@ $(O)/tests/lua/host: $(O)/tests/lua/host.o $(O)/librbhost.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(O)/librbhost.a $(ALL_LIBS)
 
 # What the tests say to shells, and what they understand of the answers.
-$(O)/tests/far_tool: $(O)/tests/far_tool.o $(O)/librbhost.a
+$(O)/tests/e2e/far_tool: $(O)/tests/e2e/far_tool.o $(O)/librbhost.a
 	$(say) "  link  $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(O)/librbhost.a $(ALL_LIBS)
 
@@ -273,4 +273,4 @@ clean:
 .SECONDARY:
 FORCE:
 
--include $(MAIN_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(UNIT:$(O)/unit/%=$(O)/tests/unit/%.d) $(O)/tests/lua/host.d $(O)/tests/far_tool.d $(wildcard $(O)/tests/bench/*.d)
+-include $(MAIN_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(UNIT:$(O)/unit/%=$(O)/tests/unit/%.d) $(O)/tests/lua/host.d $(O)/tests/e2e/far_tool.d $(wildcard $(O)/tests/bench/*.d)

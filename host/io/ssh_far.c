@@ -340,7 +340,7 @@ int rb_far_forget(const struct rb_far_place *place, const char *const *ids, bool
             return rc;
     }
     begin_receipt(out, place, "", "forget");
-    rb_buf_addf(&out->input, "rb_all=%s;rb_list='", all ? "1" : "");
+    rb_buf_addf(&out->input, "rb_all=%s;rb_days=7;rb_list='", all ? "1" : "");
     for (size_t i = 0; ids && ids[i]; i++)
         rb_buf_addf(&out->input, "%s%s", i ? " " : "", ids[i]);
     rb_buf_adds(&out->input, "';");

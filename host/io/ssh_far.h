@@ -79,8 +79,8 @@ int rb_far_kill(const struct rb_far_place *place, const char *id, long pid, uint
                 struct rb_far_request *out, struct rb_err *err);
 
 /* Empties receipts whose outcome is recorded, and leaves what keeps a late launch from starting; all: removes them,
- * since every launch is accounted for. Also removes those that are older than 7 days. What runs stays. The answer
- * needs no reading. ids: NULL at the end. */
+ * since every launch is accounted for. Also removes those that are older than 7 days. What runs stays. The answer needs
+ * no reading: ABSENT, with how many were removed and how many run. ids: NULL at the end. */
 int rb_far_forget(const struct rb_far_place *place, const char *const *ids, bool all, struct rb_far_request *out,
                   struct rb_err *err);
 
@@ -102,6 +102,7 @@ struct rb_far_answer {
     bool timed_out, stopped; /* ENDED: why it was told to end */
     bool held_open;          /* ENDED: something that it left behind still holds its output open */
     bool disk_full;          /* ENDED: less was kept than max_output, since the disk over there is full */
+    long removed, left;      /* forget: receipts that are gone; that run, and so stay */
     uint64_t total[2];       /* bytes that came on stdout, stderr in all */
     char why[256];
     void (*on_output)(void *arg, int stream, const char *data, size_t len);

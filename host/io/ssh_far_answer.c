@@ -159,8 +159,12 @@ static int take_line(struct rb_far_answer *a, const char *line, struct rb_err *e
         a->pid = strtol(rest, &why, 10);
         return settle(a, RB_FAR_RUNNING, why + (*why == ' '));
     }
-    if (after(line, "forgot "))
-        return RB_OK;
+    if ((rest = after(line, "forgot "))) {
+        char *end;
+        a->removed = strtol(rest, &end, 10);
+        a->left = strtol(end, NULL, 10);
+        return settle(a, RB_FAR_ABSENT, "");
+    }
     return rb_err_set(err, RB_ECORRUPT, "the shell over there says what can not be read: %.200s", line);
 }
 

@@ -117,6 +117,15 @@ def launches(shell):
     check(f"{shell}: removed, and what is old", not (f.receipts / "a").exists() and not old.exists(), os.listdir(f.receipts))
     check(f"{shell}: what is not stays", (f.receipts / "time").exists())
 
+    s = f.launch("stays", "--text", "while [ ! -e go2 ]; do sleep 0.05; done").feed()
+    f.pid("stays")
+    wait_for("its folder is quiet", lambda: not list((f.receipts / "stays").glob("pid.*")))
+    os.utime(f.receipts / "stays", (1, 1))
+    a = f.say("clean", "live").done()
+    eq(f"{shell}: what runs stays, however old", (a.removed, a.left, (f.receipts / "stays").exists()), (1, 1, True))
+    (f.home / "go2").write_text("")
+    s.done()
+
     eq(f"{shell}: plain", f.say("plain", "--", "echo", "a b").raw()[1].split(b"\n", 1)[1], b"a b\n")
     out = f.say("plain", "--env", b"ODD=" + value, "--cwd", "sub", "--stdin", stdin, "--", "sh", "-c", 'cat; printf %s%s "$ODD" "$1"', "x", value).raw()[1]
     check(f"{shell}: plain, byte for byte", out.split(b"\n", 1)[1] == stdin.read_bytes() + value + value, out[:200])

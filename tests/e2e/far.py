@@ -12,7 +12,7 @@ from lib import SLOW, TMP, wait_for
 VARIANT = os.environ["VARIANT"]
 BUILD = pathlib.Path(os.environ["RBHOST"]).parent
 FAULTY = BUILD if VARIANT in ("asan", "ubsan", "tsan", "gcstress", "fault") else BUILD / "fault"
-TOOL, TOOL_FAULT = BUILD / "tests/far_tool", FAULTY / "tests/far_tool"
+TOOL, TOOL_FAULT = BUILD / "tests/e2e/far_tool", FAULTY / "tests/e2e/far_tool"
 
 # What may stand at /bin/sh over there: a name, and how a call of it begins.
 SHELLS = {n: a for n, a in {

@@ -106,12 +106,15 @@ rb_at=$rb_at/rbhost/receipts
 # What the place is: rb_is_boot, rb_is_machine, rb_is_user.
 rb_place() {
     rb_line rb_is_boot /proc/sys/kernel/random/boot_id
-    [ -n "$rb_is_boot" ] || rb_is_boot=$({ sysctl -n kern.boottime || /sbin/sysctl -n kern.boottime || who -b; } 2>/dev/null |
-        sed 's/, usec.*//' | tr -cd 0-9A-Za-z)
+    [ -n "$rb_is_boot" ] || rb_is_boot=$(rb_kernel kern.boottime | sed 's/, usec.*//' | tr -cd 0-9A-Za-z)
+    [ -n "$rb_is_boot" ] || rb_is_boot=$(who -b 2>/dev/null | tr -cd 0-9A-Za-z)
     rb_line rb_is_machine /etc/machine-id
-    [ -n "$rb_is_machine" ] || rb_is_machine=$({ sysctl -n kern.hostuuid || /sbin/sysctl -n kern.hostuuid || uname -n; } 2>/dev/null |
-        tr -cd 0-9A-Za-z.-)
+    [ -n "$rb_is_machine" ] || rb_is_machine=$(rb_kernel kern.hostuuid | tr -cd 0-9A-Za-z.-)
+    [ -n "$rb_is_machine" ] || rb_is_machine=$(uname -n | tr -cd 0-9A-Za-z.-)
     rb_is_user=$(id -u)
+}
+rb_kernel() {
+    { sysctl -n "$1" || /sbin/sysctl -n "$1"; } 2>/dev/null
 }
 
 # Goes into the receipt's folder when this is the place that was meant; says $1 and why when it is not. Afterwards only

@@ -4,9 +4,9 @@ rb_forget_one() {
     cd "./$1" 2>/dev/null || return
     rb_whose pid
     if [ "${rb_pid:-0}" -gt 0 ] && rb_alive "$rb_pid" "$rb_born"; then
-        rb_kept=$((rb_kept + 1))
+        rb_left=$((rb_left + 1))
     elif [ -n "$rb_all" ]; then
-        cd .. && rm -rf "./$1" && return
+        cd .. && rm -rf "./$1" && rb_gone=$((rb_gone + 1)) && return
     else
         rm -f in in.* o e c out err out.n err.n note no late stop sudo status status.new
         : >'done'
@@ -16,7 +16,7 @@ rb_forget_one() {
 rb_forget() {
     umask 077
     rb_place
-    rb_kept=0
+    rb_left=0 rb_gone=0
     cd "$rb_at" 2>/dev/null || rb_verdict elsewhere "the folder for receipts is gone ($rb_at)"
     rb_line rb_t id
     [ "$rb_t" = "$rb_root" ] || rb_verdict elsewhere 'the folder for receipts is not the one that it was'
@@ -24,8 +24,9 @@ rb_forget() {
         rb_forget_one "$rb_t"
     done
     rb_all=1
-    for rb_t in $(find . ! -name . -prune -type d -mtime +7 2>/dev/null); do
+    # shellcheck disable=SC2044 # names of receipts have no blanks
+    for rb_t in $(find . ! -name . -prune -type d ! -name '*[!0-9A-Za-z._-]*' -mtime "+$rb_days" 2>/dev/null); do
         rb_forget_one "$rb_t"
     done
-    rb_out "forgot $rb_kept"
+    rb_verdict forgot "$rb_gone $rb_left"
 }

@@ -1,5 +1,5 @@
-# Ends a process group that this session knows only by its number (behind common.sh). What runs through sudo can be ended
-# where sudo asks for no password.
+# Ends a process group that is only known by its number (behind common.sh). What runs through sudo can be ended where
+# sudo asks for no password.
 rb_kill_group() {
     rb_group_lives || rb_verdict absent
     rb_sudo=

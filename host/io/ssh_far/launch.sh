@@ -20,7 +20,9 @@ rb_store() {
             dd bs="$rb_left" count=1
         fi >>"$1" 2>/dev/null || rb_full=full
         rb_t=$(($(wc -c <"$1")))
-        [ -z "$rb_full" ] && [ "$rb_t" -gt "$rb_have" ] || break
+        if [ -n "$rb_full" ] || [ "$rb_t" -le "$rb_have" ]; then
+            break
+        fi
         rb_have=$rb_t
     done
     fault 21
@@ -87,6 +89,7 @@ rb_keep() {
         rb_watch &
     fi
     # Pipes with both ends in hand: nobody waits for somebody to open one, and all end when their holders do.
+    # shellcheck disable=SC2094
     exec 9<>o 3<o 4>o && exec 9<>e 5<e 6>e && exec 9<>c 7<c 8>c && exec 9<&-
     rm -f o e c
     { exec <&3 && rb_shut && rb_store out; } &
@@ -184,7 +187,8 @@ rb_start() {
     eval "$rb_what"
     exec <in
     [ "$rb_input" -eq 0 ] || rm -f in
-    { cd "$rb_home" && cd "${rb_cwd:-.}"; } 2>/dev/null || rb_no "there is no folder ${rb_cwd:-$rb_home}, or no way into it"
+    { cd "$rb_home" && cd "${rb_cwd:-.}"; } 2>/dev/null ||
+        rb_no "there is no folder ${rb_cwd:-$rb_home}, or no way into it"
     if [ -n "$rb_sudo" ]; then
         rb_may_sudo "$@" || rb_no "$rb_why"
     else

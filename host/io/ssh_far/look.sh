@@ -1,16 +1,23 @@
 # What became of a receipt: the follower of a launch, a look after a crash, and its end by somebody who asks.
 
-# New bytes of a stream: its name, the file, what was sent. In a frame whose length stands before it.
+# How much there is of both streams: rb_size_out, rb_size_err.
+rb_sizes() {
+    rb_size_out=0 rb_size_err=0
+    [ -e out ] && [ -e err ] || return
+    # shellcheck disable=SC2046 # fields
+    set -- $(wc -c out err)
+    rb_size_out=$1 rb_size_err=$3
+}
+
+# New bytes of a stream: its name, what was sent, what there is. In a frame whose length stands before it.
 rb_send() {
-    [ -e "$2" ] || return
-    rb_size=$(($(wc -c <"$2")))
-    rb_new=$((rb_size - $3))
+    rb_new=$(($3 - $2))
     [ "$rb_new" -gt 0 ] || return
     rb_out "$1 $rb_new"
     if head -c 0 </dev/null 2>/dev/null; then
-        tail -c "+$(($3 + 1))" "$2" | head -c "$rb_new"
+        tail -c "+$(($2 + 1))" "$1" | head -c "$rb_new"
     else
-        tail -c "+$(($3 + 1))" "$2" | dd ibs=1 obs=8192 count="$rb_new" 2>/dev/null
+        tail -c "+$(($2 + 1))" "$1" | dd ibs=1 obs=8192 count="$rb_new" 2>/dev/null
     fi
 }
 
@@ -22,8 +29,9 @@ rb_follow() {
         rb_line rb_done status # before the streams: what was stored before it, is sent before it
         [ -n "$rb_seen" ] || rb_begun
         if [ -z "$rb_limit" ] && [ -n "$rb_seen" ]; then
-            rb_send out out "$rb_sent_out" && rb_sent_out=$rb_size rb_step=10
-            rb_send err err "$rb_sent_err" && rb_sent_err=$rb_size rb_step=10
+            rb_sizes
+            rb_send out "$rb_sent_out" "$rb_size_out" && rb_sent_out=$rb_size_out rb_step=10
+            rb_send err "$rb_sent_err" "$rb_size_err" && rb_sent_err=$rb_size_err rb_step=10
         fi
         case $rb_done in
         'ended '*) rb_verdict "$rb_done" ;;
@@ -39,7 +47,7 @@ rb_follow() {
         fi
         rb_nap "$rb_step"
         [ -z "$rb_limit" ] || rb_limit=$((rb_limit - rb_step))
-        [ "${rb_limit:-1}" -gt 0 ] || rb_verdict running "${rb_run:-0}" 'it could not be ended (does it run as somebody else?)'
+        [ "${rb_limit:-1}" -gt 0 ] || rb_verdict running "${rb_run:-0}" 'it could not be ended'
         [ "$rb_step" -ge 250 ] || rb_step=$((rb_step * 2))
     done
 }
@@ -103,7 +111,8 @@ rb_look() {
     rb_follow
 }
 
-# Ends the command of a receipt. When it runs through sudo and we may not, its watcher finds `stop`, and has the password.
+# Ends the command of a receipt. When it runs through sudo and we may not, its watcher finds `stop`, and it has the
+# password.
 rb_stop() {
     [ ! -e status ] || return
     : >stop

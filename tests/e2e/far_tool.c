@@ -121,9 +121,11 @@ static int answer(const char *dir)
     rb_far_answer_init(&a);
     a.on_output = on_output;
     int rc = rb_far_answer_feed(&a, rb_buf_text(&text), text.len, &err);
-    printf("%s pid=%ld code=%d signal=%d timed_out=%d stopped=%d held=%d full=%d out=%llu err=%llu why=%s\n",
+    printf("%s pid=%ld code=%d signal=%d timed_out=%d stopped=%d held=%d full=%d out=%llu err=%llu removed=%ld "
+           "left=%ld why=%s\n",
            rc < 0 ? "corrupt" : names[a.state], a.pid, a.code, a.signal, a.timed_out, a.stopped, a.held_open,
-           a.disk_full, (unsigned long long)a.total[0], (unsigned long long)a.total[1], rc < 0 ? err.msg : a.why);
+           a.disk_full, (unsigned long long)a.total[0], (unsigned long long)a.total[1], a.removed, a.left,
+           rc < 0 ? err.msg : a.why);
     rb_far_answer_release(&a);
     rb_buf_release(&text);
     return fclose(streams[1]) | fclose(streams[2]);
