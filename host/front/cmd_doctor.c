@@ -293,8 +293,9 @@ static void check_receipts(struct rb_doctor *d)
         rb_doctor_say(d, RB_BAD, "receipts", "%s: %s; commands run without, and a crash leaves them in doubt", path,
                       strerror(errno));
     else if (st.st_mode & 077)
-        rb_doctor_say(d, RB_WARN, "receipts", "%s can be read by others (mode %03o), and so can what commands say: chmod 700 %s",
-                      path, (unsigned)st.st_mode & 0777, path);
+        rb_doctor_say(d, RB_WARN, "receipts",
+                      "%s can be read by others (mode %03o), and so can what commands say: chmod 700 %s", path,
+                      (unsigned)st.st_mode & 0777, path);
     else
         rb_doctor_say(d, RB_FINE, "receipts", "%s", path);
 }
