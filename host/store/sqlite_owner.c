@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -343,10 +342,26 @@ static int claim(struct rb_store *s, struct rb_job *job, struct rb_err *err)
     return RB_OK;
 }
 
-/* A host that was killed while it started a command: the child has the lock, too, until it executes. */
+/* A host that was killed while it started a command: the child has the lock, too, until it executes. Whoever has the
+ * number now, if anybody, does not have the file. */
 static bool is_leaving(const char *owner)
 {
-    return is_owner_name(owner) && kill((pid_t)atol(owner), 0) && errno == ESRCH;
+    char path[64], file[4200];
+    if (!is_owner_name(owner))
+        return false;
+    snprintf(path, sizeof(path), "/proc/%ld/fd", atol(owner));
+    DIR *dir = opendir(path);
+    if (!dir)
+        return errno == ENOENT;
+    bool holds = false;
+    for (struct dirent *e; !holds && (e = readdir(dir));) {
+        ssize_t n = readlinkat(dirfd(dir), e->d_name, file, sizeof(file) - 1);
+        file[n > 0 ? n : 0] = '\0';
+        const char *name = strrchr(file, '/');
+        holds = name && strcmp(name + 1, owner) == 0;
+    }
+    closedir(dir);
+    return !holds;
 }
 
 static int claim_sync(struct rb_store *s, const char *id, bool force, struct rb_run_row *row, struct rb_err *err)
