@@ -22,7 +22,7 @@ char *rb_args_text(lua_State *L, int index, const char *verb, const char *field)
     }
     if (type != LUA_TSTRING)
         rb_error_raise(L, "usage", "not_started", "%s: %s must be a string, not a %s", verb, field,
-                       lua_typename(L, type));
+                       rb_secret_is(L, -1) ? "secret" : lua_typename(L, type));
     const char *s = lua_tolstring(L, -1, &n);
     if (memchr(s, '\0', n))
         rb_error_raise(L, "usage", "not_started", "%s: %s contains a NUL byte", verb, field);

@@ -80,11 +80,13 @@ static void redact(const struct rb_run *run, struct rb_capture *c)
     struct rb_buf *b = &c->buf;
     if (!rb_secret_any(run) || !b->len)
         return;
-    if (c->total > b->len) /* cut, perhaps in the middle of one */
+    bool cut = b->cut;
+    if (cut) /* perhaps in the middle of one */
         b->len -= rb_secret_tail(run, b->data, b->len);
     struct rb_buf clean;
     rb_buf_init(&clean, SIZE_MAX / 2);
     rb_secret_redact(run, b->data, b->len, &clean);
+    clean.cut = cut; /* not its length tells: a secret's place is shorter or longer than the secret */
     explicit_bzero(b->data, b->cap);
     rb_buf_release(b);
     *b = clean;
@@ -206,7 +208,7 @@ static void set_stream(lua_State *L, const char *name, const struct rb_capture *
     char field[32], hex[RB_SHA_HEX];
     lua_pushlstring(L, rb_buf_text(&c->buf), c->buf.len);
     lua_setfield(L, -2, name);
-    if (!c->buf.cut && c->total <= c->buf.len)
+    if (!c->buf.cut)
         return;
     snprintf(field, sizeof(field), "%s_cut", name); /* how many bytes came in all, and the digest of them */
     rb_sha_hex(c->digest, hex);

@@ -321,6 +321,8 @@ static void push(struct rb_effect *e, lua_State *L)
     case RB_FILE_WRITE: push_written(op, L); break;
     case RB_FILE_REMOVE:
     case RB_FILE_MKDIR: lua_pushboolean(L, f->found); break;
+    case RB_FILE_OPEN:
+    case RB_FILE_BEGIN: break; /* other primitives' */
     }
 }
 

@@ -17,6 +17,7 @@
 #include "engine/secret.h"
 
 #define EXPECT_MAX 32
+#define UNSAVED_MAX ((size_t)64 << 10) /* kept of an answer that is not saved after all */
 
 struct http_op {
     struct rb_effect effect;
@@ -28,8 +29,9 @@ struct http_op {
     } expect[EXPECT_MAX];
     int expects; /* 0: any 2xx; -1: whatever comes */
     struct rb_http *http;
-    bool orphan; /* the op has been dropped: the last callback frees it */
-    bool acted;  /* an earlier hop of an effect has been answered */
+    struct rb_http_opening *opening; /* its files, before it is sent */
+    bool orphan;                     /* the op has been dropped: the last callback frees it */
+    bool acted;                      /* an earlier hop of an effect has been answered */
     char host[256];
     struct rb_http_answer answer;
     char **redirects;
@@ -63,6 +65,8 @@ static void destroy(struct http_op *op)
 static void release(struct rb_effect *e)
 {
     struct http_op *op = http_of(e);
+    if (op->opening)
+        rb_http_opening_leave(op->opening);
     if (op->http) {
         op->orphan = true;
         rb_http_cancel(op->http);
@@ -135,7 +139,7 @@ static void fail(struct http_op *op, const char *word, bool sent, const char *me
 {
     struct rb_effect *e = &op->effect;
     char kind[32], what[300];
-    bool plain = !strcmp(word, "policy") || !strcmp(word, "cancelled");
+    bool plain = !strcmp(word, "policy") || !strcmp(word, "cancelled") || !strcmp(word, "usage");
     snprintf(kind, sizeof(kind), plain ? "%s" : "http.%s", word);
     request_text(op, what, sizeof(what));
     enum rb_outcome outcome = RB_OUTCOME_FAILED;
@@ -265,7 +269,7 @@ static void follow(struct http_op *op, const char *location)
         if (rb_policy_check(op->effect.run, "http", name, &err))
             fail(op, "policy", true, err.msg);
         else if (go(op, &err))
-            fail(op, "redirect", true, err.msg);
+            fail(op, err.code == RB_EDENIED ? "policy" : "redirect", true, err.msg);
     }
     free(target);
 }
@@ -275,7 +279,7 @@ static void take_answer(struct http_op *op, struct rb_http_result *r)
     rb_http_answer_reset(&op->answer);
     rb_http_answer_take(&op->answer, op->effect.run, r);
     op->answer.url = rb_strdup(current(op)->url_shown);
-    op->answer.saved = !r->error ? current(op)->save : NULL;
+    op->answer.saved = r->saved ? current(op)->save : NULL;
 }
 
 static void on_done(void *arg, struct rb_http_result *r)
@@ -311,39 +315,60 @@ static int on_address(void *arg, const struct sockaddr *address, struct rb_err *
     return rb_policy_check_address(op->effect.run, op->host, address, err);
 }
 
-static int open_file(void *arg, const char *path, char *name, struct rb_err *err)
+/* What is no answer to what was asked does not become the file. */
+static void on_head(void *arg, const struct rb_http_result *so_far)
 {
     struct http_op *op = arg;
-    if (op->orphan) {
-        rb_err_set(err, RB_ECANCELED, "the run is gone");
-        return -1;
-    }
-    return rb_http_file_open(op->effect.run, path, name, err);
+    op->answer.status = so_far->status;
+    if (!op->orphan && (!expected(op) || (is_redirect(so_far->status) && op->request.follow > 0)))
+        rb_http_unsave(op->http, UNSAVED_MAX);
 }
 
-static int go(struct http_op *op, struct rb_err *err)
+/* files: NULL for a request without. */
+static int ask(struct http_op *op, struct rb_http_files *files, struct rb_err *err)
 {
     struct rb_effect *e = &op->effect;
     struct rb_http_request *r = current(op);
     struct rb_http_options opt;
-    struct rb_http_url url;
     struct rb_buf proxy;
-    int rc = rb_http_url_read(r->url, NULL, &url, err);
-    if (rc)
-        return rc;
-    snprintf(op->host, sizeof(op->host), "%s", url.host);
-    rb_http_url_release(&url);
     rb_buf_init(&proxy, 4096);
     rb_http_request_options(r, e, &opt, &proxy);
     opt.repeatable = e->cls == RB_CLASS_READ;
     opt.cut_body = e->cls == RB_CLASS_EFFECT; /* it has happened: no answer may be lost for its size */
     opt.on_address = r->unix_socket ? NULL : on_address;
-    opt.open_file = open_file;
+    opt.files = files;
+    opt.on_head = r->save ? on_head : NULL;
     opt.on_done = on_done;
     opt.arg = op;
-    rc = rb_http_start(rb_effect_loop(e), &opt, &op->http, err);
+    int rc = rb_http_start(rb_effect_loop(e), &opt, &op->http, err);
     rb_buf_release(&proxy);
     return rc;
+}
+
+static void on_opened(void *arg, struct rb_http_files *files, const char *word, const char *message)
+{
+    struct http_op *op = arg;
+    struct rb_err err = {0};
+    op->opening = NULL;
+    if (!word && ask(op, files, &err)) {
+        word = err.code == RB_EINVAL ? "usage" : "start";
+        message = err.msg;
+    }
+    if (word)
+        fail(op, word, false, message);
+}
+
+static int go(struct http_op *op, struct rb_err *err)
+{
+    struct rb_http_request *r = current(op);
+    struct rb_http_url url;
+    int rc = rb_http_url_read(r->url, NULL, &url, err);
+    if (rc)
+        return rc;
+    snprintf(op->host, sizeof(op->host), "%s", url.host);
+    rb_http_url_release(&url);
+    return rb_http_wants_files(r) ? rb_http_open_files(&op->effect, r, on_opened, op, &op->opening, err)
+                                  : ask(op, NULL, err);
 }
 
 /* The same key for the same attempt, however often it has to be repeated because nobody knows. */
@@ -380,7 +405,7 @@ static int start(struct rb_effect *e, struct rb_err *err)
     rb_http_answer_reset(&op->answer);
     forget_hops(op);
     set_limit(e);
-    int rc = rb_http_request_ready(&op->request, e->run, err);
+    int rc = rb_http_request_ready(&op->request, err);
     if (!rc) {
         add_key(op);
         rc = go(op, err);
@@ -392,6 +417,7 @@ static int start(struct rb_effect *e, struct rb_err *err)
         snprintf(e->error_kind, sizeof(e->error_kind), "%s",
                  rc == RB_EINVAL    ? "usage"
                  : rc == RB_EDENIED ? "policy"
+                 : rc == RB_EIO     ? "http.io"
                                     : "http.start");
     }
     return rc;
@@ -401,6 +427,11 @@ static void cancel(struct rb_effect *e, bool now)
 {
     struct http_op *op = http_of(e);
     (void)now; /* there is no courtesy to be had */
+    if (op->opening) {
+        rb_http_opening_leave(op->opening);
+        op->opening = NULL;
+        fail(op, "cancelled", false, "it was stopped before it was sent");
+    }
     if (op->http)
         rb_http_cancel(op->http);
 }

@@ -30,6 +30,7 @@ struct event {
     struct rb_list link;
     struct rb_buf data;
     char *event, *id;
+    size_t size; /* that it counts as */
 };
 
 struct event_op;
@@ -40,6 +41,7 @@ struct stream {
     bool closed;        /* its userdata is gone */
     struct rb_loop *loop;
     struct rb_http *http;
+    struct rb_http_opening *opening; /* of its waiter's request */
     struct rb_timer again;
     bool again_made; /* the timer was initialised */
     struct rb_list events;
@@ -107,9 +109,14 @@ static void close_stream(struct stream *s)
 
 static void forget_waiter(struct event_op *op)
 {
+    struct stream *s = op->stream;
     rb_timer_disarm(&op->limit);
-    if (op->stream && op->stream->waiter == op)
-        op->stream->waiter = NULL;
+    if (!s || s->waiter != op)
+        return;
+    s->waiter = NULL;
+    if (s->opening)
+        rb_http_opening_leave(s->opening);
+    s->opening = NULL;
 }
 
 static void release(struct rb_effect *e)
@@ -133,7 +140,7 @@ static void deliver(struct stream *s)
     if (!l)
         return;
     op->event = RB_CONTAINER(l, struct event, link);
-    s->queued -= op->event->data.len;
+    s->queued -= op->event->size;
     forget_waiter(op);
     rb_effect_done(&op->effect);
 }
@@ -156,7 +163,8 @@ static void on_event(void *arg, const char *name, const struct rb_buf *data, con
     rb_http_redact(s->run, &text, false);
     ev->id = text.len ? rb_strdup(rb_buf_text(&text)) : NULL;
     rb_buf_release(&text);
-    s->queued += ev->data.len;
+    ev->size = sizeof(*ev) + ev->data.len + strlen(ev->event) + (ev->id ? strlen(ev->id) : 0); /* an empty one counts */
+    s->queued += ev->size;
     s->failures = 0;
     rb_list_push(&s->events, &ev->link);
     deliver(s);
@@ -218,7 +226,7 @@ static void on_again(struct rb_timer *t)
 {
     struct stream *s = RB_CONTAINER(t, struct stream, again);
     struct rb_err err = {0};
-    if (s->waiter && !s->http && open_stream(s, &err))
+    if (s->waiter && !s->http && !s->opening && open_stream(s, &err))
         fail(s->waiter, "http.start", "%s", err.msg);
 }
 
@@ -260,16 +268,6 @@ static void on_done(void *arg, struct rb_http_result *r)
     unref(s);
 }
 
-static int open_file(void *arg, const char *path, char *name, struct rb_err *err)
-{
-    struct stream *s = arg;
-    if (s->closed || !s->waiter) {
-        rb_err_set(err, RB_ECANCELED, "nobody waits for it any more");
-        return -1;
-    }
-    return rb_http_file_open(s->run, path, name, err);
-}
-
 static int on_address(void *arg, const struct sockaddr *address, struct rb_err *err)
 {
     struct stream *s = arg;
@@ -278,20 +276,13 @@ static int on_address(void *arg, const struct sockaddr *address, struct rb_err *
     return rb_policy_check_address(s->run, s->host, address, err);
 }
 
-static int open_stream(struct stream *s, struct rb_err *err)
+/* files: NULL for a request without. */
+static int ask(struct stream *s, struct rb_http_files *files, struct rb_err *err)
 {
     struct event_op *op = s->waiter;
     struct rb_http_request *r = &op->request;
     struct rb_http_options opt;
-    struct rb_http_url url;
     struct rb_buf proxy;
-    int rc = rb_http_request_ready(r, s->run, err);
-    if (!rc)
-        rc = rb_http_url_read(r->url, NULL, &url, err);
-    if (rc)
-        return rc;
-    snprintf(s->host, sizeof(s->host), "%s", url.host);
-    rb_http_url_release(&url);
     rb_sse_restart(&s->sse);
     if (s->sse.id.len) {
         char header[4200];
@@ -304,18 +295,45 @@ static int open_stream(struct stream *s, struct rb_err *err)
     opt.repeatable = true;
     opt.timeout_ms = 0; /* it may last; silence has its own limit */
     opt.on_address = r->unix_socket ? NULL : on_address;
-    opt.open_file = open_file;
+    opt.files = files;
     opt.on_head = on_head;
     opt.on_data = on_data;
     opt.on_done = on_done;
     opt.arg = s;
     s->status = 0;
     s->no_stream = s->too_big = s->over = false;
-    rc = rb_http_start(s->loop, &opt, &s->http, err);
+    int rc = rb_http_start(s->loop, &opt, &s->http, err);
     rb_buf_release(&proxy);
     if (!rc)
         s->refs++; /* until on_done */
     return rc;
+}
+
+static void on_opened(void *arg, struct rb_http_files *files, const char *word, const char *message)
+{
+    struct stream *s = arg;
+    struct rb_err err = {0};
+    char kind[32];
+    s->opening = NULL;
+    if (!word && !ask(s, files, &err))
+        return;
+    snprintf(kind, sizeof(kind), word && !strcmp(word, "policy") ? "%s" : "http.%s", word ? word : "start");
+    fail(s->waiter, kind, "%s", word ? message : err.msg);
+}
+
+static int open_stream(struct stream *s, struct rb_err *err)
+{
+    struct rb_http_request *r = &s->waiter->request;
+    struct rb_http_url url;
+    int rc = rb_http_request_ready(r, err);
+    if (!rc)
+        rc = rb_http_url_read(r->url, NULL, &url, err);
+    if (rc)
+        return rc;
+    snprintf(s->host, sizeof(s->host), "%s", url.host);
+    rb_http_url_release(&url);
+    return rb_http_wants_files(r) ? rb_http_open_files(&s->waiter->effect, r, on_opened, s, &s->opening, err)
+                                  : ask(s, NULL, err);
 }
 
 /* -- the op -------------------------------------------------------------------------------------------------------- */
@@ -371,7 +389,10 @@ static int start(struct rb_effect *e, struct rb_err *err)
     int rc = open_stream(s, err);
     if (rc) {
         forget_waiter(op);
-        snprintf(e->error_kind, sizeof(e->error_kind), "%s", rc == RB_EINVAL ? "usage" : "http.start");
+        snprintf(e->error_kind, sizeof(e->error_kind), "%s",
+                 rc == RB_EINVAL    ? "usage"
+                 : rc == RB_EDENIED ? "policy"
+                                    : "http.start");
     }
     return rc;
 }

@@ -136,7 +136,7 @@ int rb_sql_resolve(struct sql_op *op, struct rb_err *err)
         return rb_err_set(err, RB_EDENIED, "sql: %s is read-only in the configuration (read_only = true)", op->shown);
     }
     op->driver = rb_sql_driver_of(op->real, err);
-    return op->driver ? RB_OK : rb_err_prefix(err, "sql: %s: ", op->shown);
+    return op->driver ? RB_OK : rb_err_prefix(err, "sql: %s", op->shown);
 }
 
 static void read_dsn(lua_State *L, struct sql_op *op)

@@ -273,7 +273,7 @@ static int open_session(struct files_op *op, struct rb_err *err)
     return rc;
 }
 
-static void on_digested(struct ssh_local *l)
+static void on_ready(struct ssh_local *l)
 {
     struct files_op *op = RB_CONTAINER(l, struct files_op, file);
     struct rb_err err;
@@ -281,6 +281,8 @@ static void on_digested(struct ssh_local *l)
         destroy(op);
     else if (op->stopping)
         fail_stopped(op, RB_OUTCOME_NOT_STARTED);
+    else if (l->refused)
+        fail(op, l->refused == RB_EDENIED ? "policy" : "ssh.file", RB_OUTCOME_NOT_STARTED, "%s", l->why);
     else if (l->failed)
         fail(op, "ssh.file", RB_OUTCOME_NOT_STARTED, "%.500s can not be read: %s", op->local, strerror(l->failed));
     else if (open_session(op, &err))
@@ -290,29 +292,20 @@ static void on_digested(struct ssh_local *l)
 static int start(struct rb_effect *e, struct rb_err *err)
 {
     struct files_op *op = files_of(e);
-    char tag[RB_SHA_HEX];
-    int rc = RB_OK;
+    int rc;
     op->stopping = op->timed_out = op->ended = false;
     rb_ssh_local_close(&op->file);
     op->file.mode = 0;
     snprintf(e->error_kind, sizeof(e->error_kind), "ssh.file");
-    if (op->upload && op->local) {
-        rc = rb_ssh_local_open(&op->file, e->run, op->local, err);
-        if (!rc) {
-            op->stage = FILES_READING;
-            op->file.on_done = on_digested;
-            rb_ssh_local_digest(&op->file, rb_effect_loop(e));
-        }
-    } else if (op->upload) {
+    if (op->local) {
+        op->stage = FILES_READING;
+        op->file.on_done = on_ready;
+        rc = op->upload ? rb_ssh_local_open(&op->file, e, op->local, err)
+                        : rb_ssh_local_make(&op->file, e, op->local, err);
+    } else {
         op->file.size = op->content_len;
         rb_sha(op->content, op->content_len, op->file.digest);
         rc = open_session(op, err);
-    } else {
-        rb_sha_of_hex(e->key, strlen(e->key), tag);
-        tag[16] = '\0';
-        rc = op->local ? rb_ssh_local_make(&op->file, e->run, op->local, tag, err) : RB_OK;
-        if (!rc)
-            rc = open_session(op, err);
     }
     if (rc == RB_EDENIED)
         snprintf(e->error_kind, sizeof(e->error_kind), "policy");
@@ -328,6 +321,8 @@ static void cancel(struct rb_effect *e, bool now)
     op->stopping = true;
     if (op->stage == FILES_SENDING && op->session)
         rb_ssh_close(op->session);
+    else if (op->file.reach) /* a disk may take its time */
+        fail_stopped(op, RB_OUTCOME_NOT_STARTED);
 }
 
 static void on_time(struct rb_timer *t)

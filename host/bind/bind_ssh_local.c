@@ -10,8 +10,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
-#include "bind/http_file.h"
-#include "io/file.h"
+#include "bind/reach_file.h"
 
 #define CHUNK ((size_t)256 << 10)
 
@@ -22,6 +21,9 @@ void rb_ssh_local_init(struct ssh_local *l)
 
 void rb_ssh_local_close(struct ssh_local *l)
 {
+    if (l->reach)
+        rb_reach_file_leave(l->reach);
+    l->reach = NULL;
     if (l->fd >= 0)
         close(l->fd);
     if (l->dir >= 0) {
@@ -31,27 +33,6 @@ void rb_ssh_local_close(struct ssh_local *l)
     }
     l->fd = l->dir = -1;
     l->part[0] = '\0';
-}
-
-int rb_ssh_local_open(struct ssh_local *l, const struct rb_run *run, const char *path, struct rb_err *err)
-{
-    l->fd = rb_http_file_open(run, path, NULL, err);
-    return l->fd < 0 ? err->code : RB_OK;
-}
-
-int rb_ssh_local_make(struct ssh_local *l, const struct rb_run *run, const char *path, const char *tag,
-                      struct rb_err *err)
-{
-    l->dir = rb_http_file_open(run, path, l->name, err);
-    if (l->dir < 0)
-        return err->code;
-    snprintf(l->part, sizeof(l->part), ".rbhost-%.40s", tag);
-    unlinkat(l->dir, l->part, 0); /* of an attempt that was cut */
-    l->fd = openat(l->dir, l->part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (l->fd >= 0)
-        return RB_OK;
-    l->part[0] = '\0';
-    return rb_err_sys(err, RB_EIO, errno, "can not write %.1000s", path);
 }
 
 static int digest(struct ssh_local *l)
@@ -116,12 +97,67 @@ static void work(struct ssh_local *l, struct rb_loop *loop, void (*fn)(struct rb
     rb_work_start(loop, &l->work);
 }
 
-void rb_ssh_local_digest(struct ssh_local *l, struct rb_loop *loop)
-{
-    work(l, loop, run_digest);
-}
-
 void rb_ssh_local_keep(struct ssh_local *l, struct rb_loop *loop)
 {
     work(l, loop, run_keep);
+}
+
+/* -- reaching for it ----------------------------------------------------------------------------------------------- */
+
+static void refuse(struct ssh_local *l, int rc, const char *message)
+{
+    l->refused = rc;
+    snprintf(l->why, sizeof(l->why), "%s", message);
+    l->on_done(l);
+}
+
+static void on_open(void *arg, struct rb_file *f, int rc, const char *message)
+{
+    struct ssh_local *l = arg;
+    struct rb_loop *loop = l->loop;
+    l->reach = NULL;
+    if (rc) {
+        refuse(l, rc, message);
+        return;
+    }
+    l->fd = f->fd;
+    f->fd = -1;
+    work(l, loop, run_digest);
+}
+
+static void on_made(void *arg, struct rb_file *f, int rc, const char *message)
+{
+    struct ssh_local *l = arg;
+    l->reach = NULL;
+    if (rc) {
+        refuse(l, rc, message);
+        return;
+    }
+    l->dir = f->fd;
+    l->fd = f->temp_fd;
+    f->fd = f->temp_fd = -1;
+    snprintf(l->name, sizeof(l->name), "%s", f->name);
+    snprintf(l->part, sizeof(l->part), "%s", f->temp);
+    l->on_done(l);
+}
+
+static int reach(struct ssh_local *l, struct rb_effect *e, enum rb_file_verb verb, const char *path,
+                 rb_reached_fn *on_reached, struct rb_err *err)
+{
+    struct rb_file *f = rb_file_new(verb);
+    f->as = verb == RB_FILE_OPEN ? "from" : "to";
+    f->mode_of_new = 0600;
+    l->refused = 0;
+    l->loop = rb_effect_loop(e);
+    return rb_reach_file(e, f, path, on_reached, l, &l->reach, err);
+}
+
+int rb_ssh_local_open(struct ssh_local *l, struct rb_effect *e, const char *path, struct rb_err *err)
+{
+    return reach(l, e, RB_FILE_OPEN, path, on_open, err);
+}
+
+int rb_ssh_local_make(struct ssh_local *l, struct rb_effect *e, const char *path, struct rb_err *err)
+{
+    return reach(l, e, RB_FILE_BEGIN, path, on_made, err);
 }

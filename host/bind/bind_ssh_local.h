@@ -6,15 +6,20 @@
 #include "base/sha.h"
 #include "loop/work.h"
 
-struct rb_run;
+struct rb_effect;
+struct rb_reach_file;
 
 /* One piece of it on the pool. */
 struct ssh_local {
-    int fd, dir; /* of the file; of the folder that it is to be in. -1 */
+    struct rb_reach_file *reach; /* while it is reached for */
+    int refused;                 /* RB_EDENIED: the policy's no, RB_EIO: it can not be reached; 0 */
+    char why[1024];              /* then */
+    int fd, dir;                 /* of the file; of the folder that it is to be in. -1 */
     char name[256], part[64];
     uint64_t size;
     uint8_t digest[RB_SHA_LEN];
     unsigned mode;
+    struct rb_loop *loop;
     int failed;   /* errno; 0 */
     bool differs; /* from the digest that was expected */
     uint8_t expected[RB_SHA_LEN];
@@ -27,15 +32,14 @@ void rb_ssh_local_init(struct ssh_local *l);
 /* Not while it is busy. What is not kept is removed. */
 void rb_ssh_local_close(struct ssh_local *l);
 
-/* Opens what the run's policy lets it reach. RB_EDENIED: it does not. */
-int rb_ssh_local_open(struct ssh_local *l, const struct rb_run *run, const char *path, struct rb_err *err);
-/* A temporary file beside the path; tag names it. */
-int rb_ssh_local_make(struct ssh_local *l, const struct rb_run *run, const char *path, const char *tag,
-                      struct rb_err *err);
+/* Reaches for what the run's policy lets it, then on_done: `refused`, or open for reading with its size, digest and
+ * mode. Non-zero: nothing was begun (RB_EDENIED as above). */
+int rb_ssh_local_open(struct ssh_local *l, struct rb_effect *e, const char *path, struct rb_err *err);
+/* The same for a temporary file beside the path. */
+int rb_ssh_local_make(struct ssh_local *l, struct rb_effect *e, const char *path, struct rb_err *err);
 
-/* On the pool, then on_done: its size, digest and mode. */
-void rb_ssh_local_digest(struct ssh_local *l, struct rb_loop *loop);
-/* The same, and it gets its name when the digest is the expected one: whole, and on the disk. */
+/* On the pool, then on_done: its size and digest; it gets its name when that is the expected one: whole, on the
+ * disk. */
 void rb_ssh_local_keep(struct ssh_local *l, struct rb_loop *loop);
 
 #endif

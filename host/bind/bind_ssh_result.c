@@ -128,10 +128,10 @@ void rb_ssh_refused(struct ssh_op *op, const char *why)
 void rb_ssh_no_shell(struct ssh_op *op, const char *said)
 {
     struct rb_buf cmd = what(op);
-    rb_effect_failed(&op->effect, "ssh.session", rb_ssh_unknown(op), false,
-                     "%s: the shell over there did not answer as one (a forced command, or an account without a "
-                     "shell?)%s%s",
-                     rb_buf_text(&cmd), *said ? ": " : "", said);
+    rb_effect_failed(
+        &op->effect, "ssh.session", rb_ssh_unknown(op), false,
+        "%s: the shell over there did not answer as one (a forced command, an account without a shell?)%s%s",
+        rb_buf_text(&cmd), *said ? ": " : "", said);
     rb_buf_release(&cmd);
 }
 

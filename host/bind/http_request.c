@@ -6,25 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "bind/args.h"
-#include "bind/http_file.h"
 #include "engine/error.h"
 #include "engine/lua_lib.h"
 #include "engine/secret.h"
 
 #define URL_MAX ((size_t)64 << 10)
 #define HEADERS_MAX ((size_t)256 << 10)
-#define BODY_MAX ((size_t)256 << 20)
+#define BODY_MAX RB_HTTP_PARTS_MAX
 #define SHOWN_BODY 1024 /* of a body, in the journal */
-
-struct rb_http_file {
-    size_t at; /* place in the body as it was given */
-    char *path;
-    struct rb_http_file *next;
-};
 
 /* -- pieces -------------------------------------------------------------------------------------------------------- */
 
@@ -266,7 +258,7 @@ static char *read_file_name(lua_State *L, const char *field, struct rb_effect *e
     return path;
 }
 
-static void read_tls(lua_State *L, struct rb_http_request *r, struct rb_json *j)
+static void read_tls(lua_State *L, struct rb_http_request *r, struct rb_effect *e, struct rb_json *j)
 {
     static const char *const names[] = {"ca", "cert", "key", "name", "pins"};
     char **slots[] = {&r->ca_file, &r->cert_file, &r->key_file, &r->server_name, &r->pins};
@@ -277,8 +269,11 @@ static void read_tls(lua_State *L, struct rb_http_request *r, struct rb_json *j)
         r->insecure = rb_args_bool(L, index, "insecure", false);
         rb_json_key(j, "tls");
         rb_json_object(j);
-        for (size_t i = 0; i < RB_COUNT(names); i++)
+        for (size_t i = 0; i < RB_COUNT(names); i++) {
             rb_json_ktext(j, names[i], *slots[i]);
+            if (i < 3 && *slots[i]) /* ca, cert and key are files */
+                rb_effect_reach(e, "file", *slots[i], strlen(*slots[i]));
+        }
         if (r->insecure)
             rb_json_kbool(j, "insecure", true);
         rb_json_end_object(j);
@@ -314,7 +309,7 @@ void rb_http_request_read(lua_State *L, struct rb_http_request *r, struct rb_eff
     read_body(L, r, e, &j);
     r->body_file = read_file_name(L, "body_file", e, &j);
     r->save = read_file_name(L, "save", e, &j);
-    read_tls(L, r, &j);
+    read_tls(L, r, e, &j);
     r->unix_socket = rb_args_text(L, 1, "http", "unix");
     rb_json_ktext(&j, "unix", r->unix_socket);
     if (e->cls == RB_CLASS_READ && strcmp(r->method, "GET") && strcmp(r->method, "HEAD"))
@@ -334,14 +329,20 @@ void rb_http_request_read(lua_State *L, struct rb_http_request *r, struct rb_eff
     lua_pop(L, 2);
 }
 
-void rb_http_request_free(struct rb_http_request *r)
+static void free_files(struct rb_http_request *r)
 {
     while (r->files) {
         struct rb_http_file *f = r->files;
         r->files = f->next;
+        rb_buf_release(&f->content);
         free(f->path);
         free(f);
     }
+}
+
+void rb_http_request_free(struct rb_http_request *r)
+{
+    free_files(r);
     for (int i = 0; i < r->header_count; i++)
         explicit_bzero(r->headers[i], strlen(r->headers[i]));
     rb_args_free(r->headers);
@@ -404,53 +405,26 @@ void rb_http_request_drop_body(struct rb_http_request *r)
     r->has_body = false;
 }
 
-/* The content of one file of a multipart body, at its place. */
-static int put_file(struct rb_buf *out, const struct rb_run *run, const char *path, struct rb_err *err)
-{
-    char chunk[65536];
-    ssize_t n = 0;
-    int fd = rb_http_file_open(run, path, NULL, err);
-    if (fd < 0)
-        return err->code;
-    while (!out->cut && (n = read(fd, chunk, sizeof(chunk))) > 0)
-        rb_buf_add(out, chunk, (size_t)n);
-    close(fd);
-    if (n < 0)
-        return rb_err_set(err, RB_EIO, "%s can not be read", path);
-    return out->cut ? rb_err_set(err, RB_ETOOBIG, "a multipart body is at most %d MiB", (int)(BODY_MAX >> 20)) : RB_OK;
-}
-
-static int put_files(struct rb_http_request *r, const struct rb_run *run, struct rb_err *err)
+void rb_http_request_join(struct rb_http_request *r)
 {
     struct rb_buf whole;
     size_t at = 0;
-    int rc = RB_OK;
     if (!r->files)
-        return RB_OK;
-    rb_buf_init(&whole, BODY_MAX);
-    for (const struct rb_http_file *f = r->files; f && !rc; f = f->next) {
+        return;
+    rb_buf_init(&whole, SIZE_MAX / 2);
+    for (const struct rb_http_file *f = r->files; f; f = f->next) {
         rb_buf_add(&whole, r->body + at, f->at - at);
+        rb_buf_add(&whole, rb_buf_text(&f->content), f->content.len);
         at = f->at;
-        rc = put_file(&whole, run, f->path, err);
     }
     rb_buf_add(&whole, r->body + at, r->body_len - at);
-    if (rc) {
-        rb_buf_release(&whole);
-        return rc;
-    }
-    while (r->files) {
-        struct rb_http_file *f = r->files;
-        r->files = f->next;
-        free(f->path);
-        free(f);
-    }
+    free_files(r);
     free(r->body);
     r->body_len = whole.len;
     r->body = rb_buf_detach(&whole);
-    return RB_OK;
 }
 
-int rb_http_request_ready(struct rb_http_request *r, const struct rb_run *run, struct rb_err *err)
+int rb_http_request_ready(struct rb_http_request *r, struct rb_err *err)
 {
     struct rb_http_url url;
     int rc = rb_http_url_read(r->url, NULL, &url, err);
@@ -474,7 +448,7 @@ int rb_http_request_ready(struct rb_http_request *r, const struct rb_run *run, s
     free(r->url);
     r->url = rb_strdup(url.text);
     rb_http_url_release(&url);
-    return put_files(r, run, err);
+    return RB_OK;
 }
 
 void rb_http_request_options(const struct rb_http_request *r, const struct rb_effect *e, struct rb_http_options *out,
@@ -497,9 +471,7 @@ void rb_http_request_options(const struct rb_http_request *r, const struct rb_ef
         .save = r->save,
         .http2 = r->http2,
         .insecure = r->insecure,
-        .ca_file = r->ca_file ? r->ca_file : json_string_value(json_object_get(config, "ca_file")),
-        .cert_file = r->cert_file,
-        .key_file = r->key_file,
+        .ca_file = r->ca_file ? NULL : json_string_value(json_object_get(config, "ca_file")), /* a call's own is read */
         .server_name = r->server_name,
         .pins = r->pins,
         .unix_socket = r->unix_socket,

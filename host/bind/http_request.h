@@ -9,7 +9,14 @@
 #include "io/http.h"
 #include "io/http_url.h"
 
-struct rb_http_file; /* of a multipart body: put in when it is sent */
+#define RB_HTTP_PARTS_MAX ((size_t)256 << 20)
+
+struct rb_http_file { /* of a multipart body: put in when it is sent */
+    size_t at;        /* place in the body as it was given */
+    char *path;
+    struct rb_buf content; /* once it was read */
+    struct rb_http_file *next;
+};
 
 struct rb_http_request {
     char *method;
@@ -33,8 +40,10 @@ struct rb_http_request {
 void rb_http_request_read(lua_State *L, struct rb_http_request *r, struct rb_effect *e);
 void rb_http_request_free(struct rb_http_request *r);
 
-/* Live, before the first hop: user and password of the URL become a header, the files of a multipart body are read. */
-int rb_http_request_ready(struct rb_http_request *r, const struct rb_run *run, struct rb_err *err);
+/* Live, before the first hop: user and password of the URL become a header. */
+int rb_http_request_ready(struct rb_http_request *r, struct rb_err *err);
+/* The files of a multipart body, which have been read, get their places in it. */
+void rb_http_request_join(struct rb_http_request *r);
 /* The header of this name is there. */
 bool rb_http_request_has(const struct rb_http_request *r, const char *name);
 /* Adds "Name: value". */

@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "engine/lua_lib.h"
+#include "engine/secret.h"
 #include "engine/value.h"
 
 #define TEXT_META "rbhost.json.text"
@@ -218,7 +219,9 @@ static void encode(lua_State *L, int index, const struct place *p, struct rb_buf
             rb_buf_adds(out, "null");
             break;
         }
-        lua_pushfstring(L, "is a %s", luaL_typename(L, index));
+        lua_pushfstring(
+            L, rb_secret_is(L, index) ? "is a secret: pass it to an operation, which puts its text in" : "is a %s",
+            luaL_typename(L, index));
         refuse(L, p, lua_tostring(L, -1));
     }
     if (out->cut)

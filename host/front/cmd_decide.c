@@ -44,6 +44,12 @@ static const struct rb_opt gate_options[] = {COMMENT, ACTOR, RESUME, {0}};
 static const struct rb_opt value_options[] = {VALUE, COMMENT, ACTOR, RESUME, {0}};
 static const struct rb_opt signal_options[] = {ACTOR, RESUME, {0}};
 static const struct rb_opt run_options[] = {REASON, ACTOR, RESUME, {0}};
+#define CANCEL_HERE \
+    { \
+        "resume", 'r', RB_OPT_BOOL, offsetof(struct values, resume), NULL, \
+            "if nobody drives the run, cancel it here (always, unless --no-resume)", 0 \
+    }
+static const struct rb_opt cancel_options[] = {REASON, ACTOR, CANCEL_HERE, {0}};
 
 /* One decision on its way. */
 struct decision {
@@ -483,9 +489,9 @@ const struct rb_cmd rb_cmd_cancel = {
     .operands = "RUN",
     .summary = "end a run: its tasks get the error \"cancelled\" and clean up",
     .example = "rbhost cancel 7h2mc --reason \"wrong version\"",
-    .text =
-        "If nobody drives the run, it is cancelled here; --no-resume only records the wish. `rbhost undo` can follow.",
-    .options = run_options,
+    .text = "If nobody drives the run, it is cancelled here. With --no-resume the wish is only recorded, and whoever "
+            "resumes the run ends it. `rbhost undo` can follow.",
+    .options = cancel_options,
     .values = sizeof(struct values),
     .min = 1,
     .max = 1,

@@ -33,6 +33,23 @@ static void field(struct rb_buf *out, const char *name, const json_t *v)
     rb_buf_addc(out, '\n');
 }
 
+/* Who is told what: "failed: ops, mail; waiting: ops". */
+static void add_notify(struct rb_buf *out, const json_t *notify)
+{
+    const char *state, *between = "";
+    json_t *v;
+    if (!json_object_size(notify))
+        return;
+    rb_buf_addf(out, "%-11s ", "notify");
+    json_object_foreach((json_t *)notify, state, v)
+    {
+        rb_buf_addf(out, "%s%s: ", between, state);
+        add_names(out, v);
+        between = "; ";
+    }
+    rb_buf_addc(out, '\n');
+}
+
 static void add_param(struct rb_buf *out, const json_t *p)
 {
     static const char *const shown[] = {"default", "choices", "min", "max", "match", "of"};
@@ -80,7 +97,7 @@ static bool frozen(const json_t *policy, const json_t *header, struct rb_buf *ou
 
 static void print(struct rb_buf *out, const json_t *header, const char *file, const json_t *config)
 {
-    static const char *const handled[] = {"name", "title", "params", "allow", "destructive"};
+    static const char *const handled[] = {"name", "title", "params", "allow", "notify", "destructive"};
     const json_t *policy = json_object_get(config, "policy"), *params = json_object_get(header, "params");
     const char *name;
     struct rb_freeze f;
@@ -107,6 +124,7 @@ static void print(struct rb_buf *out, const json_t *header, const char *file, co
         if (k == RB_COUNT(handled) && !json_is_false(v) && !(json_is_array(v) && !json_array_size(v)))
             field(out, name, v);
     }
+    add_notify(out, json_object_get(header, "notify"));
     const json_t *allow = json_object_get(header, "allow");
     if (allow || json_object_get(policy, "allow") || json_object_get(policy, "deny")) {
         rb_buf_adds(out, "may reach\n");

@@ -8,8 +8,8 @@
 #define HELP_COLUMN 26
 
 static const char *const exit_codes[][2] = {
-    {"0", "succeeded"},
-    {"1", "the runbook failed, or was cancelled"},
+    {"0", "succeeded; or `rbhost undo` has undone it"},
+    {"1", "the runbook failed, or was cancelled; also when what it did was undone by on_failure = \"undo\""},
     {"2", "usage, parameters, or a file that does not load"},
     {"3", "waits for a person: the message says the exact command that goes on"},
     {"4", "denied or not allowed"},

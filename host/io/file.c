@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "io/file_at.h"
@@ -18,6 +19,7 @@ struct rb_file *rb_file_new(enum rb_file_verb verb)
     f->place.bases[0] = f->place.bases[1] = f->backup.bases[0] = f->backup.bases[1] = 1;
     f->mode = (mode_t)-1;
     f->mode_of_new = 0644;
+    f->fd = f->temp_fd = -1;
     rb_buf_init(&f->content, SIZE_MAX / 2);
     return f;
 }
@@ -29,8 +31,21 @@ static void forget_entries(struct rb_file *f)
     f->count = 0;
 }
 
+/* What a driver was to take and did not. */
+static void close_opened(struct rb_file *f)
+{
+    if (f->temp_fd >= 0) {
+        close(f->temp_fd);
+        unlinkat(f->fd, f->temp, 0);
+    }
+    if (f->fd >= 0)
+        close(f->fd);
+    f->fd = f->temp_fd = -1;
+}
+
 void rb_file_free(struct rb_file *f)
 {
+    close_opened(f);
     forget_entries(f);
     free(f->entries);
     free(f->place.path);
@@ -74,7 +89,7 @@ static void on_pool(struct rb_work *w)
     static void (*const verbs[])(struct rb_file *) = {
         [RB_FILE_READ] = rb_file_do_read,     [RB_FILE_STAT] = rb_file_do_stat,   [RB_FILE_LIST] = rb_file_do_list,
         [RB_FILE_DIGEST] = rb_file_do_digest, [RB_FILE_WRITE] = rb_file_do_write, [RB_FILE_REMOVE] = rb_file_do_remove,
-        [RB_FILE_MKDIR] = rb_file_do_mkdir,
+        [RB_FILE_MKDIR] = rb_file_do_mkdir,   [RB_FILE_OPEN] = rb_file_do_open,   [RB_FILE_BEGIN] = rb_file_do_begin,
     };
     struct rb_file *f = RB_CONTAINER(w, struct rb_file, work);
     if (rb_file_stopping(f))
@@ -103,13 +118,6 @@ static void begin(struct rb_file *f)
     forget_entries(f);
 }
 
-int rb_file_reach(struct rb_file *f, const char **name)
-{
-    begin(f);
-    look_at_refused(f);
-    return f->verb == RB_FILE_READ ? rb_file_reach_regular(f) : rb_file_reach_folder(f, name);
-}
-
 void rb_file_start(struct rb_loop *loop, struct rb_file *f)
 {
     begin(f);
@@ -128,8 +136,8 @@ void rb_file_stop(struct rb_file *f)
 
 const char *rb_file_verb_name(const struct rb_file *f)
 {
-    static const char *const names[] = {"file.read",  "file.stat",   "file.list", "file.digest",
-                                        "file.write", "file.remove", "file.mkdir"};
+    static const char *const names[] = {"file.read",   "file.stat",  "file.list", "file.digest", "file.write",
+                                        "file.remove", "file.mkdir", "open",      "save"};
     return f->as ? f->as : names[f->verb];
 }
 

@@ -1,7 +1,8 @@
-/* Files as one request each, on the thread pool: read, stat, list, digest, write, remove, mkdir. No link is followed by
- * itself: where one is in the way the request ends as RB_FILE_ELSEWHERE with the path that it leads to; whoever asked
- * decides whether that may be reached and asks again. So neither "..", nor a link, nor a folder that is swapped for a
- * link meanwhile leads to a place that was not agreed to (openat2(2), RESOLVE_NO_SYMLINKS). */
+/* Files as one request each, on the thread pool: read, stat, list, digest, write, remove, mkdir, and opening for
+ * others. No link is followed by itself: where one is in the way the request ends as RB_FILE_ELSEWHERE with the path
+ * that it leads to; whoever asked decides whether that may be reached and asks again. So neither "..", nor a link, nor
+ * a folder that is swapped for a link meanwhile leads to a place that was not agreed to (openat2(2),
+ * RESOLVE_NO_SYMLINKS). */
 #ifndef RB_FILE_H
 #define RB_FILE_H
 
@@ -20,6 +21,9 @@ enum rb_file_verb {
     RB_FILE_WRITE,
     RB_FILE_REMOVE,
     RB_FILE_MKDIR,
+    RB_FILE_OPEN, /* for a driver that reads it itself: fd of a regular file */
+    /* for a driver that writes it itself: fd of its folder, `name` there, and a temporary file to rename */
+    RB_FILE_BEGIN,
 };
 
 enum rb_file_end {
@@ -81,6 +85,8 @@ struct rb_file {
     uint64_t size;
     struct rb_file_entry *entries;
     size_t count, room;
+    int fd, temp_fd; /* OPEN, BEGIN: whoever takes one leaves -1 here */
+    char name[256], temp[64];
 
     void (*on_done)(struct rb_file *f); /* on the loop, once for each start */
     void *arg;
@@ -102,11 +108,6 @@ void rb_file_free(struct rb_file *f);
 void rb_file_start(struct rb_loop *loop, struct rb_file *f);
 /* Asks it to end early; on_done still follows. What is past its last moment to stop becomes done. */
 void rb_file_stop(struct rb_file *f);
-
-/* For drivers that read or write a file themselves: opens it here and now, not on the pool, by the same rules. READ:
- * the regular file, for reading. WRITE: the folder that it is in, with its name there (borrowed from the path), which
- * is free or a regular file's. The descriptor; -1: f->end says why, RB_FILE_ELSEWHERE as ever. */
-int rb_file_reach(struct rb_file *f, const char **name);
 
 /* Makes what is in a folder last. 0 or -errno. */
 int rb_file_sync_folder(int dir);

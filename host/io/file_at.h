@@ -29,9 +29,6 @@ bool rb_file_refused(struct rb_file *f, const struct stat *st);
 const char *rb_file_verb_name(const struct rb_file *f);
 const char *rb_file_type_name(mode_t mode);
 
-/* What rb_file_reach() gives, for reading and for writing. */
-int rb_file_reach_regular(struct rb_file *f);
-int rb_file_reach_folder(struct rb_file *f, const char **name);
 /* The digest of what an open file holds, and its size. 0, -errno, or -ECANCELED with f ended. */
 int rb_file_digest_of(struct rb_file *f, int fd, uint8_t sum[RB_SHA_LEN], uint64_t *size);
 
@@ -43,5 +40,7 @@ void rb_file_do_list(struct rb_file *f);
 void rb_file_do_write(struct rb_file *f);
 void rb_file_do_remove(struct rb_file *f);
 void rb_file_do_mkdir(struct rb_file *f);
+void rb_file_do_open(struct rb_file *f);
+void rb_file_do_begin(struct rb_file *f);
 
 #endif

@@ -29,7 +29,7 @@ static int reach(struct rb_file *f, int flags, const char *what)
 }
 
 /* A regular file, open for reading; -1: f has ended. A device may act when it is opened, so it is looked at first. */
-int rb_file_reach_regular(struct rb_file *f)
+static int reach_regular(struct rb_file *f)
 {
     for (int look = 1;; look = 0) {
         int fd = reach(f, look ? O_PATH : O_RDONLY | O_NONBLOCK | O_NOCTTY, "can not be read");
@@ -52,9 +52,14 @@ int rb_file_reach_regular(struct rb_file *f)
     }
 }
 
+void rb_file_do_open(struct rb_file *f)
+{
+    f->fd = reach_regular(f);
+}
+
 void rb_file_do_read(struct rb_file *f)
 {
-    int fd = rb_file_reach_regular(f);
+    int fd = reach_regular(f);
     if (fd < 0)
         return;
     rb_buf_reset(&f->content);
@@ -110,7 +115,7 @@ int rb_file_digest_of(struct rb_file *f, int fd, uint8_t sum[RB_SHA_LEN], uint64
 
 void rb_file_do_digest(struct rb_file *f)
 {
-    int fd = rb_file_reach_regular(f);
+    int fd = reach_regular(f);
     if (fd < 0)
         return;
     int rc = rb_file_digest_of(f, fd, f->digest, &f->size);

@@ -129,15 +129,26 @@ static int look(struct rb_file *f, int dir, const char *name, struct stat *old, 
     return 0;
 }
 
-int rb_file_reach_folder(struct rb_file *f, const char **name)
+void rb_file_do_begin(struct rb_file *f)
 {
     struct stat old;
     bool exists;
-    int dir = open_folder(f, name);
-    if (dir < 0 || look(f, dir, *name, &old, &exists) == 0)
-        return dir;
-    close(dir);
-    return -1;
+    const char *name;
+    f->fd = open_folder(f, &name);
+    if (f->fd < 0)
+        return;
+    if (look(f, f->fd, name, &old, &exists)) {
+        close(f->fd);
+        f->fd = -1;
+        return;
+    }
+    if (f->sweep)
+        sweep(f, f->fd);
+    snprintf(f->name, sizeof(f->name), "%s", name);
+    temp_name(f, f->temp);
+    f->temp_fd = openat(f->fd, f->temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, f->mode_of_new);
+    if (f->temp_fd < 0)
+        rb_file_fail(f, errno, "can not be written: a temporary file beside it");
 }
 
 /* 1: it is done already; 0: go on; -1: f has ended. */

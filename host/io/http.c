@@ -1,5 +1,5 @@
 /* Owns the life of an exchange, from its call to on_done, and the places at which exchanges are at work. What libcurl
- * is told is http_setup.c's, what flows http_body.c's, the sockets curl_multi.c's.
+ * is told is http_setup.c's, what flows http_body.c's, its files http_files.c's, the sockets curl_multi.c's.
  *
  *   rb_http_start -> WAITS --(a place)--> RESOLVES --(addresses, each allowed)--> TRANSFERS --> SAVES -> on_done ->
  *   free
@@ -12,7 +12,6 @@
 #include "io/http.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +23,7 @@
 #define MAX_AT_ONCE 64
 #define MAX_WAITING 100000
 #define EASY_KEPT 64
+#define LATE_MS 1000
 
 struct rb_http_pool {
     struct rb_loop_guest guest;
@@ -44,6 +44,11 @@ struct rb_http_pool {
 static void wake(struct rb_http_pool *p)
 {
     rb_loop_again(p->loop);
+}
+
+struct rb_loop *rb_http_loop(const struct rb_http *h)
+{
+    return h->pool->loop;
 }
 
 /* -- memory -------------------------------------------------------------------------------------------------------- */
@@ -80,7 +85,10 @@ static void destroy(struct rb_http *h)
     rb_list_remove(&h->stop_link);
     if (h->resolve)
         rb_resolve_cancel(h->resolve);
-    rb_http_close_files(h);
+    rb_http_files_release(&h->files);
+    rb_buf_release(&h->disk.behind);
+    rb_buf_release(&h->disk.on_its_way);
+    free(h->disk.ahead);
     give_easy(p, h->transfer.easy);
     api->slist_free_all(h->headers);
     api->slist_free_all(h->hosts);
@@ -98,7 +106,7 @@ static void destroy(struct rb_http *h)
 
 /* -- the end ------------------------------------------------------------------------------------------------------- */
 
-static void finish(struct rb_http *h)
+static void report(struct rb_http *h)
 {
     struct rb_http_pool *p = h->pool;
     rb_timer_disarm(&h->limit);
@@ -116,36 +124,31 @@ static void finish(struct rb_http *h)
     if (!rb_list_empty(&p->waiting))
         wake(p);
     h->opt.on_done(h->opt.arg, &h->result);
+}
+
+/* The transfer is over, well or not, or never began. */
+static void settle(struct rb_http *h)
+{
+    h->state = RB_HTTP_SAVES;
+    if (!rb_http_put_away(h))
+        return; /* rb_http_disk_came() follows */
+    report(h);
     destroy(h);
 }
 
-static void on_saved(struct rb_work *w, int status)
+void rb_http_disk_came(struct rb_http *h)
 {
-    struct rb_http *h = RB_CONTAINER(w, struct rb_http, work);
-    if (status || h->work_errno)
-        rb_http_set_error(h, "io", "can not save the answer as %s: %s", h->opt.save,
-                          status ? "the host ends" : strerror(h->work_errno));
-    finish(h);
-}
-
-/* The transfer is over, well or not. */
-static void settle(struct rb_http *h)
-{
-    if (!h->result.error && h->save_fd >= 0) {
-        h->state = RB_HTTP_SAVES;
-        h->work.run = rb_http_save_run;
-        h->work.on_done = on_saved;
-        rb_work_start(h->pool->loop, &h->work);
-        return;
-    }
-    finish(h);
+    if (h->left && !rb_http_disk_busy(h))
+        destroy(h);
+    else if (!h->left && h->state == RB_HTTP_SAVES)
+        settle(h);
 }
 
 /* Ends it with what the result says, wherever it is. */
 static void stop(struct rb_http *h)
 {
     if (h->state == RB_HTTP_SAVES)
-        return; /* on_saved comes */
+        return; /* rb_http_disk_came() follows */
     if (h->state == RB_HTTP_WAITS) {
         h->pool->queued--;
         h->counted = false; /* it had no place yet */
@@ -154,7 +157,15 @@ static void stop(struct rb_http *h)
         rb_http_note_peer(h);
         rb_curl_multi_remove(h->pool->multi, &h->transfer);
     }
-    finish(h);
+    if (h->resolve)
+        rb_resolve_cancel(h->resolve);
+    h->resolve = NULL;
+    settle(h);
+}
+
+void rb_http_break(struct rb_http *h)
+{
+    stop(h);
 }
 
 static void on_transferred(struct rb_curl_transfer *t, CURLcode code)
@@ -169,12 +180,27 @@ static void on_transferred(struct rb_curl_transfer *t, CURLcode code)
     settle(h);
 }
 
+/* A disk gets a moment more: what was begun is best put away by whoever began it. */
 static void on_limit(struct rb_timer *t)
 {
     struct rb_http *h = RB_CONTAINER(t, struct rb_http, limit);
+    if (h->late || h->state == RB_HTTP_SAVES) {
+        if (!h->late) {
+            h->late = true;
+            rb_timer_arm_ms(&h->limit, LATE_MS);
+            return;
+        }
+        rb_http_set_error(h, "timeout", "the answer is there, and its disk did not take it within %.3gs",
+                          (double)h->opt.timeout_ms / 1000);
+        h->left = true;
+        report(h);
+        return;
+    }
     rb_http_set_error(h, "timeout",
                       h->result.status ? "the answer was not whole within %.3gs" : "no answer within %.3gs",
                       (double)h->opt.timeout_ms / 1000);
+    h->late = true;
+    rb_timer_arm_ms(&h->limit, LATE_MS); /* the end disarms it */
     stop(h);
 }
 
@@ -192,7 +218,7 @@ static void transfer(struct rb_http *h)
         rc = rb_curl_multi_add(h->pool->multi, &h->transfer, &err);
     if (rc) {
         rb_http_set_error(h, rc == RB_EDENIED ? "policy" : "io", "%s", err.msg);
-        finish(h);
+        settle(h);
     }
 }
 
@@ -222,7 +248,7 @@ static void on_resolved(void *arg, const struct addrinfo *addresses, const struc
         if (a->ai_family == AF_INET || a->ai_family == AF_INET6)
             note_address(h, a->ai_addr, a->ai_addrlen);
     if (h->result.error)
-        finish(h);
+        settle(h);
     else
         transfer(h);
 }
@@ -270,7 +296,7 @@ static void begin(struct rb_http *h)
         go_to_proxy(h);
     bool known = !h->result.error && (h->opt.unix_socket || is_address(h));
     if (h->result.error) { /* also an address that was refused */
-        finish(h);
+        settle(h);
     } else if (known) {
         transfer(h);
     } else {
@@ -395,16 +421,24 @@ int rb_http_start(struct rb_loop *loop, const struct rb_http_options *opt, struc
 {
     struct rb_http_pool *p;
     int rc = open_pool(loop, &p, err);
-    if (rc)
+    if (!rc && p->queued >= MAX_WAITING)
+        rc = rb_err_set(err, RB_EBUSY, "%d requests are waiting already", p->queued);
+    if (rc) {
+        if (opt->files)
+            rb_http_files_release(opt->files);
         return rc;
-    if (p->queued >= MAX_WAITING)
-        return rb_err_set(err, RB_EBUSY, "%d requests are waiting already", p->queued);
+    }
     struct rb_http *h = rb_alloc(sizeof(*h));
     h->pool = p;
     h->api = p->api;
     h->opt = *opt;
-    h->body_fd = h->save_fd = -1;
-    h->save_dir = AT_FDCWD;
+    rb_http_files_init(&h->files);
+    if (opt->files) {
+        h->files = *opt->files;
+        rb_http_files_init(opt->files);
+    }
+    rb_buf_init(&h->disk.behind, SIZE_MAX / 2);
+    rb_buf_init(&h->disk.on_its_way, SIZE_MAX / 2);
     rb_list_init(&h->link);
     rb_list_init(&h->stop_link);
     rb_timer_init(&h->limit, loop, on_limit);
@@ -416,7 +450,7 @@ int rb_http_start(struct rb_loop *loop, const struct rb_http_options *opt, struc
         memcpy(h->body, opt->body, opt->body_len);
     }
     h->opt.body = opt->body ? (h->body ? h->body : "") : NULL;
-    if (opt->save) { /* what is kept is in the file: the digest is of all of it */
+    if (rb_http_saves(h)) { /* what is kept is in the file: the digest is of all of it */
         sha256_init(&h->result.body.sha);
         h->hashing = true;
     }
@@ -448,7 +482,12 @@ void rb_http_hold(struct rb_http *h, bool hold)
     if (hold || !h->paused)
         return;
     h->paused = false;
-    h->api->easy_pause(h->transfer.easy, CURLPAUSE_CONT);
+    rb_http_set_pause(h);
+}
+
+void rb_http_set_pause(struct rb_http *h)
+{
+    h->api->easy_pause(h->transfer.easy, (h->paused ? CURLPAUSE_RECV : 0) | (h->send_paused ? CURLPAUSE_SEND : 0));
 }
 
 void rb_http_set_max(struct rb_loop *loop, int max)

@@ -35,6 +35,7 @@ struct rb_http_result {
     char **headers;         /* "Name: value", NULL-terminated, without status line and trailers; borrowed */
     struct rb_capture body; /* decoded: cut at max_body, counted whole; digested when it was cut or saved */
     bool digested;          /* body.digest is there */
+    bool saved;             /* the file has its name */
     struct rb_http_time time;
     char tls_issuer[256], tls_subject[256];
     int64_t tls_not_after; /* seconds since 1970; 0 without TLS */
@@ -42,20 +43,32 @@ struct rb_http_result {
     bool reused;           /* the connection was there already */
 };
 
+/* What an exchange has of the disk, opened already by whoever knows what may be reached. */
+struct rb_http_files {
+    int body_fd; /* the body of the request, a regular file; -1: none */
+    int64_t body_size;
+    /* Where the answer goes: save_fd is a new file, save_part in a folder, and gets save_name when it is whole and on
+     * the disk. -1: none. The names are owned. */
+    int save_dir, save_fd;
+    char *save_name, *save_part;
+    char *socket;                /* where unix_socket leads; owned. NULL: it is taken as it is */
+    struct rb_buf ca, cert, key; /* PEM; empty: none. A key may stand with its certificate */
+};
+
+void rb_http_files_init(struct rb_http_files *f);
+/* Closes; what was begun and did not get its name is removed. On the pool where a disk may be slow. */
+void rb_http_files_release(struct rb_http_files *f);
+
 struct rb_http_options {
     const char *method; /* "GET" */
     const char *url;
     const char *const *headers; /* "Name: value" … NULL; may be NULL */
     const void *body;           /* NULL: none. Copied. */
     size_t body_len;
-    const char *body_file; /* is streamed instead of body; NULL */
-    const char *save;      /* the body goes to this file instead (a temporary name, renamed when whole); NULL */
-    /* How both are reached: a descriptor of body_file; of the folder of save, with the name in it (256 bytes, to be
-     * filled). -1 with err; RB_EDENIED is the error "policy". NULL: by their names. */
-    int (*open_file)(void *arg, const char *path, char *name_to_save, struct rb_err *err);
-    uint32_t save_mode; /* 0: 0644 */
-    bool repeatable;    /* doing it twice is one: it may go out on a connection that was kept and may have died */
-    bool http2;         /* asked for; else HTTP/1.1 */
+    const char *body_file, *save; /* the names of what is in `files`, for messages; NULL */
+    struct rb_http_files *files;  /* taken, whatever comes of it, and left as after init; NULL: none */
+    bool repeatable; /* doing it twice is one: it may go out on a connection that was kept and may have died */
+    bool http2;      /* asked for; else HTTP/1.1 */
     /* TLS: verification is on unless `insecure`. */
     bool insecure;
     const char *ca_file, *cert_file, *key_file; /* NULL: the system's authorities; no client certificate */
@@ -84,6 +97,9 @@ int rb_http_start(struct rb_loop *loop, const struct rb_http_options *opt, struc
 
 /* on_done follows, soon, with the error "cancelled". */
 void rb_http_cancel(struct rb_http *h);
+
+/* The answer is not what was to be saved: the file stays as it is, and of the body max bytes are kept. From on_head. */
+void rb_http_unsave(struct rb_http *h, size_t max);
 
 /* While it is held nothing more comes: the server has to wait. For on_data; it may be called from there. */
 void rb_http_hold(struct rb_http *h, bool hold);

@@ -20,7 +20,21 @@ enum rb_http_state {
     RB_HTTP_WAITS,     /* for its turn */
     RB_HTTP_RESOLVES,  /* the name */
     RB_HTTP_TRANSFERS, /* libcurl has it */
-    RB_HTTP_SAVES,     /* the file is brought to the disk, on the thread pool */
+    RB_HTTP_SAVES,     /* it is over but for what the thread pool has still to do with its files */
+};
+
+/* The way of its files to the pool and back: one chunk is read ahead, one is written behind. http_files.c's. */
+struct rb_http_disk {
+    struct rb_work read, write, end;
+    bool reading, writing, ending; /* on the pool: the other side's, but for what is said */
+    int64_t sent;                  /* of the request's body, by libcurl */
+    char *ahead;
+    int64_t ahead_from;
+    ssize_t ahead_len; /* or -errno */
+    struct rb_buf behind, on_its_way;
+    int write_errno, end_errno;
+    bool unsaved; /* the answer is not for the file */
+    bool keep;    /* at the end: it gets its name */
 };
 
 struct rb_http {
@@ -39,8 +53,6 @@ struct rb_http {
     long seek_port;
     bool literal; /* it is an address: nothing to look up */
     char *body;
-    int body_fd;
-    int64_t body_size, body_at;
 
     struct rb_timer limit; /* timeout_ms */
     int64_t started;       /* rb_clock_boot(), when its turn came */
@@ -56,12 +68,11 @@ struct rb_http {
     struct rb_buf head; /* the lines of the answer's head, each with a NUL */
     int head_lines;
     bool head_whole, hashing, cancelled;
-    bool held, paused; /* wanted; libcurl was told so */
-    /* The folder of the file that is saved (or AT_FDCWD), its name there, the name while it grows. */
-    int save_dir, save_fd;
-    char *save_name, *save_part;
-    struct rb_work work;
-    int work_errno;
+    bool held, paused, send_paused; /* wanted; libcurl was told so, of the answer and of the request */
+    struct rb_http_files files;
+    struct rb_http_disk disk;
+    bool late; /* its time is over, and its disk still at work */
+    bool left; /* on_done was called: what is at work on the pool keeps the memory */
     struct rb_http_result result;
 };
 
@@ -71,20 +82,32 @@ int rb_http_prepare(struct rb_http *h, struct rb_err *err);
 /* May this address be spoken to? Asks on_address, and sets the result's error. */
 bool rb_http_may(struct rb_http *h, const struct sockaddr *sa);
 
-/* http_body.c: what libcurl calls with the answer and for the body, and the file that the answer goes to. */
+/* http_body.c: what libcurl calls with the answer. */
 size_t rb_http_on_head(char *data, size_t size, size_t n, void *arg);
 size_t rb_http_on_body(char *data, size_t size, size_t n, void *arg);
+
+/* http_files.c: the files, whatever their disk does. */
 size_t rb_http_on_read(char *data, size_t size, size_t n, void *arg);
 int rb_http_on_seek(void *arg, curl_off_t offset, int origin);
-int rb_http_open_files(struct rb_http *h, struct rb_err *err);
-void rb_http_close_files(struct rb_http *h); /* a file that did not become whole is removed */
-void rb_http_save_run(struct rb_work *w);    /* on the pool: to the disk, then its name */
+bool rb_http_saves(const struct rb_http *h);                  /* the body goes to a file */
+bool rb_http_write_full(const struct rb_http *h, size_t len); /* it has to wait until some was written */
+void rb_http_write(struct rb_http *h, const char *data, size_t len);
+/* After the transfer: is everything done with the files? Else rb_http_disk_came() follows. */
+bool rb_http_put_away(struct rb_http *h);
+bool rb_http_disk_busy(const struct rb_http *h);
+
+/* http.c, for http_files.c. came: the pool has done what it was asked for. break: ends it with the result's error. */
+void rb_http_disk_came(struct rb_http *h);
+void rb_http_break(struct rb_http *h);
+struct rb_loop *rb_http_loop(const struct rb_http *h);
+void rb_http_set_pause(struct rb_http *h); /* tells libcurl what `paused` and `send_paused` say */
 
 /* http_peer.c: what is known of the other side, while the connection is there. */
 void rb_http_note_peer(struct rb_http *h);
 
 /* Sets the error of the result; the first one stays. */
 void rb_http_set_error(struct rb_http *h, const char *error, const char *fmt, ...) RB_PRINTF(3, 4);
+void rb_http_set_too_big(struct rb_http *h, uint64_t most);
 /* What the end of libcurl's work means, as an error of the result; nothing for a good one. */
 void rb_http_set_curl_error(struct rb_http *h, CURLcode code);
 

@@ -26,6 +26,12 @@ void rb_http_set_error(struct rb_http *h, const char *error, const char *fmt, ..
     r->error = error;
 }
 
+void rb_http_set_too_big(struct rb_http *h, uint64_t most)
+{
+    rb_http_set_error(h, "too_big", "the body of the answer is larger than %llu bytes (max_body)%s",
+                      (unsigned long long)most, h->opt.save ? "" : "; take more, or keep it in a file with save = …");
+}
+
 /* -- what is asked for --------------------------------------------------------------------------------------------- */
 
 static int check_headers(const struct rb_http *h, struct rb_err *err)
@@ -213,16 +219,16 @@ static void set_method(struct rb_http *h)
     const struct rb_curl_api *api = h->api;
     CURL *easy = h->transfer.easy;
     const char *method = h->opt.method;
-    bool body = h->opt.body || h->opt.body_file;
+    bool body = h->opt.body || h->files.body_fd >= 0;
     bool usual = !strcmp(method, "POST") || !strcmp(method, "PUT") || !strcmp(method, "PATCH"); /* have a length of 0 */
     if (body || usual) {
         api->easy_setopt(easy, CURLOPT_POST, 1L);
-        if (h->opt.body_file) {
+        if (h->files.body_fd >= 0) {
             api->easy_setopt(easy, CURLOPT_READFUNCTION, rb_http_on_read);
             api->easy_setopt(easy, CURLOPT_READDATA, h);
             api->easy_setopt(easy, CURLOPT_SEEKFUNCTION, rb_http_on_seek);
             api->easy_setopt(easy, CURLOPT_SEEKDATA, h);
-            api->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)h->body_size);
+            api->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)h->files.body_size);
         } else {
             api->easy_setopt(easy, CURLOPT_POSTFIELDS, h->body ? h->body : "");
             api->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(h->body ? h->opt.body_len : 0));
@@ -235,6 +241,13 @@ static void set_method(struct rb_http *h)
         api->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
     }
     set_headers(h, body || usual);
+}
+
+static void set_blob(struct rb_http *h, CURLoption option, const struct rb_buf *pem)
+{
+    struct curl_blob blob = {pem->data, pem->len, CURL_BLOB_COPY};
+    if (pem->len)
+        h->api->easy_setopt(h->transfer.easy, option, &blob);
 }
 
 static void set_tls(struct rb_http *h)
@@ -253,6 +266,11 @@ static void set_tls(struct rb_http *h)
         api->easy_setopt(easy, CURLOPT_SSLCERT, o->cert_file);
     if (o->key_file)
         api->easy_setopt(easy, CURLOPT_SSLKEY, o->key_file);
+    if (h->files.ca.len)
+        api->easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    set_blob(h, CURLOPT_CAINFO_BLOB, &h->files.ca);
+    set_blob(h, CURLOPT_SSLCERT_BLOB, &h->files.cert);
+    set_blob(h, CURLOPT_SSLKEY_BLOB, h->files.key.len ? &h->files.key : &h->files.cert);
     if (o->pins)
         api->easy_setopt(easy, CURLOPT_PINNEDPUBLICKEY, o->pins);
     if (!o->server_name)
@@ -287,9 +305,6 @@ int rb_http_prepare(struct rb_http *h, struct rb_err *err)
     const struct rb_curl_api *api = h->api;
     CURL *easy = h->transfer.easy;
     const struct rb_http_options *o = &h->opt;
-    int rc = rb_http_open_files(h, err);
-    if (rc)
-        return rc;
     set_tls(h); /* before the URL: it says where the connection goes */
     set_method(h);
     if (o->server_name && api->url_set(h->url, CURLUPART_HOST, o->server_name, 0))
@@ -311,7 +326,7 @@ int rb_http_prepare(struct rb_http *h, struct rb_err *err)
     /* libcurl sends a request again when a kept connection breaks before the answer, also a POST that was acted on. */
     api->easy_setopt(easy, CURLOPT_FRESH_CONNECT, o->repeatable ? 0L : 1L);
     if (o->unix_socket)
-        api->easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, o->unix_socket);
+        api->easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, h->files.socket ? h->files.socket : o->unix_socket);
     if (o->connect_timeout_ms)
         api->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_timeout_ms);
     if (!has_header(h, "Accept-Encoding") && !o->on_data)
@@ -387,9 +402,20 @@ void rb_http_set_curl_error(struct rb_http *h, CURLcode code)
     if (code == CURLE_OPERATION_TIMEDOUT && h->result.sent == RB_HTTP_NOT_SENT)
         rb_http_set_error(h, word, "no connection within %.3gs", (double)h->opt.connect_timeout_ms / 1000);
     else if (code == CURLE_FILESIZE_EXCEEDED)
-        rb_http_set_error(h, word, "the body of the answer is larger than %zu bytes", h->opt.max_body);
+        rb_http_set_too_big(h, h->opt.max_body);
+    else if (code == CURLE_OUT_OF_MEMORY) /* so it calls a line of more than its cap */
+        rb_http_set_error(h, "too_big", "a header of the answer is larger than libcurl takes (100 kB)");
     else if (code == CURLE_GOT_NOTHING && h->result.sent == RB_HTTP_SENT)
         rb_http_set_error(h, word, "the server closed the connection without an answer");
+    else if (h->opt.unix_socket && code == CURLE_COULDNT_CONNECT)
+        rb_http_set_error(h, word,
+                          "nobody answers at the socket %.300s (unix): is it there, and may this user open it?",
+                          h->opt.unix_socket);
+    else if (strstr(h->curl_says, "wrong version number") || strstr(h->curl_says, "SSL_connect: ")) /* OpenSSL's */
+        rb_http_set_error(h, word,
+                          "no TLS handshake with %.200s port %ld: it answered with something else, or hung up "
+                          "(is it http://?)",
+                          h->host, h->port);
     else if (strcmp(word, "refused") == 0)
         rb_http_set_error(h, word, "connection refused (nobody listens on %.200s port %ld)", h->host, h->port);
     else

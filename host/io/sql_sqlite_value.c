@@ -90,7 +90,9 @@ static bool bind_names(sqlite3_stmt *stmt, const struct sqlite_work *w, struct r
     }
     for (size_t k = 0; k < w->param_count && ok; k++)
         if (!used[k]) {
-            rb_sql_fail(f, "usage", "the statement has no parameter :%.60s", w->params[k].name);
+            rb_sql_fail(f, "usage",
+                        "the statement has no parameter :%.60s (options stand in one table with the statement)",
+                        w->params[k].name);
             ok = unfit(f);
         }
     free(used);

@@ -18,7 +18,7 @@ local function as_json(result)
     end
     local ok, v = host.try(json.decode, body)
     if not ok then
-        base.raise("http.json", ("%s: the body is not JSON: %s"):format(url, host.error_text(host.normalize(v))))
+        base.raise("http.json", ("%s: the body is not JSON: %s"):format(url, host.normalize(v).message))
     end
     return v
 end

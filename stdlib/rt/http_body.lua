@@ -128,6 +128,12 @@ function M.multipart(verb, fields, path)
         local v = fields[k]
         local head = ("--%s\r\nContent-Disposition: form-data; name=%s"):format(boundary, quoted(verb, "multipart", k))
         if type(v) == "table" then
+            for part in pairs(v) do
+                if part ~= "file" and part ~= "name" and part ~= "type" then
+                    local what = "%s: multipart.%s is a text or { file =, name =, type = }, not %s"
+                    base.usage(what, verb, k, tostring(part))
+                end
+            end
             local file = path(verb, "multipart." .. k, v.file)
             local name = quoted(verb, "multipart." .. k .. ".name", v.name or file:match "[^/]*$")
             local kind = base.expect(verb, "multipart." .. k .. ".type", v.type or "application/octet-stream", "string")

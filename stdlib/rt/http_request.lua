@@ -162,7 +162,7 @@ end
 
 local function whole(verb, what, v, least)
     if v ~= nil and (math.type(v) ~= "integer" or v < least) then
-        base.usage("%s: %s must be a whole number from %d", verb, what, least)
+        base.usage("%s: %s must be a whole number from %d, got %s", verb, what, least, tostring(v))
     end
     return v
 end
@@ -196,7 +196,7 @@ function M.build(verb, opts)
         unix = opts.unix and path(verb, "unix", opts.unix),
         tls = tls_of(verb, opts.tls),
         follow = whole(verb, "follow", opts.follow, 0) or (method == "GET" or method == "HEAD") and 5 or 0,
-        max_body = whole(verb, "max_body", opts.max_body, 0) or opts.save and SAVE_MAX or nil,
+        max_body = whole(verb, "max_body (bytes)", opts.max_body, 0) or opts.save and SAVE_MAX or nil,
         timeout_ms = call.milliseconds(opts.timeout, verb .. ": timeout"),
         connect_timeout_ms = call.milliseconds(opts.connect_timeout, verb .. ": connect_timeout"),
         http2 = opts.http2,

@@ -33,6 +33,9 @@ function M.show(v)
         end
         return next(v) == nil and "an empty table" or "a map"
     end
+    if kind == "userdata" and host.is_secret(v) then
+        return "a secret"
+    end
     return kind == "userdata" and "null" or kind == "nil" and "nothing" or "a " .. kind
 end
 

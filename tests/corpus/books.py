@@ -184,8 +184,50 @@ local gate = approve { "And now?", binds = "the plan" }
 print(gate.decision, gate.comment, manual("Which?", { type = "choice", choices = { "blue", "green" } }))
 """
 
+# The world outside is there before it waits, and not behind: what came of it stands in the journal.
+EFFECTS = """
+local p = runbook { params = { api = { "url", required = true }, given = { "secret", required = true } } }
+local token, made = secret "token", random_secret(128)
+local r = http.get(p.api .. "/json", { bearer = token, query = { q = "ü" } })
+print(r.status, r.json().a[2], r.headers["content-type"], r.body)
+print(pcall(http.get, p.api .. "/none", { retry = { times = 2, delay = "1ms" } }))
+print(http.post(p.api .. "/echo", { json = { t = token, n = 1.0 } }).body, http.put(p.api .. "/echo", { body = "\\xff" }).status)
+print(http.get(p.api .. "/json", { save = "saved" }).saved.size)
+print(http.events(p.api .. "/events", {}, function(e)
+  print(e.id, e.event, e.data, exec({ "echo", e.data }, { on_doubt = "retry" }).stdout)
+end))
+
+local db = sql.open "app"
+db:exec { "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, x, y)", idempotent = true }
+local made_row = db:exec("INSERT INTO t (x, y) VALUES (?, ?)", 1.5, sql.bytes "\\0\\1")
+print(made_row.changes, made_row.last_id, pcall(db.query, db, "SELECT nope"))
+print(db:tx({ exactly_once = true }, function(tx)
+  tx:exec("INSERT INTO t (x, y) VALUES (:x, :y)", { x = token, y = null })
+  return tx:query "SELECT id, y FROM t ORDER BY id"
+end)[2].y == null)
+print(db:each("SELECT id FROM t ORDER BY id", nil, { batch = 1 }, function(row)
+  print("row", row.id)
+end))
+
+file.write("data", "old")
+print(file.write("data", "Bearer " .. token, { backup = true, expect = hash.sha256 "old" }).size)
+print(file.read "data", file.stat("data.bak").size, #file.list(".", { glob = "data*" }), pcall(file.read, "none"))
+print(file.mkdir("sub", { parents = true }), file.remove "data.bak")
+print(notify("ops", { title = "Corpus", text = "told", severity = "error", dedup = "c" }).delivered, notify.resolve("ops", "c").id ~= nil)
+print(pcall(notify, "broken", "x"))
+local sealed = exec({ "echo", "made-by-a-command" }, { secret = true, read = true }).stdout
+print(token, made, sealed, p.given)
+signal "go"
+-- what is known only from the journal reaches a command as it was
+print(#exec({ "sha256sum" }, { stdin = made, read = true }).stdout)
+print(exec({ "cat" }, { stdin = token .. " " .. sealed .. " " .. p.given .. "\\n", read = true }).stdout)
+print(exec({ "sha256sum" }, { stdin = sealed, read = true }).stdout)
+db:exec { "CREATE TABLE IF NOT EXISTS later (x)", idempotent = true }
+print(db:exec("INSERT INTO later (x) VALUES (?)", token).changes, notify("ops", "later").delivered)
+"""
+
 # name: the runbook, arguments of its run, the commands that follow until it stops, those that end it. RUN is the newest
-# run of the runbook; OP the number of the operation that is in doubt, or of the failing one. "run", "kill" and "pause"
+# run of the runbook; API the URL of a server that is there until it stops; OP the number of the operation that is in doubt, or of the failing one. "run", "kill" and "pause"
 # start the run; with the second its host is killed in the middle of a command, with the third it is parked as it sleeps.
 CASES = {
     "everything": (EVERYTHING, ["who=Ada"], [["run"], ["answer", "RUN", "--value", "4", "--resume"]],
@@ -196,6 +238,8 @@ CASES = {
                 [["retry", "RUN"], ["retry", "RUN", "--skip", "OP", "--reason", "by hand"]]),
     "undo": (UNDO, [], [["run"]], [["undo", "RUN"]]),
     "restart": (RESTART, [], [["run"]], [["signal", "RUN", "go", '{"why": "the second"}', "--resume"]]),
+    "effects": (EFFECTS, ["api=API", "given=@given"], [["run"]],
+                [["signal", "RUN", "go"], ["resume", "RUN", "given=@given"]]),
     "gates": (GATES, [], [["run"], ["deny", "RUN", "-m", "no", "--resume"]],
               [["approve", "RUN", "-m", "well", "--resume"], ["answer", "RUN", "--value", "green", "--resume"]]),
 }

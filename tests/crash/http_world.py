@@ -9,9 +9,13 @@ import threading
 from scenarios import Scenario
 
 
+BODY = b"0123456789abcdef" * 20000
+
+
 class World(threading.Thread):
     def __init__(self, folder):
         super().__init__(daemon=True)
+        self.received = 0
         self.file, self.keys = pathlib.Path(folder) / "world", {}
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(pathlib.Path(folder) / "sock"))
@@ -51,7 +55,17 @@ class World(threading.Thread):
             if not block:
                 return
             body += block
-        _, _, word = path.split("/")
+        _, what, word = path.split("/")
+        if what == "body":
+            peer.sendall(f"HTTP/1.1 200 So\r\nContent-Length: {len(BODY)}\r\nConnection: close\r\n\r\n".encode() + BODY)
+            return
+        if what == "events":
+            peer.sendall(b"HTTP/1.1 200 So\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+            for n in range(int(headers.get("last-event-id", 0)) + 1, 4):
+                peer.sendall(f"id: {n}\ndata: event{n}\n\n".encode())
+            return
+        if body == BODY:
+            self.received += 1
         status = self.act(method, word, headers.get("idempotency-key"))
         peer.sendall(f"HTTP/1.1 {status} So\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
 
@@ -90,4 +104,22 @@ class HttpMarked(Http):
     name, book, short, allowed = "requests that may be repeated", "http-marked.lua", 60, "marked"
 
 
-ALL = [Http(), HttpMarked()]
+class HttpFiles(Http):
+    """What is saved is whole or not there, nothing is left beside it, and each event is acted on once."""
+
+    name, book, short = "saved and sent files, a stream of events", "http-files.lua", 60
+
+    def next(self, case, status):
+        argv = super().next(case, status)
+        return [*argv[:-1], f"folder={case.folder}"] if argv and argv[0] == "run" else argv
+
+    def check(self, case, events):
+        super().check(case, events)
+        if (case.folder / "saved").read_bytes() != BODY or not case.memory["world"].received:
+            case.problem("lost", "the file was not saved whole, or not sent whole")
+        left = [f.name for f in case.folder.iterdir() if f.name.startswith(".rbhost-")]
+        if left:
+            case.problem("left", f"of the file that was saved: {left}")
+
+
+ALL = [Http(), HttpMarked(), HttpFiles()]

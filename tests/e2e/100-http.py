@@ -3,7 +3,9 @@
 true outcome; redirects, Retry-After, a POST that is sent once."""
 
 import os
+import socket
 import sys
+import threading
 
 sys.path.insert(0, os.environ["T"] + "/e2e")
 from book import Case, ends, park, prints
@@ -157,13 +159,42 @@ prints("a body that is too big is an error of a read, and cut in an effect, whic
     print(#r.body, r.body_cut.total, #r.body_cut.sha256)
     ok, e = pcall(r.json) print(e.kind)
 """), ["http.too_big\tfailed", "http.too_big", "http.too_big", "100\t10000\t64", "http.json"])
+plain = socket.create_server(("127.0.0.1", 0))
+
+
+def answer_plainly():
+    peer, _ = plain.accept()
+    with peer:
+        peer.recv(65536)
+        peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        peer.shutdown(socket.SHUT_WR)
+        while peer.recv(65536):
+            pass
+
+
+threading.Thread(target=answer_plainly, daemon=True).start()
+prints("messages say what is wrong, and what to do", book(r"""
+    local function says(word, ...)
+        local ok, e = pcall(...)
+        print(not ok and e.message:find(word, 1, true) ~= nil or e.message)
+    end
+    says("(max_body); take more, or keep it in a file with save", http.get, "@U@/big", { max_body = 100 })
+    says("(max_body); take more, or keep it in a file with save", http.get, "@U@/chunks", { max_body = 1 })
+    says("no TLS handshake with 127.0.0.1", http.get, "https://127.0.0.1:@PLAIN@/")
+    says("nobody answers at the socket @DIR@/none (unix)", http.get, "http://x/", { unix = "none" })
+    says("multipart.f is a text or { file =, name =, type = }, not fil", http.post, "@U@/echo", { multipart = { f = { fil = "x" } } })
+    says('max_body (bytes) must be a whole number from 0, got 1MiB', http.get, "@U@/big", { max_body = "1MiB" })
+    says("/bad-json: the body is not JSON: json.decode: line 1", http.get("@U@/bad-json").json)
+    says("save must be a string, got a secret", http.get, "@U@/hello", { save = random_secret(64) })
+    says("is a secret: pass it to an operation", json.encode, { random_secret(64) })
+""").replace("@PLAIN@", str(plain.getsockname()[1])), ["true"] * 9)
 prints("what is not JSON", book(r"""
     local ok, e = pcall(http.get("@U@/bad-json").json) print(e.kind, e.message:find("JSON") ~= nil)
     print(http.get("@U@/json").json().a[3].b == null)
 """), ["http.json\ttrue", "true"])
 c = Case(book('pcall(http.get, "@U@/short", { save = "@DIR@/part" })'))
 c.run()
-eq("a file that did not come whole leaves nothing", sorted(f.name for f in c.dir.iterdir() if "part" in f.name), [])
+eq("a file that did not come whole leaves nothing", sorted(f.name for f in c.dir.iterdir() if "part" in f.name or "rbhost-" in f.name), [])
 
 # libcurl would send it again on a new connection, and again
 c = Case(book(r"""

@@ -27,6 +27,18 @@ prints("fn ends it", book(r"""
     print(http.events("@U@/events?whole", {}, function(e) return e.id == "2" and "stop" end))
     print(http.events("@U@/events?whole", { last_id = "3" }, function() return true end))
 """), ["2", "1"])
+prints("while fn is busy the server has to wait, also with events that are empty", book(r"""
+    local how
+    http.events("@U@/flood", {}, function()
+        how = wait_until({ every = "50ms" }, function()
+            local body = http.get("@U@/flooded").body
+            return body ~= "goes on" and body
+        end)
+        return "stop"
+    end)
+    print(how)
+"""), ["is stopped"])
+
 prints("an error in fn goes on, and what fn waits for is waited for", book(r"""
     local ok, e = pcall(http.events, "@U@/events?whole", {}, function(e) sleep("1ms") if e.id == "3" then fail("three") end end)
     print(ok, e.message)

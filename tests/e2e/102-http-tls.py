@@ -115,8 +115,8 @@ for what, call in (
     ("one for another name", 'http.post("@named@/", { tls = tls })'),
     ("another name than the one that is asked for", 'http.post("@good@/", { tls = { ca = "@D@/ca.crt", name = "elsewhere.test" } })'),
     ("another key than the pinned one", 'http.post("@good@/", { tls = { ca = "@D@/ca.crt", pins = "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" } })'),
-    ("a file of authorities that is not there", 'http.post("@good@/", { tls = { ca = "@D@/none" } })'),
-    ("a client certificate that is not there", 'http.post("@mutual@/", { tls = { ca = "@D@/ca.crt", cert = "@D@/none", key = "@D@/none" } })'),
+    ("authorities that are none", 'http.post("@good@/", { tls = { ca = "@D@/nginx.conf" } })'),
+    ("a client certificate that is none", 'http.post("@mutual@/", { tls = { ca = "@D@/ca.crt", cert = "@D@/nginx.conf" } })'),
 ):
     prints(f"{what}: kind http.tls, nothing was sent",
            book(f'local tls = {{ ca = "@D@/ca.crt" }}\nlocal ok, e = pcall(function() {call} end)\nprint(e.kind, e.outcome)'),

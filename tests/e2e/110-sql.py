@@ -125,7 +125,7 @@ for call, kind, says in (
     ('db:query("SELECT ?", 1, 2)', "usage", "the statement has 1 parameter, and 2 were given"),
     ('db:query("SELECT ?, ?", 1, nil)', "usage", "parameter 2 is nil; NULL is null"),
     ('db:query("SELECT :a", { b = 1 })', "usage", ":a was not given"),
-    ('db:query("SELECT :a", { a = 1, b = 1 })', "usage", "no parameter :b"),
+    ('db:query("SELECT :a", { a = 1, b = 1 })', "usage", "no parameter :b (options stand in one table"),
     ('db:query("SELECT ?", { a = 1 })', "usage", "has no name"),
     ('db:query("SELECT ?", { 1, 2 })', "usage", "is a list"),
     ('db:query("SELECT ?, ?", { a = 1 }, 2)', "usage", "json.encode"),
@@ -156,7 +156,7 @@ for call, kind, says in (
     ('sql("sqlite:/", "SELECT 1")', "sql.connect", "folder"),
     ('sql("sqlite:app.db?mode=x", "SELECT 1")', "usage", "mode=rwc"),
     ('sql("sqlite:t.lua", "SELECT * FROM t")', "sql.error", "not a database"),
-    ('sql("mysql://x", "SELECT 1")', "usage", "postgres"),
+    ('sql("mysql://x", "SELECT 1")', "usage", "sql: mysql://x: it begins neither with sqlite: nor with postgres:"),
     ('sql({}, "SELECT 1")', "usage", "the DSN comes first"),
 ):
     c = Case("local db = sql.open('sqlite:app.db')\nlocal ok, e = pcall(function() return " + call + " end)\n"

@@ -54,6 +54,17 @@ def case(text):
     return c
 
 
+for said, long in (("long-enough-to-be-a-secret", "shorter"), ("12345678", "longer")):
+    c = case("""
+    local whole = exec({ "cat", "@DIR@/world" }, { read = true })
+    local some = exec({ "cat", "@DIR@/world" }, { read = true, max_output = 2000 })
+    print(whole.stdout_cut, some.stdout_cut and some.stdout_cut.total)
+    """)
+    c.write("token", said)
+    c.write("world", (said + "\n") * 300)
+    ends(f"a secret that comes back {long} than it is", c.run("token=@token"), 0)
+    eq("what was cut is told, and nothing else", c.prints(), [f"nil\t{300 * (len(said) + 1)}"])
+
 c = case("""
 local n = 0
 for _, form in ipairs { %s } do

@@ -140,10 +140,11 @@ contains("the policy of today is asked about what starts today", r.stderr, "`ech
 eq("the recorded one is not asked about", r.returncode, 4)
 
 # -- describe ----------------------------------------------------------------------------------------------------------
-d = write("d.lua", """runbook { name = "d", destructive = true, allow = { exec = { "echo", "docker", "git log *" }, sql = { "app" } } }""")
+d = write("d.lua", """runbook { name = "d", destructive = true, allow = { exec = { "echo", "docker", "git log *" }, sql = { "app" } },
+  notify = { failed = { "ops", "mail" }, waiting = "ops" } }""")
 out = rbhost("--config", conf, "describe", d).stdout
 for line in ("environment prod", "destructive yes", "exec      echo, git log *", "the site refuses docker", "never git push **, touch",
-             "sql       nothing: the site's policy refuses it", "http      nothing"):
+             "sql       nothing: the site's policy refuses it", "http      nothing", "notify      failed: ops, mail; waiting: ops"):
     contains(f"describe: {line}", out, line)
 j = json.loads(rbhost("--config", conf, "describe", "--json", d).stdout)
 eq("describe --json: the reach", j["reach"]["exec"],

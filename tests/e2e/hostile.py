@@ -213,6 +213,23 @@ class Hostile:
         h.wfile.write(b"0\r\n\r\n")
         return False
 
+    def on_flood(self, h, *_):
+        """Events without data, until nobody takes them for a second, or 24 MiB were taken."""
+        h.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        h.connection.settimeout(1)
+        self.flood = "goes on"
+        try:
+            for _ in range(512):
+                h.wfile.write(b"data\n\n" * 8192)
+            self.flood = "was taken"
+        except TimeoutError:
+            self.flood = "is stopped"
+        self.release.wait()
+        return False
+
+    def on_flooded(self, h, *_):
+        return self.say(h, 200, self.flood)
+
     def on_silence(self, h, *_):
         h.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
         self.release.wait()

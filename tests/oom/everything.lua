@@ -6,6 +6,7 @@ local p = runbook {
     world = { "string", required = true },
     many = { "integer", default = 3, min = 1, max = 9 },
     token = { "secret", required = true },
+    api = { "url", required = true },
   },
   env = { "OOM_NAME" },
 }
@@ -129,6 +130,17 @@ print(file.read(path), file.stat(path).mode, file.digest(path .. ".bak"), pcall(
 for _, entry in ipairs(file.list(p.world:match "^(.*)/", { glob = "*.file*" })) do
   print(entry.name, file.remove(p.world:match "^(.*/)" .. entry.name))
 end
+
+local answer = http.get(p.api .. "/json", { query = { many = p.many }, headers = { ["X-A"] = { "b", 1 } } })
+print(answer.status, answer.json().a[1], answer.headers["content-type"], pcall(http.get, p.api .. "/status/404"))
+local put = http.put(p.api .. "/echo", { json = { token = p.token, list = { 1, null } }, bearer = p.token })
+print(put.body, http.get(p.api .. "/to/302?/hello", { save = path }).saved.size)
+local parts = { a = "b", f = { file = path } }
+local sent = http.put(p.api .. "/echo", { multipart = parts, retry = { times = 2, delay = "1ms" } })
+print(#sent.body, http.put(p.api .. "/echo", { body = { file = path } }).body, file.remove(path))
+local message = { title = "Told", text = sent.url, severity = "error", fields = { many = p.many }, dedup = "d" }
+local told = notify("ops", message)
+print(told.delivered, notify.resolve("ops", "d").channel, pcall(notify, "nobody", "x"))
 
 local words = {}
 for word in coroutine.wrap(function()

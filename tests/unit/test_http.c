@@ -2,6 +2,7 @@
  * that nothing stays behind. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -419,45 +420,71 @@ static void test_a_body_that_is_too_big(void **state)
     assert_error(g, "too_big", RB_HTTP_SENT);
 }
 
+/* What an exchange takes: a file to send, or a new one beside `path`. */
+static struct rb_http_files *opened(struct rb_http_files *f, const char *body, const char *folder, const char *name)
+{
+    struct stat st;
+    rb_http_files_init(f);
+    if (body) {
+        f->body_fd = open(body, O_RDONLY);
+        assert_return_code(fstat(f->body_fd, &st), errno);
+        f->body_size = st.st_size;
+    }
+    if (folder) {
+        f->save_dir = open(folder, O_RDONLY | O_DIRECTORY);
+        f->save_fd = openat(f->save_dir, "part", O_WRONLY | O_CREAT | O_EXCL, 0600);
+        assert_true(f->save_fd >= 0);
+        f->save_part = rb_strdup("part");
+        f->save_name = rb_strdup(name);
+    }
+    return f;
+}
+
 static void test_files(void **state)
 {
     (void)state;
     struct got g;
+    struct rb_http_files files;
     char folder[] = "/tmp/rb-http-XXXXXX", path[64], text[16] = "";
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof(path), "%s/saved", folder);
     struct rb_http_options opt = options("GET", "/hello");
     opt.save = path;
-    opt.save_mode = 0600;
+    opt.files = opened(&files, NULL, folder, "saved");
     go(opt, &g);
     assert_string_equal(g.error, "");
     assert_true(g.digested);
+    assert_int_equal(files.save_fd, -1); /* it was taken */
     FILE *f = fopen(path, "r");
     assert_non_null(f);
     assert_int_equal(fread(text, 1, sizeof(text), f), 5);
     fclose(f);
     assert_string_equal(text, "hello");
-    struct stat st;
-    assert_return_code(stat(path, &st), errno);
-    assert_int_equal(st.st_mode & 0777, 0600);
     opt = options("POST", "/hello"); /* and sent from it */
     opt.body_file = path;
+    opt.files = opened(&files, path, NULL, NULL);
     go(opt, &g);
     assert_string_equal(g.error, "");
     assert_string_equal(strstr(server.last, "\r\n\r\n") + 4, "hello");
+    opt.files = opened(&files, path, NULL, NULL); /* became shorter meanwhile */
+    files.body_size++;
+    go(opt, &g);
+    assert_error(g, "io", RB_HTTP_SENT);
     unlink(path);
     opt = options("GET", "/short"); /* one that did not come whole is not there, nor its part */
     opt.save = path;
+    opt.files = opened(&files, NULL, folder, "saved");
     go(opt, &g);
     assert_error(g, "reset", RB_HTTP_SENT);
+    opt = options("no method", "/hello"); /* taken, also when nothing was started */
+    opt.files = opened(&files, NULL, folder, "saved");
+    struct rb_loop loop;
+    struct rb_http *h;
+    struct rb_err err;
+    with_loop(&loop);
+    assert_int_equal(rb_http_start(&loop, &opt, &h, &err), RB_EINVAL);
+    assert_int_equal(rb_loop_release(&loop), 0);
     assert_return_code(rmdir(folder), errno);
-    opt.save = "/nowhere/at/all";
-    go(opt, &g);
-    assert_error(g, "io", RB_HTTP_NOT_SENT);
-    opt = options("POST", "/hello");
-    opt.body_file = "/dev/null";
-    go(opt, &g);
-    assert_error(g, "io", RB_HTTP_NOT_SENT);
 }
 
 /* -- failures ------------------------------------------------------------------------------------------------------ */
