@@ -256,6 +256,9 @@ static void not_begun(struct ssh_op *op, const struct rb_ssh_result *r)
 /* The shell over there has not started it. */
 static void refused(struct ssh_op *op, const char *why)
 {
+    struct rb_ssh_target target = rb_ssh_where_target(&op->where);
+    if (op->stage == SSH_LAUNCHED) /* perhaps the place is no longer what it was: the next command asks anew */
+        rb_ssh_remember(rb_effect_loop(&op->effect), &target, "");
     op->stage = SSH_REST;
     rb_timer_disarm(&op->timer);
     if (op->stopping)

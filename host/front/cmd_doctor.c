@@ -279,6 +279,27 @@ static void check_journal(struct rb_doctor *d)
                       (long long)stats.file_bytes >> 10);
 }
 
+/* Where the receipts of local commands lie: beside the journal. */
+static void check_receipts(struct rb_doctor *d)
+{
+    char path[4200];
+    struct stat st;
+    if (!*d->cli->journal_path)
+        return;
+    snprintf(path, sizeof(path), "%s.d/receipts", d->cli->journal_path);
+    if (stat(path, &st) < 0 && errno == ENOENT)
+        rb_doctor_say(d, RB_FINE, "receipts", "%s does not exist yet", path);
+    else if (access(path, R_OK | W_OK | X_OK) != 0)
+        rb_doctor_say(d, RB_BAD, "receipts", "%s: %s; commands run without, and a crash leaves them in doubt", path,
+                      strerror(errno));
+    else if (st.st_mode & 077)
+        rb_doctor_say(d, RB_WARN, "receipts",
+                      "%s can be read by others (mode %03o), and so can what commands say: chmod 700 %s", path,
+                      (unsigned)st.st_mode & 0777, path);
+    else
+        rb_doctor_say(d, RB_FINE, "receipts", "%s", path);
+}
+
 static void check_sqlite(struct rb_doctor *d)
 {
     if (sqlite3_libversion_number() < 3037000)
@@ -400,6 +421,7 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
     check_secrets(&d);
     check_place(&d);
     check_journal(&d);
+    check_receipts(&d);
     check_sqlite(&d);
     check_clock(&d);
     check_limit(&d, "open files", RLIMIT_NOFILE, 1024, "each running command takes four; ulimit -n 4096");

@@ -165,6 +165,17 @@ static void look_around(struct rb_doctor *d, struct visit *v)
         pass_on(d, line, n);
 }
 
+static void say_swept(struct rb_doctor *d, const struct visit *v)
+{
+    struct rb_far_answer a;
+    struct rb_err err;
+    rb_far_answer_init(&a);
+    rb_far_answer_feed(&a, rb_buf_text(&v->out), v->out.len, &err);
+    rb_doctor_say(d, RB_FINE, "clean", "%ld receipts older than 7 days are gone, %ld of them run and were left",
+                  a.removed, a.left);
+    rb_far_answer_release(&a);
+}
+
 static void sweep(struct rb_doctor *d, struct visit *v, const struct rb_far_place *place)
 {
     struct rb_far_request r = {0};
@@ -174,7 +185,7 @@ static void sweep(struct rb_doctor *d, struct visit *v, const struct rb_far_plac
     if (rb_far_forget(place, (const char *const[]){NULL}, false, &r, &err) || !ask(v, &r, &err))
         rb_doctor_say(d, RB_BAD, "clean", "%s", err.msg);
     else
-        rb_doctor_say(d, RB_FINE, "clean", "receipts older than 7 days are gone; what runs was left");
+        say_swept(d, v);
 }
 
 void rb_doctor_host(struct rb_doctor *d, const char *host, bool clean)

@@ -165,6 +165,12 @@ end
 function M.hosts(...)
     local keep, out_again, out, seen = {}, {}, {}, {}
     local only, but = names.words(base.info.limit or "")
+    for _, text in ipairs(table.move(but, 1, #but, #only + 1, { table.unpack(only) })) do
+        local _, wrong = names.expand(text)
+        if wrong then
+            base.usage("--limit %s: %s", text, wrong)
+        end
+    end
     collect({ ... }, keep, out_again)
     for _, list in ipairs(meanings(keep)) do
         for _, h in ipairs(list) do

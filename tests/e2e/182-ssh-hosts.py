@@ -72,6 +72,9 @@ eq("narrows lists, and what ssh.each is given", words(c),
    ["2  web02 web04", "2  web02 deploy@gate:2222", "web02", "web04"])
 eq("and is in the journal", c.events("run.start")[0].get("limit"), "web0[2-4],!web03,*@gate")
 
+r = case('show "web"').run("--limit", "web[3-1]")
+check("a limit that is none is an error", r.returncode == 1 and "--limit web[3-1]: [3-1] is no range" in r.stderr, r.stderr)
+
 # what a list stood for stays, whatever has become of the files
 c = case('show "every"\nshow "file:hosts"\nshow "lab*"\nsignal "go"\nshow "every"\nshow("web[1-3]")')
 p = c.start("run", "t.lua", "--limit", "web*,lab1", "--wait")

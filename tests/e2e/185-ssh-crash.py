@@ -169,9 +169,22 @@ world("away", "it has run once")
 
 # -- receipts that were collected go
 
-c = lab.case('ssh("web02", { "echo", "secret output" })\nfor i = 1, 3 do ssh("web02", { "true" }) end\nsleep(0.3)\nssh("web02", { "true" }, { read = true })')
+c = lab.case('ssh("web02", { "echo", "secret output" })\nfor i = 1, 3 do ssh("web02", { "true" }) end')
 ends("commands that are over", c.run(), 0)
 left = lab.receipts("web02")
 check("leave no output over there", not any("secret output" in p.read_text(errors="replace") for p in left.values()), left)
+check("and no receipt", not [n for n in left if "/receipts/" in f"/{n}" and not n.endswith("/id")], left)
+
+c = lab.case("""
+    ssh("web03", { "true" })
+    ssh("web03", [[rm -rf "@LAB@/home/web03/.local"]], { survive = false })
+    local ok, e = pcall(ssh, "web03", "echo lost >>@LAB@/world")
+    print(ok, e.kind, e.outcome)
+    print(ssh("web03", { "echo", "again" }).stdout)
+""")
+ends("a folder of receipts that goes away", c.run(), 0)
+eq("refuses a command, and is made anew for the next", words(c), ["false  ssh.receipt  not_started", "again\n"])
+world_now = (lab.dir / "world").read_text().split()
+eq("what was refused has not run", world_now, seen)
 lab.close()
 finish()

@@ -1,8 +1,10 @@
--- Commands on three hosts, one after the other, several at once, a longer one, a file. Each word comes into the world once.
+-- Commands on three hosts, one after the other, several at once, a longer one, a file. Each word comes into the world
+-- once.
 local p = runbook { params = { world = { "string", required = true }, file = { "string", required = true } } }
 
 local function put(host, word, opts)
-    return ssh(host, { "sh", "-c", ("%s echo \"$1\" >>%s; echo \"$1\""):format(opts and opts.first or "", p.world), "put", word })
+    local script = ("%s echo \"$1\" >>%s; echo \"$1\""):format(opts and opts.first or "", p.world)
+    return ssh(host, { "sh", "-c", script, "put", word })
 end
 
 local said = {}
