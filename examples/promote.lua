@@ -1,89 +1,47 @@
--- Promotes a release of a web site on a set of nginx servers: proves that it may go out, asks, switches the servers in
--- batches, and puts everything back when a server does not come up healthy. examples/demo/run plays it with real parts.
+-- Promotes a release of a web site on a set of machines: proves that it may go out, backs the database up, asks, has each
+-- machine deploy it in batches with a health gate behind each, and puts everything back when one does not come up
+-- healthy. examples/demo/run plays it with real parts: git, SQLite, sshd, nginx, a webhook.
 --
---     site/releases/v1.4.0/   one folder for each release, made from its tag
---     site/web1/current       what a server serves: a link to one of them
+-- On each machine:  releases/v1.4.0/   one folder for each release
+--                   current            what is served: a link to one of them
+--                   deploy VERSION     drains, switches the link, reloads; logs what it does
 local p = runbook {
   name = "promote",
   title = "Promote a release",
   params = {
     version = { "string", required = true, match = "^v%d+%.%d+%.%d+$", help = "the release: a signed tag" },
     repo = { "string", required = true, help = "the git repository that has the tag" },
-    database = { "string", required = true, help = "the application's SQLite file" },
-    site = { "string", required = true, help = "folder of the servers and the releases" },
-    servers = { "map", of = "url", required = true, help = "the servers: name = URL" },
-    soak = { "duration", default = "2s", help = "how long to watch the first server before the others" },
+    machines = { "map", of = "url", required = true, help = "name for ssh = URL that it serves" },
+    backups = { "string", required = true, help = "folder for the backup of the database" },
+    soak = { "duration", default = "2s", help = "how long to watch the first machine before the others" },
   },
-  allow = { exec = { "git", "sqlite3", "mkdir", "tar", "sh", "timeout", "readlink", "nginx", "curl" } },
+  allow = {
+    exec = { "git -C * verify-tag *", "git -C * ls-tree *", "git -C * archive *" },
+    http = { "GET http://127.0.0.1:*" },
+    sql = { "app" },
+    ssh = { "web*" },
+    file = { "/tmp/**" },
+    notify = { "ops" },
+  },
   on_failure = "undo",
   timeout = "1h",
 }
 
 local names = {}
-for name in pairs(p.servers) do
+for name in pairs(p.machines) do
   names[#names + 1] = name
 end
-local release = p.site .. "/releases/" .. p.version
 
-local function look(argv)
-  return (exec(argv, { read = true }).stdout:gsub("%s+$", ""))
-end
-
---- What the server says of itself must be "ok" and the release. It gets a moment to come up.
-local function healthy(name, version)
-  evidence("says", retry({ times = 5, delay = "200ms" }, function()
-    local said = look { "curl", "-fsS", "--max-time", "2", p.servers[name] .. "/health" }
-    if said ~= "ok " .. version then
-      fail(("%s says: %s"):format(name, said))
+--- What the machine says of itself must be "ok" and the release. It gets a moment to come up.
+local function health(name, version)
+  local said = retry({ times = 5, delay = "200ms" }, function()
+    local body = http.get(p.machines[name] .. "/health", { timeout = "2s" }).body:gsub("%s+$", "")
+    if body ~= "ok " .. version then
+      fail(("%s says: %s"):format(name, body))
     end
-    return said
-  end))
-end
-
---- The link is renamed over the old one, so that no request finds none. Both commands may be repeated.
-local function serve(name, target)
-  local prefix = p.site .. "/" .. name
-  exec({ "sh", "-c", 'ln -sfn "$1" current.new && mv -T current.new current', "sh", target }, {
-    title = "link to " .. target:match("[^/]+$"),
-    cwd = prefix,
-    idempotent = true,
-  })
-  exec({ "nginx", "-p", prefix, "-e", "error.log", "-c", "nginx.conf", "-s", "reload" }, {
-    title = "reload nginx",
-    idempotent = true,
-  })
-end
-
---- Every switch is announced to the server's deploy log, once. When the host was killed in the middle nobody may guess
---- whether the request came through, but the log can be asked; the answer may take a moment to get there.
-local function announce(name)
-  local path = "/deployed/" .. p.version
-  exec({ "curl", "-fsS", "--max-time", "8", "-o", "/dev/null", "-X", "POST", p.servers[name] .. path }, {
-    title = "announce " .. p.version .. " on " .. name,
-    on_doubt = function()
-      local look_for = 'until grep -q "$1" deploy.log; do sleep 0.1; done'
-      local found = exec({ "timeout", "10", "sh", "-c", look_for, "sh", path }, {
-        title = "look for it in the deploy log",
-        cwd = p.site .. "/" .. name,
-        read = true,
-        check = false,
-      })
-      return found.code == 0 and "done" or "retry"
-    end,
-  })
-end
-
-local function switch(name)
-  step(("%s to %s"):format(name, p.version), function()
-    local before = look { "readlink", p.site .. "/" .. name .. "/current" }
-    local old = before:match("[^/]+$")
-    undo(("%s back to %s"):format(name, old), function()
-      serve(name, before)
-      healthy(name, old)
-    end)
-    serve(name, "../releases/" .. p.version)
-    announce(name)
+    return body
   end)
+  evidence("says", said)
 end
 
 checklist "Before the promotion" {
@@ -91,60 +49,72 @@ checklist "Before the promotion" {
     evidence("signature", exec({ "git", "-C", p.repo, "verify-tag", p.version }, { read = true }).stderr)
   end },
   { "Data", "no migration is missing", function()
-    local applied = tonumber(look { "sqlite3", "-readonly", p.database, "SELECT count(*) FROM migrations" })
-    local shipped = 0
-    for _ in look({ "git", "-C", p.repo, "ls-tree", "--name-only", p.version, "migrations/" }):gmatch("[^\n]+") do
-      shipped = shipped + 1
+    local applied = {}
+    for _, row in ipairs(sql("app", "SELECT name FROM migrations")) do
+      applied[row.name .. ".sql"] = true
     end
-    evidence("migrations", { applied = applied, shipped = shipped })
-    if applied < shipped then
-      fail(("%d of %d migrations are applied"):format(applied, shipped))
+    local files = exec({ "git", "-C", p.repo, "ls-tree", "--name-only", p.version .. ":migrations" }, { read = true })
+    for file in files.stdout:gmatch("[^\n]+") do
+      if not applied[file] then
+        fail(file .. " is not applied")
+      end
     end
+    evidence("migrations", files.stdout)
   end },
-  { "Servers", "all of them are up", function()
+  { "Machines", "all of them are up, and have room", function()
     each(names, { limit = 4 }, function(name)
-      evidence(name, look { "curl", "-fsS", "--max-time", "2", p.servers[name] .. "/health" })
+      evidence("health", http.get(p.machines[name] .. "/health", { expect = 200, timeout = "2s" }).body)
+      evidence("room", ssh(name, "df -Pk . | tail -n 1", { read = true }).stdout)
     end)
   end },
 }
 
-local backup = p.database .. "." .. p.version .. ".bak"
 step("Back up the database", function()
-  exec({ "sqlite3", p.database, ".backup '" .. backup .. "'" }, { idempotent = true })
-  local verdict = look { "sqlite3", "-readonly", backup, "PRAGMA integrity_check" }
-  evidence("integrity of " .. backup:match("[^/]+$"), verdict)
-  if verdict ~= "ok" then
-    fail("the backup is damaged: " .. verdict)
-  end
+  local copy = ("%s/app-%s.db"):format(p.backups, p.version)
+  file.remove(copy, { missing_ok = true })
+  sql("app", "VACUUM INTO ?", copy)
+  evidence("integrity", sql("sqlite:" .. copy, "PRAGMA integrity_check"))
+  evidence("digest", file.digest(copy))
 end)
 
-step("Unpack the release", function()
-  exec({ "mkdir", "-p", release }, { idempotent = true })
-  exec({ "git", "-C", p.repo, "archive", "-o", release .. ".tar", p.version, "site" }, { idempotent = true })
-  exec({ "tar", "-xf", release .. ".tar", "-C", release, "--strip-components", "1" }, { idempotent = true })
-end)
+approve { ("Promote %s on %d machines?"):format(p.version, #names), timeout = "30m" }
 
-approve { ("Promote %s on %d servers?"):format(p.version, #names), timeout = "30m" }
-
-local function check_health(name)
-  check("Servers", name .. " is healthy", function()
-    healthy(name, p.version)
+--- Has one machine deploy the release. A crash in the middle leaves nothing in doubt: the command goes on over there, and
+--- the resume takes its outcome from its receipt.
+local function deploy(name)
+  step(("%s to %s"):format(name, p.version), function()
+    local old = ssh(name, { "readlink", "current" }, { read = true }).stdout:match("[^/\n]+\n")
+    undo(("%s back to %s"):format(name, old), function()
+      ssh(name, { "./deploy", old }, { title = "deploy " .. old .. " on " .. name })
+      health(name, old)
+    end)
+    ssh.upload(name, { from = p.backups .. "/" .. p.version .. ".tar", to = p.version .. ".tar" })
+    ssh(name, { "tar", "-xf", p.version .. ".tar", "-C", "releases" }, { idempotent = true })
+    ssh(name, { "./deploy", p.version }, { title = "deploy " .. p.version .. " on " .. name })
+  end)
+  check("Machines", name .. " is healthy", function()
+    health(name, p.version)
   end)
 end
+
+step("Pack the release", function()
+  local prefix = "--prefix=" .. p.version .. "/"
+  local tar = p.backups .. "/" .. p.version .. ".tar"
+  exec({ "git", "-C", p.repo, "archive", prefix, "-o", tar, p.version .. ":site" }, { idempotent = true })
+end)
 
 local batches = { { names[1] }, table.move(names, 2, #names, 1, {}) }
 for n, batch in ipairs(batches) do
   step(("Batch %d: %s"):format(n, table.concat(batch, ", ")), function()
-    each(batch, { limit = 4 }, function(name)
-      switch(name)
-      check_health(name)
-    end)
+    each(batch, { limit = 4 }, deploy)
     if n < #batches then
       sleep(p.soak)
-      check_health(batch[1])
+      check("Machines", batch[1] .. " is still healthy", function()
+        health(batch[1], p.version)
+      end)
     end
   end)
 end
 
 settled()
-print(("%s is live on %s"):format(p.version, table.concat(names, ", ")))
+notify("ops", ("%s is live on %s"):format(p.version, table.concat(names, ", ")))
