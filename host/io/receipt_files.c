@@ -181,7 +181,7 @@ static void remove_rest(int root, const char *id)
 
 void rb_receipt_remove(int root, const char *id)
 {
-    static const char *const files[] = {"out", "err", "lock"}; /* the lock last: with it the rest is a receipt */
+    static const char *const files[] = {"out", "err", "new", "lock"}; /* the lock last: with it the rest is a receipt */
     char name[RB_RECEIPT_ID_MAX + 16];
     for (size_t i = 0; i < RB_COUNT(files); i++) {
         name_file(name, id, files[i]);
@@ -191,4 +191,36 @@ void rb_receipt_remove(int root, const char *id)
         remove_rest(root, id);
         unlinkat(root, id, AT_REMOVEDIR);
     }
+}
+
+void rb_receipt_spare_name(char out[RB_RECEIPT_SPARE_MAX], unsigned number)
+{
+    snprintf(out, RB_RECEIPT_SPARE_MAX, ".spare-%ld-%u", (long)getpid(), number);
+}
+
+bool rb_receipt_recycle(int root, const char *id, const char *spare)
+{
+    char from[RB_RECEIPT_ID_MAX + 16], to[RB_RECEIPT_ID_MAX + 16];
+    struct rb_receipt_lock lock;
+    struct stat st;
+    /* Only of one that nobody writes to any more; it has two links, "." and its name, so no folder is in it. */
+    if (rb_receipt_read_lock(root, id, &lock, NULL) || lock.kind != RB_RECEIPT_LOCK_HELD || !lock.ended ||
+        fstatat(root, id, &st, AT_SYMLINK_NOFOLLOW) || st.st_nlink > 2)
+        return false;
+    unlinkat(root, spare, AT_REMOVEDIR); /* of an earlier process of our number, if it is empty */
+    if (renameat(root, id, root, spare))
+        return false;
+    name_file(from, spare, "lock");
+    name_file(to, spare, "new");
+    if (renameat(root, from, root, to)) {
+        rb_receipt_remove(root, spare);
+        return false;
+    }
+    if (lock.end.kept[0] || lock.end.kept[1]) {
+        name_file(from, spare, "out");
+        unlinkat(root, from, 0);
+        name_file(from, spare, "err");
+        unlinkat(root, from, 0);
+    }
+    return true;
 }

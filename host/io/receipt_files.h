@@ -25,8 +25,11 @@ struct rb_receipts {
     size_t n_leaving, max_leaving;
     char **forgotten; /* ids, to be removed */
     size_t n_forgotten, max_forgotten;
-    struct rb_timer linger;  /* then they are */
-    bool removing;           /* a batch of them is with the pool */
+    struct rb_timer linger; /* then they are */
+    bool removing;          /* a batch of them is with the pool */
+    unsigned *spares;       /* numbers of folders that can be used again (rb_receipt_spare_name()) */
+    size_t n_spares;
+    unsigned spare_next;
     struct rb_timer sweeper; /* once, in a process that stays */
     bool sweep;              /* the next batch takes what is old, too */
     bool closed;             /* when that is done, this is freed */
@@ -62,9 +65,16 @@ int rb_receipt_entomb(int root, const char *id, struct rb_err *err);
 /* Removes a receipt, but no tombstone. */
 void rb_receipt_remove(int root, const char *id);
 
-/* Looks after a child of ours that ends soon or, detached, some day. */
+#define RB_RECEIPT_SPARES_MAX 64
+#define RB_RECEIPT_SPARE_MAX 32
+void rb_receipt_spare_name(char out[RB_RECEIPT_SPARE_MAX], unsigned number);
+/* Empties a receipt whose command has ended, and keeps its folder under that name for the next one. False: it is as it
+ * was, or as good as removed. */
+bool rb_receipt_recycle(int root, const char *id, const char *spare);
+
 /* The loop on which it works from now on. Ten seconds later what is older than 7 days goes. */
 void rb_receipts_use(struct rb_receipts *r, struct rb_loop *loop);
+/* Looks after a child of ours that ends soon or, detached, some day. */
 void rb_receipt_leave(struct rb_receipts *r, pid_t shim, bool detached);
 
 #endif

@@ -88,7 +88,7 @@ static void ask_for_fault(struct rb_shim_request *q)
 }
 #endif
 
-static int make_request(const struct rb_receipts *r, const struct rb_proc_options *opt,
+static int make_request(struct rb_receipts *r, const struct rb_proc_options *opt,
                         const struct rb_receipt_program *program, int *out, struct rb_err *err)
 {
     struct rb_buf texts;
@@ -107,6 +107,8 @@ static int make_request(const struct rb_receipts *r, const struct rb_proc_option
     q.size = q.input + (opt->stdin_data ? opt->stdin_len : 0);
     q.flags = (opt->stdin_data ? RB_SHIM_INPUT : 0) | (opt->on_output ? RB_SHIM_LIVE : 0);
     snprintf(q.boot, sizeof(q.boot), "%s", r->place.boot);
+    if (r->n_spares)
+        rb_receipt_spare_name(q.spare, r->spares[--r->n_spares]);
 #ifdef RB_FAULT
     ask_for_fault(&q);
 #endif

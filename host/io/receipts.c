@@ -19,7 +19,7 @@
 
 #define REAP_FIRST_MS 5
 #define REAP_LAST_MS 1000
-#define LINGER_MS 20 /* removals wait for others, so that a batch is worth the wake of a thread */
+#define LINGER_MS 5 /* removals wait for others, so that a batch is worth the wake of a thread */
 #define SWEEP_AFTER_MS 10000
 #define SWEEP_AGE_US ((int64_t)7 * 24 * 3600 * 1000000)
 #define ID_NAME "id"
@@ -213,6 +213,9 @@ struct batch {
     char **ids;
     size_t n;
     bool sweep;
+    size_t wanted;                                 /* so many folders may be kept */
+    unsigned spares[RB_RECEIPT_SPARES_MAX], first; /* those that were; their numbers begin with first */
+    size_t kept;
 };
 
 static void remove_ids(int root, char **ids, size_t n)
@@ -224,9 +227,35 @@ static void remove_ids(int root, char **ids, size_t n)
     free(ids);
 }
 
+/* The same, but some folders are kept for others. */
+static void recycle_ids(struct batch *b)
+{
+    char spare[RB_RECEIPT_SPARE_MAX];
+    size_t i = 0;
+    for (; i < b->n && b->kept < b->wanted; i++) {
+        rb_receipt_spare_name(spare, b->first + (unsigned)i);
+        if (rb_receipt_recycle(b->r->root, b->ids[i], spare))
+            b->spares[b->kept++] = b->first + (unsigned)i;
+        else
+            rb_receipt_remove(b->r->root, b->ids[i]);
+        free(b->ids[i]);
+    }
+    for (; i < b->n; i++) {
+        rb_receipt_remove(b->r->root, b->ids[i]);
+        free(b->ids[i]);
+    }
+    free(b->ids);
+}
+
 static void free_receipts(struct rb_receipts *r)
 {
+    char spare[RB_RECEIPT_SPARE_MAX];
     remove_ids(r->root, r->forgotten, r->n_forgotten);
+    while (r->n_spares) {
+        rb_receipt_spare_name(spare, r->spares[--r->n_spares]);
+        rb_receipt_remove(r->root, spare);
+    }
+    free(r->spares);
     if (r->root >= 0)
         close(r->root);
     if (r->shim >= 0)
@@ -239,7 +268,7 @@ static void free_receipts(struct rb_receipts *r)
 static void run_batch(struct rb_work *w)
 {
     struct batch *b = RB_CONTAINER(w, struct batch, work);
-    remove_ids(b->r->root, b->ids, b->n);
+    recycle_ids(b);
     if (b->sweep)
         rb_receipts_sweep(b->r, SWEEP_AGE_US);
 }
@@ -250,6 +279,10 @@ static void on_batch(struct rb_work *w, int status)
     struct rb_receipts *r = b->r;
     if (status)
         remove_ids(r->root, b->ids, b->n);
+    if (!r->spares)
+        r->spares = rb_alloc(RB_RECEIPT_SPARES_MAX * sizeof(*r->spares));
+    for (size_t i = 0; i < b->kept; i++)
+        r->spares[r->n_spares++] = b->spares[i];
     free(b);
     r->removing = false;
     if (r->closed)
@@ -265,7 +298,10 @@ static void start_batch(struct rb_receipts *r)
                         .r = r,
                         .ids = r->forgotten,
                         .n = r->n_forgotten,
-                        .sweep = r->sweep};
+                        .sweep = r->sweep,
+                        .wanted = RB_RECEIPT_SPARES_MAX - r->n_spares,
+                        .first = r->spare_next};
+    r->spare_next += (unsigned)b->n;
     r->sweep = false;
     r->forgotten = NULL;
     r->n_forgotten = r->max_forgotten = 0;
@@ -345,7 +381,7 @@ static bool sweep_one(struct rb_receipts *r, const char *id, int64_t before_us)
     struct stat st;
     struct rb_receipt_lock lock;
     char name[RB_RECEIPT_ID_MAX + 16];
-    if (id[0] == '.' || strlen(id) > RB_RECEIPT_ID_MAX)
+    if ((id[0] == '.' && strncmp(id, ".spare-", 7) != 0) || strlen(id) > RB_RECEIPT_ID_MAX)
         return false;
     if (fstatat(r->root, id, &st, AT_SYMLINK_NOFOLLOW) || !S_ISDIR(st.st_mode))
         return false;

@@ -128,8 +128,10 @@ static void name_file(char out[FILE_LEN], const char *id, const char *file, long
     line_text(&l, file);
     if (number)
         line_number(&l, '.', number);
-    for (size_t i = 0; i < l.len && i < FILE_LEN - 1; i++)
+    size_t n = l.len < FILE_LEN - 1 ? l.len : FILE_LEN - 1;
+    for (size_t i = 0; i < n; i++)
         out[i] = l.text[i];
+    out[n] = '\0';
 }
 
 static void name_files(const char *path)
@@ -170,11 +172,19 @@ static long take_name(void)
 static void take_lock(struct command *c)
 {
     struct line l = {.len = 0};
-    long rc = SYS(mkdirat, ROOT_FD, folder, 0700, 0, 0);
-    if (rc && rc != -EEXIST)
-        fail(RB_SHIM_STEP_FOLDER, rc);
+    const char *spare = c->request->spare;
+    long flags = O_WRONLY | O_CREAT | O_EXCL;
+    long rc = *spare ? SYS(renameat2, ROOT_FD, spare, ROOT_FD, folder, RENAME_NOREPLACE) : -ENOENT;
+    if (rc == 0) {
+        flags = O_WRONLY | O_TRUNC;
+        name_file(new_name, folder, "/new", 0);
+    } else {
+        rc = SYS(mkdirat, ROOT_FD, folder, 0700, 0, 0);
+        if (rc && rc != -EEXIST)
+            fail(RB_SHIM_STEP_FOLDER, rc);
+    }
     fault_point(2);
-    long fd = SYS(openat, ROOT_FD, new_name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600, 0);
+    long fd = SYS(openat, ROOT_FD, new_name, flags | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600, 0);
     if (fd < 0) {
         remove_folder();
         fail(RB_SHIM_STEP_LOCK, fd);

@@ -38,6 +38,10 @@ struct rb_shim_request {
     uint32_t fault;      /* of a fault build: the number of a point */
     uint32_t fault_whom; /* enum rb_shim_fault: what happens there */
     char boot[64];
+    /* Of a receipt that has gone: its folder under another name in the root, in which there is only the file "new"; ""
+     * none. To use it again costs less than to remove it and make another: a file system that has just removed many
+     * inodes looks at each of them when it wants one (ext4's recently_deleted()). */
+    char spare[32];
 };
 
 /* Reports: a head, then len bytes, in one write of at most 4096 bytes, which a pipe keeps together. */

@@ -568,6 +568,7 @@ int rb_sqlite_wait(struct rb_store *s, struct rb_job *job, struct rb_err *err)
     if (!s->write)
         return rb_err_set(err, RB_EREADONLY, "the journal %s is open for reading only", s->path);
     job->sync = true;
+    job->finished = false; /* of an earlier time */
     job->err = err;
     rb_sqlite_enqueue(s, job, true);
     pthread_mutex_lock(&s->mutex);
