@@ -99,7 +99,7 @@ class Case:
     def __init__(self, scenario, folder, binary, faults, mutation=None):
         """faults: {number of the command: passage at which it is killed}; "log" instead of a dict logs all passages."""
         self.scenario, self.folder, self.binary = scenario, pathlib.Path(folder), binary
-        self.faults, self.mutation = faults, mutation
+        self.faults, self.mutation, self.doubts = faults, mutation, scenario.doubts
         self.folder.mkdir()
         self.world_file = self.folder / "world"
         self.world_file.touch()
@@ -352,7 +352,7 @@ class Case:
         self.check_history(events)
         self.check_sound()
         self.scenario.check(self, events)
-        if not self.scenario.doubts and (asked := [e.key for e in events if e.kind in ("doubt", "doubt.call")]):
+        if not self.doubts and (asked := [e.key for e in events if e.kind in ("doubt", "doubt.call")]):
             self.problem("doubt", f"receipts leave nothing in doubt, and these were: {asked}")
         if any(e.kind == "run.end" and (e.data.get("error") or {}).get("kind") == "nondeterminism" for e in events):
             self.problem("nondeterminism", next(e.text for e in events if e.kind == "run.end"))

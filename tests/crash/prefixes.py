@@ -40,6 +40,7 @@ def play(scenario, folder, binary, whole, seq, happened):
     """Goes on from the prefix. Returns the outcome and the case."""
     shutil.rmtree(folder, ignore_errors=True)
     case = case_module.Case(scenario, folder, binary, {})
+    case.doubts = True  # the receipts have stayed with the other journal
     cut(whole.journal, case.journal, seq)
     done, doubted = words(whole.events(), seq)
     case.world_file.write_text("".join(word + "\n" for word in done + (doubted if happened else [])))

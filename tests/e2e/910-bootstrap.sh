@@ -53,7 +53,7 @@ bootstrap demo
 contains 'the demonstration wants its programs' "$err" 'gcc sqlite3'
 lacks 'and not those of the tests' "$err" clang-format
 bootstrap test
-contains 'the tests want everything' "$err" 'clang-format gcc sqlite3'
+contains 'the tests want everything' "$err" 'clang-format fish gcc mksh sqlite3'
 bootstrap clean
 eq 'cleaning wants nothing' "$status/$out" "0/make -j$(nproc) clean"
 
