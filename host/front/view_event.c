@@ -374,7 +374,7 @@ static void on_run(struct rb_view *v, const struct rb_event *ev, const json_t *d
                 struct rb_view_undo *u = rb_alloc(sizeof(*u));
                 u->n = number(e, "n");
                 rb_view_set_clean(&u->title, get(e, "title"));
-                rb_list_push(&v->undos, &u->link);
+                rb_list_push(v->undos.next, &u->link); /* to the front: the event has the last one first */
             }
         }
     }

@@ -108,6 +108,26 @@ c.run()
 r = c.rb("undo", c.id, "--yes")
 check("undo where nothing is registered says so", r.returncode == 2 and "rbhost:" in r.stderr, (r.returncode, r.stderr))
 
+c = Case("""
+undo("first", function() end)
+exec { "true" }
+step("second", { undo = function() end }, function() exec { "true" } end)
+step("third", { undo = function() end }, function() exec { "true" } end)
+signal "go"
+""")
+c.run()
+order = ["  3 third", "  2 second", "  1 first"]
+
+
+def listed():
+    text = c.rb("show").stdout.split("can be undone, the last one first\n")[1]
+    return text.splitlines()[:3]
+
+
+eq("what can be undone is listed the last one first, while the run waits", listed(), order)
+c.rb("cancel", c.id)
+eq("and when it has ended", listed(), order)
+
 # a crash in the middle of an undo
 c = Case(
     """
