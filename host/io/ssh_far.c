@@ -199,7 +199,7 @@ static void add_times(struct rb_far_request *out, uint64_t timeout_ms, uint64_t 
 /* The cheapest: all is on the line, and /bin/sh becomes the command. False: it has no place there. */
 static bool add_line(struct rb_buf *b, const struct rb_far_command *c)
 {
-    if (c->env || c->cwd || c->sudo || c->timeout_ms)
+    if ((c->env && c->env[0]) || c->cwd || c->sudo || c->timeout_ms)
         return false;
     rb_buf_adds(b, "exec /bin/sh -c 'echo rbhost-pid $$;");
     if (!c->argv) {
