@@ -308,6 +308,10 @@ static void watched_ended(struct ssh_op *op, const struct rb_ssh_result *r)
     const char *text = r->end == RB_SSH_LOST || r->end == RB_SSH_NOT_STARTED || !line[0] ? r->text : line;
     switch (a->state) {
     case RB_FAR_ENDED:
+        if (looking) { /* by another connection, which is to the same machine: the receipt was there */
+            struct rb_ssh_target target = rb_ssh_where_target(&op->where);
+            rb_ssh_remember(rb_effect_loop(&op->effect), &target, rb_buf_text(&op->effect.place));
+        }
         op->verdict = (struct ssh_verdict){.code = a->code,
                                            .signal = a->signal,
                                            .timed_out = a->timed_out,

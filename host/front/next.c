@@ -50,11 +50,16 @@ void rb_next_commands(const struct rb_cli *cli, const struct rb_view *v, bool ow
         rb_buf_addf(out, "%s resume %s\n", self, v->id);
     else if (is(v, "moved"))
         rb_buf_addf(out, "%s resume %s --take-back\n", self, v->id);
-    else if (is(v, "failed") || is(v, "timed_out") || is(v, "denied"))
+    else if (!v->undone && (is(v, "failed") || is(v, "timed_out") || is(v, "denied")))
         rb_buf_addf(out, "%s retry %s\n", self, v->id);
     if (!owned && !rb_list_empty(&v->undos) &&
-        (is(v, "failed") || is(v, "cancelled") || is(v, "denied") || is(v, "timed_out")))
+        (is(v, "failed") || is(v, "cancelled") || is(v, "denied") || is(v, "timed_out"))) {
         rb_buf_addf(out, "%s undo %s\n", self, v->id);
+        if (v->undone) { /* the one that has failed is the last of them */
+            const struct rb_view_undo *u = RB_CONTAINER(v->undos.prev, struct rb_view_undo, link);
+            rb_buf_addf(out, "%s undo %s --skip %lld --reason WHY\n", self, v->id, (long long)u->n);
+        }
+    }
     if (!owned && (is(v, "succeeded") || is(v, "failed") || is(v, "cancelled") || is(v, "denied") ||
                    is(v, "timed_out") || is(v, "undone")))
         rb_buf_addf(out, "%s show %s\n", self, v->id);

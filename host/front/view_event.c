@@ -122,7 +122,8 @@ static struct rb_node *on_step_end(struct rb_view *v, const struct rb_event *ev,
     const char *verdict = get(data, "verdict");
     struct rb_node *p = rb_node_at(v, ev->key, strlen(ev->key), RB_NODE_STEP, ev->at);
     bool fail = verdict && strcmp(verdict, "fail") == 0, skip = verdict && strcmp(verdict, "skip") == 0;
-    settle(p, fail ? RB_NODE_FAIL : skip ? RB_NODE_SKIP : RB_NODE_PASS, ev);
+    bool cut = verdict && strcmp(verdict, "cancelled") == 0;
+    settle(p, fail ? RB_NODE_FAIL : skip ? RB_NODE_SKIP : cut ? RB_NODE_STOPPED : RB_NODE_PASS, ev);
     if (fail)
         set_error(p, json_object_get(data, "error"));
     if (skip || (fail && !p->error))
@@ -455,6 +456,7 @@ static struct rb_node *apply(struct rb_view *v, const struct rb_event *ev, const
         if (strcmp(kinds[i].kind, ev->kind) == 0)
             return kinds[i].fn(v, ev, data);
     if (strncmp(ev->kind, "run.", 4) == 0 || strncmp(ev->kind, "undo.", 5) == 0) {
+        v->undone = v->undone || strcmp(ev->kind, "undo.start") == 0;
         if (strcmp(ev->kind, "undo.clear") == 0)
             rb_view_undos_clear(v);
         else

@@ -52,7 +52,8 @@ local function raise(list, failed, begun, done)
         local name, e = hosts.name(h), failed[i]
         if e then
             local said = tostring(e.message):gsub("^ssh [^`]*: `", "`"):gsub("%s*[\r\n]%s*", "; ")
-            failures[#failures + 1] = { host = name, kind = e.kind, said = said, outcome = e.outcome, op = e.op }
+            failures[#failures + 1] =
+                { host = name, kind = e.kind, said = said, outcome = e.outcome, op = e.op, step = e.step }
             named[#named + 1] = #named < 5 and name or nil
             outcome = e.outcome == "unknown" and "unknown" or outcome
         elseif not begun[i] then
@@ -72,7 +73,13 @@ local function raise(list, failed, begun, done)
         failures[1].said
     )
     error(
-        host.error("ssh.each", outcome, text, { failures = failures, not_begun = left, succeeded = succeeded }),
+        -- errors: what a retry sets aside
+        host.error(
+            "ssh.each",
+            outcome,
+            text,
+            { failures = failures, errors = failures, not_begun = left, succeeded = succeeded }
+        ),
         0
     )
 end
@@ -84,7 +91,7 @@ end
 ---@param what string[]|string|fun(host: any, index: integer): any
 ---@return any[]
 function M.each(run, list, opts, what)
-    if what == nil and (type(opts) == "function" or type(opts) == "string") then
+    if what == nil and (type(opts) == "function" or type(opts) == "string" or type(opts) == "table" and opts[1]) then
         opts, what = nil, opts
     end
     opts = base.options("ssh.each", opts)

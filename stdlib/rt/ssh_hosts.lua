@@ -158,19 +158,43 @@ local function meanings(keep)
     return out
 end
 
+-- The hosts of a group; none where there is no such group.
+local function members_of(name)
+    local known, out = { groups = host.ssh_groups() }, {}
+    if known.groups[name] then
+        resolve(name, known, out, {})
+    end
+    return out
+end
+
+-- The words of `--limit`: those that are to stay, and those behind a "!", groups with their members.
+local function limits()
+    local only, but = names.words(base.info.limit or "")
+    for _, list in ipairs { only, but } do
+        for i = #list, 1, -1 do
+            local text = list[i]
+            local members = host.pin("ssh.limit", members_of, text)
+            if #members > 0 then
+                table.remove(list, i)
+                table.move(members, 1, #members, #list + 1, list)
+            elseif text:find "%[" or not names.is_glob(text) then
+                local _, wrong = names.expand(text)
+                if wrong or text:gsub("%b[]", ""):find "[%[%]]" then
+                    base.usage("--limit %s: %s", text, wrong or "a bracket has no other")
+                end
+            end
+        end
+    end
+    return only, but
+end
+
 --- The hosts that texts stand for, each once, in their order; what is behind a "!" and what `--limit` does not name is
 --- left out.
 ---@param ... string|table
 ---@return (string|table)[]
 function M.hosts(...)
-    local keep, out_again, out, seen = {}, {}, {}, {}
-    local only, but = names.words(base.info.limit or "")
-    for _, text in ipairs(table.move(but, 1, #but, #only + 1, { table.unpack(only) })) do
-        local _, wrong = names.expand(text)
-        if wrong then
-            base.usage("--limit %s: %s", text, wrong)
-        end
-    end
+    local keep, out_again, out, seen, left_out = {}, {}, {}, {}, 0
+    local only, but = limits()
     collect({ ... }, keep, out_again)
     for _, list in ipairs(meanings(keep)) do
         for _, h in ipairs(list) do
@@ -183,8 +207,15 @@ function M.hosts(...)
             then
                 seen[target.name] = true
                 out[#out + 1] = h
+            else
+                left_out = left_out + (seen[target.name] and 0 or 1)
             end
         end
+    end
+    if #out == 0 and left_out > 0 and base.info.limit then
+        require("rt.effects").warn(
+            ("--limit %s leaves none of these %d hosts"):format(base.info.limit, left_out)
+        )
     end
     return out
 end

@@ -72,6 +72,14 @@ eq("narrows lists, and what ssh.each is given", words(c),
    ["2  web02 web04", "2  web02 deploy@gate:2222", "web02", "web04"])
 eq("and is in the journal", c.events("run.start")[0].get("limit"), "web0[2-4],!web03,*@gate")
 
+c = case('show "every"\nshow "db"')
+ends("--limit takes a group", c.run("--limit", "web"), 0)
+eq("and its members stay; that nothing is left of a list is said", words(c), ["4  web01 web02 web03 edge", "--limit web leaves none of these 2 hosts", "0  "])
+c = case('show "every"')
+ends("--limit without a group", c.run("--limit", "!db,!web"), 0)
+eq("leaves its members out", words(c), ["1  deploy@gate:2222"])
+r = case('show "web"').run("--limit", "web[")
+check("a limit that names nothing is an error", r.returncode == 1 and "--limit web[" in r.stderr, r.stderr)
 r = case('show "web"').run("--limit", "web[3-1]")
 check("a limit that is none is an error", r.returncode == 1 and "--limit web[3-1]: [3-1] is no range" in r.stderr, r.stderr)
 

@@ -48,6 +48,17 @@ contains("the error names them in one line", r.stderr, "ssh.each: 3 of 100 hosts
 eq("each host has a key of its own", sorted(e["key"] for e in c.events("intent"))[:2], ["n001/1", "n002/1"])
 (lab.dir / "world").unlink()
 
+c = lab.case("""
+    print(#ssh.each("n[001-002]", { "sh", "-c", "echo without options" }))
+    step("On each", function() ssh.each("n[001-004]", { limit = 2 }, "echo $LAB_HOST >>@LAB@/world; test -e @LAB@/mended") end)
+    print "on"
+""")
+ends("a command on each fails", c.run(), 1)
+(lab.dir / "mended").touch()
+ends("a retry does it again where it has failed", c.rb("retry", c.id), 0)
+eq("and goes on", printed(c)[-1], "on")
+eq("a list without options is a command", printed(c)[0], "2")
+(lab.dir / "world").unlink()
 c = lab.case(f"""
     local ok, e = pcall(ssh.each, "n[004-023]", {{ limit = 1, fail_fast = true }}, {FAILING})
     print(#e.failures, #e.succeeded, #e.not_begun)

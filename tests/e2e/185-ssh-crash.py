@@ -169,6 +169,15 @@ world("away", "it has run once")
 
 # -- receipts that were collected go
 
+c = lab.case('ssh("web03", "echo secret output; until test -e @LAB@/go.found; do sleep 0.05; done")')
+p = c.start("run", "t.lua")
+wait_for("the command", lambda: [p for p in lab.receipts("web03").values() if "secret output" in p.read_text(errors="replace")])
+kill(p)
+(lab.dir / "go.found").touch()
+ends("a command whose host was killed", c.rb("resume", c.id), 0)
+left = lab.receipts("web03")
+check("leaves no output over there when a resume has found it", not any("secret output" in p.read_text(errors="replace") for p in left.values()), left)
+
 c = lab.case('ssh("web02", { "echo", "secret output" })\nfor i = 1, 3 do ssh("web02", { "true" }) end')
 ends("commands that are over", c.run(), 0)
 left = lab.receipts("web02")
