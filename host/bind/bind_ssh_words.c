@@ -52,12 +52,11 @@ void rb_ssh_words_why(struct rb_buf *out, const struct ssh_where *w, enum rb_ssh
         break;
     case RB_SSH_WHY_HOST_KEY:
         rb_buf_addf(out,
-                    "nobody has said yet that this key is the host's (%.300s); compare it, then accept it with `ssh ",
+                    "nobody has said yet that this key is the host's (%.300s); compare it, then accept it with "
+                    "`ssh -o StrictHostKeyChecking=ask ",
                     text);
         add_address(out, w, true);
-        rb_buf_adds(out, "`, or `ssh-keyscan ");
-        add_address(out, w, false);
-        rb_buf_adds(out, " >>~/.ssh/known_hosts`");
+        rb_buf_adds(out, " true`, which asks");
         break;
     case RB_SSH_WHY_HOST_KEY_CHANGED:
         rb_buf_addf(out,
@@ -65,7 +64,10 @@ void rb_ssh_words_why(struct rb_buf *out, const struct ssh_where *w, enum rb_ssh
                     "stands between. When you know that it is right: `ssh-keygen -R ",
                     text);
         add_known(out, w);
-        rb_buf_adds(out, "`, then accept the new one");
+        rb_buf_adds(out, "` (with -f FILE where ssh's configuration has another known_hosts), then accept the new one "
+                         "with `ssh -o StrictHostKeyChecking=ask ");
+        add_address(out, w, true);
+        rb_buf_adds(out, " true`");
         break;
     case RB_SSH_WHY_AUTH:
         rb_buf_addf(out, "it lets nobody in with what was offered (%.300s); try `ssh -o BatchMode=yes ", text);

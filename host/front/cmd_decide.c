@@ -200,7 +200,7 @@ static int deliver(struct decision *d)
     rb_buf_release(&who);
     if (rc < 0)
         return rb_cli_fail(cli, RB_EXIT_STORE, "%s is not recorded: %s", d->kind, err.msg);
-    bool owned = rb_cmd_owned(cli, &d->row);
+    bool owned = d->row.owner && *d->row.owner && rb_store_owner_stays(cli->store, d->row.owner);
     bool resume = d->v->resume > 0 || (strcmp(d->kind, "cancel") == 0 && d->v->resume >= 0);
     if (owned) {
         rb_store_owner_describe(cli->store, d->row.owner, owner, sizeof(owner));
@@ -402,7 +402,7 @@ static int pause_run(struct rb_cli *cli, void *values, int argc, char **argv)
     int code = rb_cli_run(cli, RB_CLI_WRITE, argv[0], &row);
     if (code)
         return code;
-    bool owned = rb_cmd_owned(cli, &row);
+    bool owned = row.owner && *row.owner && rb_store_owner_stays(cli->store, row.owner);
     if (!owned)
         rb_cli_note(cli, "nobody drives run %s: it is %s and starts nothing", row.id, rb_cmd_status_word(&row, false));
     rb_run_row_release(&row);

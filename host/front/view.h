@@ -65,7 +65,7 @@ struct rb_view {
     char *environment; /* label of the site; NULL */
     char *override;    /* why a freeze window was overridden; NULL */
     json_t *allow;     /* the runbook's reach; NULL: not limited by it */
-    bool undone; /* an undo has begun: there is no retry any more */
+    bool undone;       /* an undo has begun: there is no retry any more */
     bool destructive;
     bool dry;
     int64_t started, ended;

@@ -132,6 +132,40 @@ bool rb_store_owner_alive(struct rb_store *s, const char *owner)
     return alive;
 }
 
+/* A host that was killed while it started a command: the child has the lock, too, until it executes. Whoever has the
+ * number now, if anybody, does not have the file. */
+static bool is_leaving(const char *owner)
+{
+    char path[64], file[4200];
+    if (!is_owner_name(owner))
+        return false;
+    snprintf(path, sizeof(path), "/proc/%ld/fd", atol(owner));
+    DIR *dir = opendir(path);
+    if (!dir)
+        return errno == ENOENT;
+    bool holds = false;
+    for (struct dirent *e; !holds && (e = readdir(dir));) {
+        ssize_t n = readlinkat(dirfd(dir), e->d_name, file, sizeof(file) - 1);
+        file[n > 0 ? n : 0] = '\0';
+        const char *name = strrchr(file, '/');
+        holds = name && strcmp(name + 1, owner) == 0;
+    }
+    closedir(dir);
+    return !holds;
+}
+
+bool rb_store_owner_stays(struct rb_store *s, const char *owner)
+{
+    for (int tries = 0; tries < LEAVING_TRIES; tries++) {
+        if (!rb_store_owner_alive(s, owner))
+            return false;
+        if (!is_leaving(owner))
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = LEAVING_MS * 1000000}, NULL);
+    }
+    return true;
+}
+
 void rb_store_owner_describe(struct rb_store *s, const char *owner, char *out, size_t n)
 {
     (void)s;
@@ -337,28 +371,6 @@ static int claim(struct rb_store *s, struct rb_job *job, struct rb_err *err)
     return RB_OK;
 }
 
-/* A host that was killed while it started a command: the child has the lock, too, until it executes. Whoever has the
- * number now, if anybody, does not have the file. */
-static bool is_leaving(const char *owner)
-{
-    char path[64], file[4200];
-    if (!is_owner_name(owner))
-        return false;
-    snprintf(path, sizeof(path), "/proc/%ld/fd", atol(owner));
-    DIR *dir = opendir(path);
-    if (!dir)
-        return errno == ENOENT;
-    bool holds = false;
-    for (struct dirent *e; !holds && (e = readdir(dir));) {
-        ssize_t n = readlinkat(dirfd(dir), e->d_name, file, sizeof(file) - 1);
-        file[n > 0 ? n : 0] = '\0';
-        const char *name = strrchr(file, '/');
-        holds = name && strcmp(name + 1, owner) == 0;
-    }
-    closedir(dir);
-    return !holds;
-}
-
 static int claim_sync(struct rb_store *s, const char *id, bool force, struct rb_run_row *row, struct rb_err *err)
 {
     const char *owner;
@@ -367,12 +379,10 @@ static int claim_sync(struct rb_store *s, const char *id, bool force, struct rb_
     if (rc)
         return rc;
     struct row_job j = {.job.run = claim, .row = row, .id = id, .force = force};
-    for (int tries = 0;; tries++) {
-        rc = rb_sqlite_wait(s, &j.job, err);
-        if (rc != RB_EBUSY || tries == LEAVING_TRIES || !row->owner || !is_leaving(row->owner))
-            break;
+    rc = rb_sqlite_wait(s, &j.job, err);
+    if (rc == RB_EBUSY && row->owner && !rb_store_owner_stays(s, row->owner)) {
         rb_run_row_release(row);
-        nanosleep(&(struct timespec){.tv_nsec = LEAVING_MS * 1000000}, NULL);
+        rc = rb_sqlite_wait(s, &j.job, err);
     }
     if (rc)
         rb_run_row_release(row);

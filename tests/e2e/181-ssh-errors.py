@@ -59,7 +59,7 @@ tries("a host that does not answer", '"silent", { connect_timeout = "500ms" }', 
       "connect_timeout", "ssh -v")
 tries("a key that is not authorized", '"stranger"', "ssh.auth", "publickey", "ssh -o BatchMode=yes")
 lab.forget("web01")
-tries("a host whose key nobody has accepted", '"web01"', "ssh.host_key", "compare it", "ssh-keyscan")
+tries("a host whose key nobody has accepted", '"web01"', "ssh.host_key", "compare it", "ssh -o StrictHostKeyChecking=ask -F ")
 lab.impostor("web01")
 tries("a host with another key", '"web01"', "ssh.host_key_changed", "ssh-keygen -R web01", "somebody stands between")
 lab.trust("web01")
