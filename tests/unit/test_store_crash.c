@@ -392,6 +392,40 @@ static void test_killed_owner(void **state)
     rb_run_row_release(&row);
 }
 
+static void own_a_run_and_fork(struct fixture *fx, int ready, int go)
+{
+    char id[RB_RUN_ID_MAX];
+    fx_open(fx);
+    fx_create(fx, fx->store, id);
+    pid_t self = getpid();
+    if (fork() == 0) { /* as between fork and exec: it has every descriptor, the owner file's too */
+        while (getppid() == self)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+        _exit(0);
+    }
+    await_go(ready, go);
+}
+
+/* A host that was killed while it started a command: its lock is held until the child executes. */
+static void test_killed_owner_with_a_child(void **state)
+{
+    struct fixture *fx = *state;
+    struct rb_run_row row;
+    char id[RB_RUN_ID_MAX];
+    struct child c = start_child(fx, own_a_run_and_fork);
+    fx_open(fx);
+    assert_ok(fx, rb_store_find(fx->store, NULL, &row, &fx->err));
+    snprintf(id, sizeof(id), "%s", row.id);
+    rb_run_row_release(&row);
+    assert_int_equal(rb_store_claim_sync(fx->store, id, &row, &fx->err), RB_EBUSY);
+    kill(c.pid, SIGKILL);
+    end_child(&c);
+    assert_ok(fx, rb_store_claim_sync(fx->store, id, &row, &fx->err));
+    assert_int_equal(row.epoch, 2);
+    rb_run_row_release(&row);
+}
+
 /* -- Ctrl-Z -------------------------------------------------------------------------------------------------------- */
 
 static void commit_for_ever(struct fixture *fx, int ready, int go)
@@ -560,9 +594,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_torn_wal),        T(test_cut_in_the_middle), T(test_no_space),     T(test_lock_file_held),
-        T(test_database_locked), T(test_stopped_owner),     T(test_killed_owner), T(test_ctrl_z),
-        T(test_four_processes),  T(test_killed_writer),
+        T(test_torn_wal),        T(test_cut_in_the_middle), T(test_no_space),      T(test_lock_file_held),
+        T(test_database_locked), T(test_stopped_owner),     T(test_killed_owner),  T(test_killed_owner_with_a_child),
+        T(test_ctrl_z),          T(test_four_processes),    T(test_killed_writer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
