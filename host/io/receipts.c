@@ -376,6 +376,23 @@ static bool runs(const struct rb_receipts *r, const struct rb_receipt_lock *lock
     return fd != RB_ENOENT;
 }
 
+/* It has begun since this machine was started, and its run has not asked for it yet: without the receipt it would count
+ * as never started. One that says nothing clear may be such. After another boot nobody believes in a missing one. */
+static bool wanted(const struct rb_receipts *r, int rc, const struct rb_receipt_lock *lock)
+{
+    return rc || (lock->kind == RB_RECEIPT_LOCK_HELD && lock->child && strcmp(lock->boot, r->place.boot) == 0);
+}
+
+static void remove_output(struct rb_receipts *r, const char *id)
+{
+    static const char *const files[] = {"out", "err"};
+    char name[RB_RECEIPT_ID_MAX + 16];
+    for (size_t i = 0; i < RB_COUNT(files); i++) {
+        snprintf(name, sizeof(name), "%s/%s", id, files[i]);
+        unlinkat(r->root, name, 0);
+    }
+}
+
 static bool sweep_one(struct rb_receipts *r, const char *id, int64_t before_us)
 {
     struct stat st;
@@ -393,6 +410,10 @@ static bool sweep_one(struct rb_receipts *r, const char *id, int64_t before_us)
         fstatat(r->root, name, &st, AT_SYMLINK_NOFOLLOW);
     if ((int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000 > before_us)
         return false;
+    if (wanted(r, rc, &lock)) {
+        remove_output(r, id);
+        return false;
+    }
     if (lock.kind == RB_RECEIPT_LOCK_TOMBSTONE)
         unlinkat(r->root, name, AT_REMOVEDIR);
     rb_receipt_remove(r->root, id);

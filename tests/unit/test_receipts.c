@@ -283,6 +283,8 @@ static void test_sweep(void **state)
     make_fifo("go");
     run_sh(&o, "ended", "echo out");
     drop(&o);
+    run_sh(&o, "quiet", "exit 3");
+    drop(&o);
     look(&o, "absent");
     drop(&o);
     assert_int_equal(mkdirat(receipts->root, "begun", 0700), 0); /* a launch that died before its lock */
@@ -297,8 +299,17 @@ static void test_sweep(void **state)
     kill((pid_t)lock_of("orphan").shim, SIGKILL);
     await_gone((pid_t)lock_of("orphan").shim);
     assert_int_equal(rb_receipts_sweep(receipts, 3600 * (int64_t)1000000), 0); /* nothing is that old */
-    assert_int_equal(count_receipts(), 5);
-    assert_int_equal(rb_receipts_sweep(receipts, -1000000), 3);
+    assert_int_equal(count_receipts(), 6);
+    assert_int_equal(rb_receipts_sweep(receipts, -1000000), 2);
+    assert_int_equal(mode_of("state/receipts/ended/out"), -1);
+    look(&o, "ended"); /* not absent: it was done, and would be done again */
+    assert_int_equal(o.r.state, RB_RECEIPT_UNKNOWN);
+    assert_non_null(strstr(o.r.why, "exit code 0"));
+    drop(&o);
+    look(&o, "quiet");
+    assert_int_equal(o.r.state, RB_RECEIPT_ENDED);
+    assert_int_equal(o.r.proc.code, 3);
+    drop(&o);
     assert_int_equal(mode_of("state/receipts/running"), 0700);
     assert_int_equal(mode_of("state/receipts/orphan"), 0700);
     assert_int_equal(mode_of("state/receipts/id"), 0600);
@@ -307,8 +318,18 @@ static void test_sweep(void **state)
     kill((pid_t)orphan.child, SIGKILL);
     await_gone((pid_t)running.shim);
     await_gone((pid_t)orphan.child);
-    assert_int_equal(rb_receipts_sweep(receipts, -1000000), 2);
+    assert_int_equal(rb_receipts_sweep(receipts, -1000000), 0);
+    look(&o, "orphan");
+    assert_int_equal(o.r.state, RB_RECEIPT_UNKNOWN);
+    drop(&o);
+    struct rb_receipt_place now = receipts->place; /* after another start of the machine a missing one is in doubt */
+    snprintf(receipts->place.boot, sizeof(receipts->place.boot), "another");
+    assert_int_equal(rb_receipts_sweep(receipts, -1000000), 4);
     assert_int_equal(count_receipts(), 0);
+    look_at(&o, "ended", &now);
+    rb_loop_run(&loop);
+    assert_int_equal(o.r.state, RB_RECEIPT_ELSEWHERE);
+    drop(&o);
 }
 
 int main(void)
