@@ -144,6 +144,11 @@ int rb_receipts_open(const char *path, struct rb_receipts **out, struct rb_err *
     rc = read_place(r, err);
     if (rc)
         goto fail;
+    /* In another namespace of processes a host may have our number, and in this root its own spares. */
+    if (getrandom(&r->spare_next, sizeof(r->spare_next), 0) != (ssize_t)sizeof(r->spare_next)) {
+        rc = rb_err_sys(err, RB_EIO, errno, "can not get random bytes");
+        goto fail;
+    }
     *out = r;
     return RB_OK;
 fail:
@@ -383,16 +388,6 @@ static bool wanted(const struct rb_receipts *r, int rc, const struct rb_receipt_
     return rc || (lock->kind == RB_RECEIPT_LOCK_HELD && lock->child && strcmp(lock->boot, r->place.boot) == 0);
 }
 
-static void remove_output(struct rb_receipts *r, const char *id)
-{
-    static const char *const files[] = {"out", "err"};
-    char name[RB_RECEIPT_ID_MAX + 16];
-    for (size_t i = 0; i < RB_COUNT(files); i++) {
-        snprintf(name, sizeof(name), "%s/%s", id, files[i]);
-        unlinkat(r->root, name, 0);
-    }
-}
-
 static bool sweep_one(struct rb_receipts *r, const char *id, int64_t before_us)
 {
     struct stat st;
@@ -411,7 +406,7 @@ static bool sweep_one(struct rb_receipts *r, const char *id, int64_t before_us)
     if ((int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000 > before_us)
         return false;
     if (wanted(r, rc, &lock)) {
-        remove_output(r, id);
+        rb_receipt_remove_output(r->root, id);
         return false;
     }
     if (lock.kind == RB_RECEIPT_LOCK_TOMBSTONE)

@@ -245,4 +245,12 @@ for word, by, code, world in (("done", "signal", 0, []), ("fail", "signal", 1, [
     eq(f"{word}: the world", c.lines("world"), world)
     ends(f"{word}: the journal is whole", c.rb("verify", c.id), 0)
 
+# A receipt's folder is used again; whoever dies meanwhile, nothing of the one shows in the other, or stays on the disk.
+for point in ("receipt.recycle", "receipt.recycled"):
+    c = Case('exec.sh("echo the-output; echo x >> @DIR@/world")\nsleep "1h"')
+    ends(f"killed at {point}", c.rb("run", "t.lua", env={"RBHOST_FAULT": f"kill:{point}:1"}, binary=RBHOST_FAULT), -9)
+    left = [p for p in (c.dir / "j.db.d" / "receipts").rglob("*") if p.is_file() and "the-output" in p.read_text()]
+    eq(f"{point}: what it said is gone from the disk", left, [])
+    eq(f"{point}: it was done once", c.lines("world"), ["x"])
+
 finish()

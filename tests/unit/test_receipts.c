@@ -275,6 +275,43 @@ static void test_forgotten_receipts_go(void **state)
     open_host();
 }
 
+/* Of one command nothing shows in the next one that uses its folder, whatever becomes of that. */
+static void test_folders_are_used_again(void **state)
+{
+    (void)state;
+    struct outcome o;
+    struct rb_err err = {0};
+    run_sh(&o, "first", "echo old; echo old >&2; exit 7");
+    drop(&o);
+    char spare[RB_RECEIPT_SPARE_MAX];
+    const unsigned number = receipts->spare_next;
+    rb_receipt_spare_name(spare, number);
+    assert_true(rb_receipt_recycle(receipts->root, "first", spare));
+    assert_int_equal(mode_of("state/receipts/first"), -1);
+    receipts->spares = rb_alloc(RB_RECEIPT_SPARES_MAX * sizeof(*receipts->spares));
+    receipts->spares[receipts->n_spares++] = number;
+    const char *const wrong[] = {"/no/such/program", NULL};
+    struct rb_proc_options opt = options(&o, wrong);
+    assert_int_equal(rb_receipt_start(receipts, &loop, "none", &opt, on_done, &o.receipt, &err), RB_ENOENT);
+    assert_int_equal(receipts->n_spares, 1); /* nobody has got it */
+    run_sh(&o, "second", "exit 0");
+    assert_int_equal(receipts->n_spares, 0);
+    assert_int_equal(o.r.proc.code, 0);
+    assert_string_equal(o.out, "");
+    drop(&o);
+    assert_int_equal(mode_of("state/receipts/second/out"), -1);
+    assert_int_equal(mode_of("state/receipts/second/err"), -1);
+    assert_int_equal(mode_of("state/receipts/second/new"), -1);
+    look(&o, "second");
+    assert_int_equal(o.r.state, RB_RECEIPT_ENDED);
+    assert_int_equal(o.r.proc.code, 0);
+    drop(&o);
+    look(&o, "first"); /* its name is free, and nothing of it is believed */
+    assert_int_equal(o.r.state, RB_RECEIPT_ABSENT);
+    drop(&o);
+    assert_int_equal(count_receipts(), 2);
+}
+
 static void test_sweep(void **state)
 {
     (void)state;
@@ -335,9 +372,16 @@ static void test_sweep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_an_id_that_stays),   T(test_many_open_it_at_once),  T(test_folders_that_can_not_be_trusted),
-        T(test_the_folder_is_gone), T(test_full_before_the_start), T(test_full_while_it_runs),
-        T(test_read_only),          T(test_forgotten_receipts_go), T(test_sweep),
+        T(test_an_id_that_stays),
+        T(test_many_open_it_at_once),
+        T(test_folders_that_can_not_be_trusted),
+        T(test_the_folder_is_gone),
+        T(test_full_before_the_start),
+        T(test_full_while_it_runs),
+        T(test_read_only),
+        T(test_forgotten_receipts_go),
+        T(test_folders_are_used_again),
+        T(test_sweep),
     };
     if (receipts_group_setup())
         return 1;
