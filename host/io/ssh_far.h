@@ -110,6 +110,7 @@ struct rb_far_answer {
     void *arg;
     struct rb_buf pending; /* the decoder's own, as what follows */
     bool greeted;          /* past what the login shell said of its own */
+    bool corrupt;          /* what comes may be the command's own words: none of it is believed any more */
     uint64_t frame_left;
     int frame_stream;
 };
