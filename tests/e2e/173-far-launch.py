@@ -4,6 +4,7 @@
 input that is cut, secrets, modes. No ssh: what is said is run as sshd would run it."""
 import os
 import pathlib
+import shutil
 import signal
 import stat
 import sys
@@ -114,9 +115,18 @@ def launches(shell):
     old, begun, rebooted = f.receipts / "io", f.receipts / "cap", f.receipts / "held"
     line = (rebooted / "pid").read_text().split()
     (rebooted / "pid").write_text(f"{line[0]} {line[1]} another {line[3]}\n")
-    for path in (old, begun, rebooted):
+    ending = f.receipts / "ending"  # a command of many days that is gone, and its keeper has not said so yet
+    ending.mkdir(0o700)
+    born = open("/proc/self/stat").read().rsplit(")", 1)[1].split()[19]
+    boot = open("/proc/sys/kernel/random/boot_id").read().strip()
+    (ending / "lock").write_text(f"{os.getpid()} {born} {boot} x\n")
+    (ending / "pid").write_text(f"{2**22 + 1} 1 {boot} x\n")
+    (ending / "out").write_text("what it said")
+    for path in (old, begun, rebooted, ending):
         os.utime(path, (1, 1))
     f.say("clean", "a").raw()
+    eq(f"{shell}: what is being ended is left alone", sorted(os.listdir(ending)), ["lock", "out", "pid"])
+    shutil.rmtree(ending)
     check(f"{shell}: removed, and what is old", not any((f.receipts / x).exists() for x in ("a", "io", "held")), os.listdir(f.receipts))
     for turn in ("swept", "and again"):
         eq(f"{shell}: {turn}: what was begun and not asked for is emptied and stays", sorted(os.listdir(begun)), ["lock", "old", "pid"])

@@ -3,13 +3,17 @@
 # was not asked for yet: without its receipt it would count as never started.
 rb_forget_one() {
     cd "./$1" 2>/dev/null || return
-    rb_note='done'
+    rb_note='done' rb_busy=
+    rb_whose lock
+    [ -z "$rb_old" ] || [ "${rb_pid:-0}" -eq 0 ] || ! rb_alive "$rb_pid" "$rb_born" || rb_busy=1
     rb_whose pid
     rb_t=${rb_t#* }
     if [ -n "$rb_old" ] && [ "${rb_pid:-0}" -gt 0 ] && [ ! -e 'done' ] && [ "${rb_t%% *}" = "$rb_is_boot" ]; then
         rb_note=old
     fi
-    if [ "${rb_pid:-0}" -gt 0 ] && rb_alive "$rb_pid" "$rb_born"; then
+    if [ -n "$rb_busy" ]; then # a long command has just ended, and its verdict is being written
+        rb_left=$((rb_left + 1))
+    elif [ "${rb_pid:-0}" -gt 0 ] && rb_alive "$rb_pid" "$rb_born"; then
         rb_left=$((rb_left + 1))
     elif [ "$rb_note" = 'done' ] && [ -n "$rb_all" ]; then
         cd .. && rm -rf "./$1" && rb_gone=$((rb_gone + 1)) && return
