@@ -27,6 +27,7 @@
 #define OVERDUE_MS 15000 /* behind its time-out: the connection must be dead */
 #define HEAD_MAX ((size_t)64 << 10)
 #define SAID_MAX 2048
+#define PROBE_MS 60000 /* for the machine to say what it is; or the time-out of the command, which is then over */
 
 /* -- memory -------------------------------------------------------------------------------------------------------- */
 
@@ -456,6 +457,11 @@ static void located(struct ssh_op *op, const char *json)
     rb_effect_located(&op->effect, can ? json : "", can ? strlen(json) : 0);
 }
 
+static uint64_t probe_ms(const struct ssh_op *op)
+{
+    return op->timeout_ms && op->timeout_ms < PROBE_MS ? op->timeout_ms : PROBE_MS;
+}
+
 static void on_probed(void *arg, const struct ssh_said *said)
 {
     struct ssh_op *op = arg;
@@ -465,6 +471,8 @@ static void on_probed(void *arg, const struct ssh_said *said)
     op->stage = SSH_REST;
     if (!said->ran && said->why != RB_SSH_WHY_NONE) {
         rb_ssh_not_begun(op, said->why, said->text);
+    } else if (said->late) {
+        rb_ssh_silent(op, probe_ms(op));
     } else if (!said->ran || said->code || rb_far_read_place(said->out, said->out_len, &op->place, &err)) {
         rb_ssh_not_begun(op, RB_SSH_WHY_SESSION, said->ran && !said->code ? err.msg : said->text);
     } else {
@@ -493,7 +501,9 @@ static void locate(struct rb_effect *e)
     op->stage = SSH_PROBING;
     if (!rb_far_probe(&r, &err))
         op->probe = rb_ssh_say(rb_effect_loop(e), &target, &r, on_probed, op, &err);
-    if (!op->probe) {
+    if (op->probe) {
+        rb_ssh_say_within(op->probe, probe_ms(op));
+    } else {
         op->stage = SSH_REST;
         rb_ssh_not_begun(op, RB_SSH_WHY_CONFIG, err.msg);
     }

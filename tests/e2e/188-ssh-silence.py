@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""A machine that takes a session and then says nothing: an op that asks where it would start ends at its time-out, at a
+cancel, when its run is parked; and nothing was started.
+
+# time-limit: 120
+"""
+import os
+import signal
+import sys
+
+sys.path.insert(0, os.environ["T"] + "/e2e")
+from book import ends
+from farlab import Lab, words
+from lib import SLOW, contains, eq, finish, wait_for
+
+lab = Lab(1, ForceCommand="sh -c 'echo $$ >>\"$HOME/asked\"; exec sleep 600'")
+lab.__enter__()
+asked = lab.home("web01") / "asked"
+DO = '{ "touch", "@LAB@/started" }'
+
+
+def silent():
+    """Waits until the machine was asked, and has not answered."""
+    wait_for("the question", lambda: asked.exists() and asked.read_text().endswith("\n"))
+    asked.unlink()
+
+
+c = lab.case(f'local ok, e = pcall(ssh, "web01", {DO}, {{ timeout = "500ms" }}) print(e.kind, e.outcome, tostring(e))')
+ends("a time-out", c.run(timeout=60 * SLOW), 0)
+said = words(c)[0]
+contains("ends it, and it was not started", said, "ssh.timed_out  not_started")
+contains("the message says why", said, "was not started: the session was opened, and the shell over there said nothing within 0.5s")
+silent()
+
+c = lab.case(f'ssh("web01", {DO})')
+p = c.start("run", "t.lua")
+silent()
+ends("a cancel", c.rb("cancel", c.id), 0)
+p.wait(60 * SLOW)
+eq("ends the run", (c.status(), c.events("intent")), ("cancelled", []))
+
+c = lab.case(f'ssh("web01", {DO})', '|limits = { park_grace = "200ms" }')
+p = c.start("run", "t.lua")
+silent()
+p.send_signal(signal.SIGTERM)
+p.wait(60 * SLOW)
+eq("a parked run leaves", (c.status(), c.events("intent")), ("parked", []))
+lab.set(ForceCommand=None)
+ends("its resume", c.rb("resume", c.id), 0)
+eq("starts it once", len(c.events("intent")), 1)
+lab.close()
+finish()
