@@ -39,7 +39,8 @@ struct ssh_op {
     bool orphan;   /* the op has been dropped: the session's end frees it */
     bool detached; /* the host leaves: it runs on */
     bool stopping, timed_out, cut;
-    int tries; /* to look again, since the connection was lost */
+    bool awaiting, silent; /* LOOKING: for the shell over there to say anything; it has not */
+    int tries;             /* to look again, since the connection was lost */
     struct rb_far_place place;
     struct rb_far_answer answer;
     struct rb_buf head;       /* PLAIN: the line before the command's output */

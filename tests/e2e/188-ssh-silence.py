@@ -13,7 +13,8 @@ from book import ends
 from farlab import Lab, words
 from lib import SLOW, contains, eq, finish, wait_for
 
-lab = Lab(1, ForceCommand="sh -c 'echo $$ >>\"$HOME/asked\"; exec sleep 600'")
+SILENT = "sh -c 'echo $$ >>\"$HOME/asked\"; exec sleep 600'"
+lab = Lab(1, ForceCommand=SILENT)
 lab.__enter__()
 asked = lab.home("web01") / "asked"
 DO = '{ "touch", "@LAB@/started" }'
@@ -48,5 +49,22 @@ eq("a parked run leaves", (c.status(), c.events("intent")), ("parked", []))
 lab.set(ForceCommand=None)
 ends("its resume", c.rb("resume", c.id), 0)
 eq("starts it once", len(c.events("intent")), 1)
+
+# a resume that asks for a receipt
+c = lab.case('ssh("web01", [[echo once >>@LAB@/world; until test -e @LAB@/go; do sleep 0.05; done]])')
+p = c.start("run", "t.lua")
+wait_for("the command", lambda: (lab.dir / "world").exists())
+p.kill()
+p.wait()
+lab.set(ForceCommand=SILENT)
+r = c.rb("resume", c.id, timeout=90 * SLOW)
+ends("a resume whose question is not answered leaves it in doubt", r, 6)
+contains("and says why", r.stdout + r.stderr, "the shell over there said nothing within 30 s")
+lab.set(ForceCommand=None)
+p = c.start("resume", c.id)
+wait_for("the resume", lambda: len(c.events("run.resume")) == 2)
+(lab.dir / "go").touch()
+eq("when it speaks again the outcome is found", (p.wait(60 * SLOW), c.status()), (0, "succeeded"))
+eq("it has run once", (lab.dir / "world").read_text(), "once\n")
 lab.close()
 finish()
