@@ -27,6 +27,8 @@
 #define OVERDUE_MS 15000 /* behind its time-out: the connection must be dead */
 #define HEAD_MAX ((size_t)64 << 10)
 #define SAID_MAX 2048
+#define PROBE_MS 60000 /* for the machine to say what it is; or the time-out of the command, which is then over */
+#define LOOK_MS 30000  /* for the shell over there to say anything, before it is told what a receipt has */
 
 /* -- memory -------------------------------------------------------------------------------------------------------- */
 
@@ -93,6 +95,9 @@ static void on_opened(void *arg)
     struct ssh_op *op = arg;
     if (op->orphan || op->detached)
         return;
+    op->awaiting = op->stage == SSH_LOOKING && !op->stopping;
+    if (op->awaiting)
+        rb_timer_arm_ms(&op->timer, LOOK_MS);
     if (op->timeout_ms && !op->stopping && op->stage != SSH_LOOKING)
         rb_timer_arm_ms(&op->timer,
                         op->stage == SSH_PLAIN ? op->timeout_ms : op->timeout_ms + RB_SSH_GRACE_MS + OVERDUE_MS);
@@ -135,6 +140,10 @@ static void on_output(void *arg, int stream, const char *data, size_t len)
             rb_buf_reset(&op->shell_said);
             rb_buf_adds(&op->shell_said, err.msg);
         }
+        if (op->awaiting && op->answer.greeted) {
+            op->awaiting = false;
+            rb_timer_disarm(&op->timer);
+        }
         if (op->answer.state != before && op->answer.state == RB_FAR_RUNNING) {
             op->tries = 0;
             rb_fault_point("ssh.running");
@@ -148,6 +157,7 @@ static void on_done(void *arg, struct rb_ssh_result *r);
 static int open_session(struct ssh_op *op, enum ssh_stage stage, struct rb_far_request *r, struct rb_err *err)
 {
     op->stage = stage;
+    op->awaiting = op->silent = false;
     rb_ssh_capture_reset(op);
     rb_far_answer_release(&op->answer);
     rb_far_answer_init(&op->answer);
@@ -340,7 +350,10 @@ static void watched_ended(struct ssh_op *op, const struct rb_ssh_result *r)
         not_begun(op, r);
         return;
     }
-    look_again(op, text);
+    if (op->silent)
+        give_up(op, "the session was opened, and the shell over there said nothing within 30 s");
+    else
+        look_again(op, text);
 }
 
 static void on_done(void *arg, struct rb_ssh_result *r)
@@ -384,6 +397,7 @@ static void tell_to_end(struct ssh_op *op, uint64_t grace_ms)
 
 static void end_it(struct ssh_op *op, bool now)
 {
+    op->awaiting = false;                         /* the timer has another use from now on */
     if (op->stage == SSH_PLAIN && op->pid <= 0) { /* it has not said yet what to stop, or never will */
         rb_ssh_close(op->session);
     } else if (op->stage == SSH_WAITING) {
@@ -424,6 +438,10 @@ static void on_time(struct rb_timer *t)
     } else if (op->stage == SSH_PLAIN && !op->stopping && !op->timed_out) {
         op->timed_out = true;
         end_it(op, false);
+    } else if (op->awaiting && op->session) {
+        op->awaiting = false;
+        op->silent = true;
+        rb_ssh_close(op->session);
     } else if (op->session) { /* it should have ended long ago */
         op->timed_out = op->timed_out || !op->stopping;
         op->cut = op->cut || op->stopping;
@@ -460,6 +478,11 @@ static void located(struct ssh_op *op, const char *json)
     rb_effect_located(&op->effect, can ? json : "", can ? strlen(json) : 0);
 }
 
+static uint64_t probe_ms(const struct ssh_op *op)
+{
+    return op->timeout_ms && op->timeout_ms < PROBE_MS ? op->timeout_ms : PROBE_MS;
+}
+
 static void on_probed(void *arg, const struct ssh_said *said)
 {
     struct ssh_op *op = arg;
@@ -469,6 +492,8 @@ static void on_probed(void *arg, const struct ssh_said *said)
     op->stage = SSH_REST;
     if (!said->ran && said->why != RB_SSH_WHY_NONE) {
         rb_ssh_not_begun(op, said->why, said->text);
+    } else if (said->late) {
+        rb_ssh_silent(op, probe_ms(op));
     } else if (!said->ran || said->code || rb_far_read_place(said->out, said->out_len, &op->place, &err)) {
         rb_ssh_not_begun(op, RB_SSH_WHY_SESSION, said->ran && !said->code ? err.msg : said->text);
     } else {
@@ -497,7 +522,9 @@ static void locate(struct rb_effect *e)
     op->stage = SSH_PROBING;
     if (!rb_far_probe(&r, &err))
         op->probe = rb_ssh_say(rb_effect_loop(e), &target, &r, on_probed, op, &err);
-    if (!op->probe) {
+    if (op->probe) {
+        rb_ssh_say_within(op->probe, probe_ms(op));
+    } else {
         op->stage = SSH_REST;
         rb_ssh_not_begun(op, RB_SSH_WHY_CONFIG, err.msg);
     }

@@ -55,7 +55,8 @@ void rb_ssh_recorded(struct rb_loop *loop, const char *place, const char *id);
 /* One request to a host, in a session of its own; the answer is its output. */
 struct ssh_say;
 struct ssh_said {
-    bool ran; /* its session came to an end by itself, with code; else nothing can be said */
+    bool ran;  /* its session came to an end by itself, with code; else nothing can be said */
+    bool late; /* there was no end of it in time, which is why it did not */
     int code;
     enum rb_ssh_why why; /* why it was not begun */
     const char *text;    /* borrowed for the call, one line */
@@ -65,6 +66,8 @@ struct ssh_said {
 /* fn once, never from within; then *say is gone. Releases the request. NULL: err says why, fn does not come. */
 struct ssh_say *rb_ssh_say(struct rb_loop *loop, const struct rb_ssh_target *target, struct rb_far_request *r,
                            void (*fn)(void *arg, const struct ssh_said *said), void *arg, struct rb_err *err);
+/* It is closed so long after its session was opened; two minutes when nobody says so. */
+void rb_ssh_say_within(struct ssh_say *s, uint64_t ms);
 /* fn will not come any more; what was asked is still asked. drop: not even that. */
 void rb_ssh_say_leave(struct ssh_say *s);
 void rb_ssh_say_drop(struct ssh_say *s);

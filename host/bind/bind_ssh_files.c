@@ -76,6 +76,7 @@ static void release(struct rb_effect *e)
     op->orphan = op->session || op->file.busy;
     if (op->session)
         rb_ssh_close(op->session);
+    rb_ssh_local_stop(&op->file);
     if (!op->orphan)
         destroy(op);
 }
@@ -137,6 +138,8 @@ static void on_kept(struct ssh_local *l)
     struct files_op *op = RB_CONTAINER(l, struct files_op, file);
     if (op->orphan)
         destroy(op);
+    else if (l->failed && op->stopping)
+        fail_stopped(op, RB_OUTCOME_FAILED);
     else if (l->differs)
         fail(op, "ssh.file", RB_OUTCOME_FAILED,
              "what came has another digest than the file over there: it was changed "
@@ -323,6 +326,8 @@ static void cancel(struct rb_effect *e, bool now)
         rb_ssh_close(op->session);
     else if (op->file.reach) /* a disk may take its time */
         fail_stopped(op, RB_OUTCOME_NOT_STARTED);
+    else /* a digest of many GB */
+        rb_ssh_local_stop(&op->file);
 }
 
 static void on_time(struct rb_timer *t)

@@ -19,6 +19,11 @@ void rb_ssh_local_init(struct ssh_local *l)
     l->fd = l->dir = -1;
 }
 
+void rb_ssh_local_stop(struct ssh_local *l)
+{
+    atomic_store(&l->stop, true);
+}
+
 void rb_ssh_local_close(struct ssh_local *l)
 {
     if (l->reach)
@@ -40,16 +45,18 @@ static int digest(struct ssh_local *l)
     struct sha256_ctx sha;
     struct stat st;
     char *chunk = rb_alloc(CHUNK);
-    ssize_t n;
+    ssize_t n = 0;
     sha256_init(&sha);
     l->size = 0;
-    while ((n = pread(l->fd, chunk, CHUNK, (off_t)l->size)) > 0 || (n < 0 && errno == EINTR)) {
+    bool stopped;
+    while (!(stopped = atomic_load(&l->stop)) &&
+           ((n = pread(l->fd, chunk, CHUNK, (off_t)l->size)) > 0 || (n < 0 && errno == EINTR))) {
         if (n < 0)
             continue;
         sha256_update(&sha, (size_t)n, (const uint8_t *)chunk);
         l->size += (uint64_t)n;
     }
-    int bad = n < 0 || fstat(l->fd, &st) ? errno : 0;
+    int bad = stopped ? ECANCELED : n < 0 || fstat(l->fd, &st) ? errno : 0;
     free(chunk);
     sha256_digest(&sha, RB_SHA_LEN, l->digest);
     if (!l->mode && !bad)
@@ -92,6 +99,7 @@ static void work(struct ssh_local *l, struct rb_loop *loop, void (*fn)(struct rb
 {
     l->busy = true;
     l->failed = 0;
+    atomic_store(&l->stop, false);
     l->work.run = fn;
     l->work.on_done = on_worked;
     rb_work_start(loop, &l->work);

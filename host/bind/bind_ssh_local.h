@@ -2,6 +2,8 @@
 #ifndef RB_BIND_SSH_LOCAL_H
 #define RB_BIND_SSH_LOCAL_H
 
+#include <stdatomic.h>
+
 #include "base/err.h"
 #include "base/sha.h"
 #include "loop/work.h"
@@ -26,9 +28,12 @@ struct ssh_local {
     struct rb_work work;
     void (*on_done)(struct ssh_local *l); /* NULL: nobody waits any more */
     bool busy;
+    atomic_bool stop;
 };
 
 void rb_ssh_local_init(struct ssh_local *l);
+/* What is under way on the pool comes to its end soon, with failed = ECANCELED unless it is done. */
+void rb_ssh_local_stop(struct ssh_local *l);
 /* Not while it is busy. What is not kept is removed. */
 void rb_ssh_local_close(struct ssh_local *l);
 

@@ -39,7 +39,8 @@ struct ssh_op {
     bool orphan;   /* the op has been dropped: the session's end frees it */
     bool detached; /* the host leaves: it runs on */
     bool stopping, timed_out, cut;
-    int tries; /* to look again, since the connection was lost */
+    bool awaiting, silent; /* LOOKING: for the shell over there to say anything; it has not */
+    int tries;             /* to look again, since the connection was lost */
     struct rb_far_place place;
     struct rb_far_answer answer;
     struct rb_buf head;       /* PLAIN: the line before the command's output */
@@ -69,6 +70,7 @@ void rb_ssh_not_begun(struct ssh_op *op, enum rb_ssh_why why, const char *text);
 void rb_ssh_refused(struct ssh_op *op, const char *why);   /* by the shell over there */
 void rb_ssh_no_shell(struct ssh_op *op, const char *said); /* what it said instead */
 /* The connection went, and nobody can say what became of it. */
+void rb_ssh_silent(struct ssh_op *op, uint64_t ms); /* it did not say in time where a command would start */
 void rb_ssh_lost(struct ssh_op *op, enum rb_outcome outcome, const char *text);
 void rb_ssh_stopped(struct ssh_op *op, enum rb_outcome outcome, const char *text); /* it was cancelled */
 /* What is lost of a read is nothing. */

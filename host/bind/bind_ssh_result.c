@@ -135,6 +135,15 @@ void rb_ssh_no_shell(struct ssh_op *op, const char *said)
     rb_buf_release(&cmd);
 }
 
+void rb_ssh_silent(struct ssh_op *op, uint64_t ms)
+{
+    struct rb_buf cmd = what(op);
+    rb_effect_failed(&op->effect, "ssh.timed_out", RB_OUTCOME_NOT_STARTED, false,
+                     "%s was not started: the session was opened, and the shell over there said nothing within %.3gs",
+                     rb_buf_text(&cmd), (double)ms / 1000);
+    rb_buf_release(&cmd);
+}
+
 void rb_ssh_lost(struct ssh_op *op, enum rb_outcome outcome, const char *text)
 {
     struct rb_buf cmd = what(op);

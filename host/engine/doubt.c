@@ -256,11 +256,26 @@ static bool look(struct rb_effect *e, const struct rb_recorded *intent)
     return true;
 }
 
+/* A person who was asked before has said that it was done, or shall not be. To start it then would do it after all, or
+ * a second time. */
+static bool settled_by_person(struct rb_effect *e)
+{
+    const struct rb_keyed *k = rb_replay_key(&e->run->replay, e->key);
+    if (e->decision)
+        return !rb_json_member_is(e->decision, strlen(e->decision), "as", "retry");
+    return k && k->resolve && !rb_json_member_is(k->resolve->data, k->resolve->data_len, "as", "retry");
+}
+
 void rb_effect_absent(struct rb_effect *e)
 {
     if (!e->looking)
         return;
     e->looking = false;
+    if (!e->cancel_wanted && settled_by_person(e)) {
+        settle_doubt(e);
+        rb_run_wake(e->run);
+        return;
+    }
     rb_buf_reset(&e->place);
     char data[64]; /* what is repeated after this repeats nothing */
     int n = snprintf(data, sizeof(data), "{\"n\":%lld}", (long long)e->n);

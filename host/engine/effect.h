@@ -204,7 +204,8 @@ void rb_effect_decide_done(struct rb_effect *e, const char *as, const char *valu
 /* A decision on a doubt: as is done, retry or fail. */
 void rb_effect_resolve(struct rb_effect *e, const char *as, const char *value, size_t len, const char *actor,
                        int64_t signal);
-/* A person has decided, and it is still being looked for: what is found counts, else this. False: it is not. */
+/* A person has decided, and it is still being looked for: an outcome that is found counts, else this. False: it is
+ * not. */
 bool rb_effect_decide_later(struct rb_effect *e, const char *resolve_json);
 void rb_effect_rerun(struct rb_effect *e); /* a doubt was settled as "retry" */
 /* a recorded doubt.call: the function runs again */

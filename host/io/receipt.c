@@ -200,13 +200,25 @@ static void follow(struct rb_receipt *c)
     }
 }
 
+static bool lacks(const struct rb_receipt *c, const struct rb_receipt_end *end)
+{
+    return end->kept[0] > c->read[0] || end->kept[1] > c->read[1];
+}
+
 static void collect(struct rb_receipt *c, const struct rb_receipt_end *end)
 {
     struct rb_proc_result *p = &c->result.proc;
-    if (end->kept[0] > c->read[0] || end->kept[1] > c->read[1])
+    if (lacks(c, end))
         follow(c);
     if (c->finished)
         return;
+    if (c->found && lacks(c, end)) { /* a script would take what is there for all that it said */
+        finish_because(c, RB_RECEIPT_UNKNOWN,
+                       "it has ended (%s %d), but its output is gone: swept after 7 days, or lost with the machine",
+                       end->proc.signal ? "by signal" : "exit code",
+                       end->proc.signal ? end->proc.signal : end->proc.code);
+        return;
+    }
     struct rb_capture out = p->out, err = p->err;
     *p = end->proc;
     p->out.buf = out.buf;

@@ -61,8 +61,8 @@ int rb_receipt_pid(const struct rb_receipt *c); /* of the command, 0 when it is 
 
 /* Its outcome is recorded: removes the receipt, soon, on a thread of the pool. A tombstone stays for the sweep. */
 void rb_receipts_forget(struct rb_receipts *r, const char *id);
-/* Removes what is older than max_age_us and runs no more; returns how many, or RB_E…. Blocks: from a thread of the
- * pool. */
+/* Removes what is older than max_age_us and runs no more; returns how many, or RB_E…. What has begun since the machine
+ * was started and was not asked for only loses its output. Blocks: from a thread of the pool. */
 int rb_receipts_sweep(struct rb_receipts *r, int64_t max_age_us);
 
 #endif

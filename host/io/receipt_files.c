@@ -198,6 +198,18 @@ void rb_receipt_spare_name(char out[RB_RECEIPT_SPARE_MAX], unsigned number)
     snprintf(out, RB_RECEIPT_SPARE_MAX, ".spare-%ld-%u", (long)getpid(), number);
 }
 
+bool rb_receipt_remove_output(int root, const char *id)
+{
+    static const char *const files[] = {"out", "err"};
+    char name[RB_RECEIPT_ID_MAX + 16];
+    bool gone = true;
+    for (size_t i = 0; i < RB_COUNT(files); i++) {
+        name_file(name, id, files[i]);
+        gone = (unlinkat(root, name, 0) == 0 || errno == ENOENT) && gone;
+    }
+    return gone;
+}
+
 bool rb_receipt_recycle(int root, const char *id, const char *spare)
 {
     char from[RB_RECEIPT_ID_MAX + 16], to[RB_RECEIPT_ID_MAX + 16];
@@ -207,20 +219,19 @@ bool rb_receipt_recycle(int root, const char *id, const char *spare)
     if (rb_receipt_read_lock(root, id, &lock, NULL) || lock.kind != RB_RECEIPT_LOCK_HELD || !lock.ended ||
         fstatat(root, id, &st, AT_SYMLINK_NOFOLLOW) || st.st_nlink > 2)
         return false;
+    /* First: who dies in between leaves no output, and with any of it this folder is no other command's. */
+    if ((lock.end.kept[0] || lock.end.kept[1]) && !rb_receipt_remove_output(root, id))
+        return false;
+    rb_fault_point("receipt.recycle");
     unlinkat(root, spare, AT_REMOVEDIR); /* of an earlier process of our number, if it is empty */
     if (renameat(root, id, root, spare))
         return false;
+    rb_fault_point("receipt.recycled");
     name_file(from, spare, "lock");
     name_file(to, spare, "new");
     if (renameat(root, from, root, to)) {
         rb_receipt_remove(root, spare);
         return false;
-    }
-    if (lock.end.kept[0] || lock.end.kept[1]) {
-        name_file(from, spare, "out");
-        unlinkat(root, from, 0);
-        name_file(from, spare, "err");
-        unlinkat(root, from, 0);
     }
     return true;
 }

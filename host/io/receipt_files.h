@@ -65,6 +65,9 @@ int rb_receipt_entomb(int root, const char *id, struct rb_err *err);
 /* Removes a receipt, but no tombstone. */
 void rb_receipt_remove(int root, const char *id);
 
+/* Only what the command has written. False: something of it may still be there. */
+bool rb_receipt_remove_output(int root, const char *id);
+
 #define RB_RECEIPT_SPARES_MAX 64
 #define RB_RECEIPT_SPARE_MAX 32
 void rb_receipt_spare_name(char out[RB_RECEIPT_SPARE_MAX], unsigned number);

@@ -196,6 +196,7 @@ int rb_receipt_launch(struct rb_receipts *r, const char *id, const struct rb_pro
                       int *report, struct rb_receipt_program *program, struct rb_err *err)
 {
     int request = -1, ends[2] = {-1, -1};
+    size_t spares = r->n_spares;
     *program = (struct rb_receipt_program){0};
     int rc = find(opt, program, err);
     if (!rc)
@@ -222,6 +223,7 @@ int rb_receipt_launch(struct rb_receipts *r, const char *id, const struct rb_pro
     }
     if (ends[0] >= 0)
         close(ends[0]);
+    r->n_spares = spares; /* nobody has got its name */
     free(program->path);
     free(program->cwd);
     return rc;

@@ -144,6 +144,11 @@ int rb_receipts_open(const char *path, struct rb_receipts **out, struct rb_err *
     rc = read_place(r, err);
     if (rc)
         goto fail;
+    /* In another namespace of processes a host may have our number, and in this root its own spares. */
+    if (getrandom(&r->spare_next, sizeof(r->spare_next), 0) != (ssize_t)sizeof(r->spare_next)) {
+        rc = rb_err_sys(err, RB_EIO, errno, "can not get random bytes");
+        goto fail;
+    }
     *out = r;
     return RB_OK;
 fail:
@@ -376,6 +381,13 @@ static bool runs(const struct rb_receipts *r, const struct rb_receipt_lock *lock
     return fd != RB_ENOENT;
 }
 
+/* It has begun since this machine was started, and its run has not asked for it yet: without the receipt it would count
+ * as never started. One that says nothing clear may be such. After another boot nobody believes in a missing one. */
+static bool wanted(const struct rb_receipts *r, int rc, const struct rb_receipt_lock *lock)
+{
+    return rc || (lock->kind == RB_RECEIPT_LOCK_HELD && lock->child && strcmp(lock->boot, r->place.boot) == 0);
+}
+
 static bool sweep_one(struct rb_receipts *r, const char *id, int64_t before_us)
 {
     struct stat st;
@@ -393,6 +405,10 @@ static bool sweep_one(struct rb_receipts *r, const char *id, int64_t before_us)
         fstatat(r->root, name, &st, AT_SYMLINK_NOFOLLOW);
     if ((int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000 > before_us)
         return false;
+    if (wanted(r, rc, &lock)) {
+        rb_receipt_remove_output(r->root, id);
+        return false;
+    }
     if (lock.kind == RB_RECEIPT_LOCK_TOMBSTONE)
         unlinkat(r->root, name, AT_REMOVEDIR);
     rb_receipt_remove(r->root, id);

@@ -79,7 +79,8 @@ int rb_far_kill(const struct rb_far_place *place, const char *id, long pid, uint
                 struct rb_far_request *out, struct rb_err *err);
 
 /* Empties receipts whose outcome is recorded, and leaves what keeps a late launch from starting; all: removes them,
- * since every launch is accounted for. Also removes those that are older than 7 days. What runs stays. The answer needs
+ * since every launch is accounted for. Also removes those that are older than 7 days. What runs stays, and of what has
+ * begun since the machine was started and was not asked for that it has begun. The answer needs
  * no reading: ABSENT, with how many were removed and how many run. ids: NULL at the end. */
 int rb_far_forget(const struct rb_far_place *place, const char *const *ids, bool all, struct rb_far_request *out,
                   struct rb_err *err);
@@ -109,6 +110,7 @@ struct rb_far_answer {
     void *arg;
     struct rb_buf pending; /* the decoder's own, as what follows */
     bool greeted;          /* past what the login shell said of its own */
+    bool corrupt;          /* what comes may be the command's own words: none of it is believed any more */
     uint64_t frame_left;
     int frame_stream;
 };

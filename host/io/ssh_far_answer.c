@@ -170,7 +170,7 @@ static int take_line(struct rb_far_answer *a, const char *line, struct rb_err *e
 
 int rb_far_answer_feed(struct rb_far_answer *a, const char *data, size_t len, struct rb_err *err)
 {
-    while (len && !settled(a)) {
+    while (len && !settled(a) && !a->corrupt) {
         if (a->frame_left) {
             size_t n = len < a->frame_left ? len : (size_t)a->frame_left;
             a->frame_left -= n;
@@ -193,8 +193,10 @@ int rb_far_answer_feed(struct rb_far_answer *a, const char *data, size_t len, st
                      ? rb_err_set(err, RB_ECORRUPT, "the shell over there says too long a line")
                      : take_line(a, rb_buf_text(&a->pending), err);
         rb_buf_reset(&a->pending);
-        if (rc < 0)
+        if (rc < 0) {
+            a->corrupt = true;
             return rc;
+        }
     }
     return RB_OK;
 }

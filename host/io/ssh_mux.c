@@ -340,8 +340,8 @@ static void receive(struct rb_mux *m)
         if (n <= 0) {
             if (n == 0)
                 hung_up(m, "the master hung up");
-            else
-                give_up(m, false, strerror(errno));
+            else /* reset: it has left bytes of the request unread; anything else says nothing of that */
+                give_up(m, errno != ECONNRESET, strerror(errno));
             return;
         }
         if (rb_buf_add(&m->in, chunk, (size_t)n)) {

@@ -226,4 +226,31 @@ p.wait()
 subprocess.run(["kill", "-9", c.text("pid").strip()], check=False)
 ends("a crash leaves it in doubt", c.rb("resume"), 6)
 contains("which says why", str(c.events("doubt")), "receipts")
+
+# It never started, nobody could know, and somebody has said what to do: that counts when the receipts are back.
+for word, by, code, world in (("done", "signal", 0, []), ("fail", "signal", 1, []), ("retry", "signal", 0, ["x"]),
+                              ("done", "effect.after-outcome", 0, []), ("fail", "effect.before-outcome", 1, [])):
+    c = Case('exec.sh("echo x >> @DIR@/world")')
+    ends("killed before the start", c.rb("run", "t.lua", env={"RBHOST_FAULT": "kill:receipt.before-spawn:1"}, binary=RBHOST_FAULT), -9)
+    root, aside = c.dir / "j.db.d" / "receipts", c.dir / "aside"
+    root.rename(aside)
+    ends("without its receipts it is in doubt", c.rb("resume"), 6)
+    if by == "signal":
+        ends(f"{word} is said while nobody runs it", c.rb("resolve", c.id, word), 0)
+    else:
+        ends(f"{word} is said, then killed at {by}", c.rb("resolve", c.id, word, "--resume", env={"RBHOST_FAULT": f"kill:{by}:1"}, binary=RBHOST_FAULT), -9)
+    shutil.rmtree(root)
+    aside.rename(root)
+    ends(f"the receipts are back, {word} counts", c.rb("resume"), code)
+    eq(f"{word}: the world", c.lines("world"), world)
+    ends(f"{word}: the journal is whole", c.rb("verify", c.id), 0)
+
+# A receipt's folder is used again; whoever dies meanwhile, nothing of the one shows in the other, or stays on the disk.
+for point in ("receipt.recycle", "receipt.recycled"):
+    c = Case('exec.sh("echo the-output; echo x >> @DIR@/world")\nsleep "1h"')
+    ends(f"killed at {point}", c.rb("run", "t.lua", env={"RBHOST_FAULT": f"kill:{point}:1"}, binary=RBHOST_FAULT), -9)
+    left = [p for p in (c.dir / "j.db.d" / "receipts").rglob("*") if p.is_file() and "the-output" in p.read_text()]
+    eq(f"{point}: what it said is gone from the disk", left, [])
+    eq(f"{point}: it was done once", c.lines("world"), ["x"])
+
 finish()

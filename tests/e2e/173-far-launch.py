@@ -4,6 +4,7 @@
 input that is cut, secrets, modes. No ssh: what is said is run as sshd would run it."""
 import os
 import pathlib
+import shutil
 import signal
 import stat
 import sys
@@ -111,10 +112,28 @@ def launches(shell):
     eq(f"{shell}: emptied receipts", (sorted(os.listdir(f.receipts / "a")), err), (["done", "lock", "pid"], b""))
     states(f.launch("a", "--", "true").done(), name=f"{shell}: still keep a late launch out", state="refused")
     states(f.look("a"), name=f"{shell}: and say that they knew", state="unknown")
-    old = f.receipts / "cap"
-    os.utime(old, (1, 1))
+    old, begun, rebooted = f.receipts / "io", f.receipts / "cap", f.receipts / "held"
+    line = (rebooted / "pid").read_text().split()
+    (rebooted / "pid").write_text(f"{line[0]} {line[1]} another {line[3]}\n")
+    ending = f.receipts / "ending"  # a command of many days that is gone, and its keeper has not said so yet
+    ending.mkdir(0o700)
+    born = open("/proc/self/stat").read().rsplit(")", 1)[1].split()[19]
+    boot = open("/proc/sys/kernel/random/boot_id").read().strip()
+    (ending / "lock").write_text(f"{os.getpid()} {born} {boot} x\n")
+    (ending / "pid").write_text(f"{2**22 + 1} 1 {boot} x\n")
+    (ending / "out").write_text("what it said")
+    for path in (old, begun, rebooted, ending):
+        os.utime(path, (1, 1))
     f.say("clean", "a").raw()
-    check(f"{shell}: removed, and what is old", not (f.receipts / "a").exists() and not old.exists(), os.listdir(f.receipts))
+    eq(f"{shell}: what is being ended is left alone", sorted(os.listdir(ending)), ["lock", "out", "pid"])
+    shutil.rmtree(ending)
+    check(f"{shell}: removed, and what is old", not any((f.receipts / x).exists() for x in ("a", "io", "held")), os.listdir(f.receipts))
+    for turn in ("swept", "and again"):
+        eq(f"{shell}: {turn}: what was begun and not asked for is emptied and stays", sorted(os.listdir(begun)), ["lock", "old", "pid"])
+        states(f.look("cap"), name=f"{shell}: {turn}: it is not taken for never started", state="unknown")
+        states(f.launch("cap", "--", "true").done(), name=f"{shell}: {turn}: and starts no second time", state="refused")
+        os.utime(begun, (1, 1))
+        f.say("clean", "a").raw()
     check(f"{shell}: what is not stays", (f.receipts / "time").exists())
 
     s = f.launch("stays", "--text", "while [ ! -e go2 ]; do sleep 0.05; done").feed()

@@ -161,5 +161,21 @@ os.link(c.dir / "big", c2.dir / "big")
 ends("a time-out", c2.run(), 0)
 eq("is one", words(c2), ["ssh.timed_out"])
 wait_for("temporary files to go", lambda: not temporary(far))
+
+# A digest that takes hours is given up as well.
+c2 = lab.case('local ok, e = pcall(ssh.upload, "web01", { from = "huge", to = "@LAB@/far/huge", timeout = "100ms" }) print(e.kind, e.outcome)')
+with open(c2.dir / "huge", "wb") as f:
+    f.truncate(1 << 40)
+ends("a time-out while the file is read here", c2.run(), 0)
+eq("is one, and nothing was sent", words(c2), ["ssh.timed_out  not_started"])
+c2 = lab.case('ssh.upload("web01", { from = "huge", to = "@LAB@/far/huge" })')
+with open(c2.dir / "huge", "wb") as f:
+    f.truncate(1 << 40)
+p = c2.start("run", "t.lua")
+wait_for("its start", lambda: c2.events("intent"))
+p.send_signal(signal.SIGTERM)
+p.send_signal(signal.SIGTERM)
+p.wait(60 * SLOW)
+eq("a run that is parked then lets go of it", [e["data"]["status"] if "data" in e else e.get("status") for e in c2.events("run.park")], ["parked"])
 lab.close()
 finish()

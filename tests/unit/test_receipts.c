@@ -275,6 +275,43 @@ static void test_forgotten_receipts_go(void **state)
     open_host();
 }
 
+/* Of one command nothing shows in the next one that uses its folder, whatever becomes of that. */
+static void test_folders_are_used_again(void **state)
+{
+    (void)state;
+    struct outcome o;
+    struct rb_err err = {0};
+    run_sh(&o, "first", "echo old; echo old >&2; exit 7");
+    drop(&o);
+    char spare[RB_RECEIPT_SPARE_MAX];
+    const unsigned number = receipts->spare_next;
+    rb_receipt_spare_name(spare, number);
+    assert_true(rb_receipt_recycle(receipts->root, "first", spare));
+    assert_int_equal(mode_of("state/receipts/first"), -1);
+    receipts->spares = rb_alloc(RB_RECEIPT_SPARES_MAX * sizeof(*receipts->spares));
+    receipts->spares[receipts->n_spares++] = number;
+    const char *const wrong[] = {"/no/such/program", NULL};
+    struct rb_proc_options opt = options(&o, wrong);
+    assert_int_equal(rb_receipt_start(receipts, &loop, "none", &opt, on_done, &o.receipt, &err), RB_ENOENT);
+    assert_int_equal(receipts->n_spares, 1); /* nobody has got it */
+    run_sh(&o, "second", "exit 0");
+    assert_int_equal(receipts->n_spares, 0);
+    assert_int_equal(o.r.proc.code, 0);
+    assert_string_equal(o.out, "");
+    drop(&o);
+    assert_int_equal(mode_of("state/receipts/second/out"), -1);
+    assert_int_equal(mode_of("state/receipts/second/err"), -1);
+    assert_int_equal(mode_of("state/receipts/second/new"), -1);
+    look(&o, "second");
+    assert_int_equal(o.r.state, RB_RECEIPT_ENDED);
+    assert_int_equal(o.r.proc.code, 0);
+    drop(&o);
+    look(&o, "first"); /* its name is free, and nothing of it is believed */
+    assert_int_equal(o.r.state, RB_RECEIPT_ABSENT);
+    drop(&o);
+    assert_int_equal(count_receipts(), 2);
+}
+
 static void test_sweep(void **state)
 {
     (void)state;
@@ -282,6 +319,8 @@ static void test_sweep(void **state)
     make_fifo("begun");
     make_fifo("go");
     run_sh(&o, "ended", "echo out");
+    drop(&o);
+    run_sh(&o, "quiet", "exit 3");
     drop(&o);
     look(&o, "absent");
     drop(&o);
@@ -297,8 +336,17 @@ static void test_sweep(void **state)
     kill((pid_t)lock_of("orphan").shim, SIGKILL);
     await_gone((pid_t)lock_of("orphan").shim);
     assert_int_equal(rb_receipts_sweep(receipts, 3600 * (int64_t)1000000), 0); /* nothing is that old */
-    assert_int_equal(count_receipts(), 5);
-    assert_int_equal(rb_receipts_sweep(receipts, -1000000), 3);
+    assert_int_equal(count_receipts(), 6);
+    assert_int_equal(rb_receipts_sweep(receipts, -1000000), 2);
+    assert_int_equal(mode_of("state/receipts/ended/out"), -1);
+    look(&o, "ended"); /* not absent: it was done, and would be done again */
+    assert_int_equal(o.r.state, RB_RECEIPT_UNKNOWN);
+    assert_non_null(strstr(o.r.why, "exit code 0"));
+    drop(&o);
+    look(&o, "quiet");
+    assert_int_equal(o.r.state, RB_RECEIPT_ENDED);
+    assert_int_equal(o.r.proc.code, 3);
+    drop(&o);
     assert_int_equal(mode_of("state/receipts/running"), 0700);
     assert_int_equal(mode_of("state/receipts/orphan"), 0700);
     assert_int_equal(mode_of("state/receipts/id"), 0600);
@@ -307,16 +355,33 @@ static void test_sweep(void **state)
     kill((pid_t)orphan.child, SIGKILL);
     await_gone((pid_t)running.shim);
     await_gone((pid_t)orphan.child);
-    assert_int_equal(rb_receipts_sweep(receipts, -1000000), 2);
+    assert_int_equal(rb_receipts_sweep(receipts, -1000000), 0);
+    look(&o, "orphan");
+    assert_int_equal(o.r.state, RB_RECEIPT_UNKNOWN);
+    drop(&o);
+    struct rb_receipt_place now = receipts->place; /* after another start of the machine a missing one is in doubt */
+    snprintf(receipts->place.boot, sizeof(receipts->place.boot), "another");
+    assert_int_equal(rb_receipts_sweep(receipts, -1000000), 4);
     assert_int_equal(count_receipts(), 0);
+    look_at(&o, "ended", &now);
+    rb_loop_run(&loop);
+    assert_int_equal(o.r.state, RB_RECEIPT_ELSEWHERE);
+    drop(&o);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_an_id_that_stays),   T(test_many_open_it_at_once),  T(test_folders_that_can_not_be_trusted),
-        T(test_the_folder_is_gone), T(test_full_before_the_start), T(test_full_while_it_runs),
-        T(test_read_only),          T(test_forgotten_receipts_go), T(test_sweep),
+        T(test_an_id_that_stays),
+        T(test_many_open_it_at_once),
+        T(test_folders_that_can_not_be_trusted),
+        T(test_the_folder_is_gone),
+        T(test_full_before_the_start),
+        T(test_full_while_it_runs),
+        T(test_read_only),
+        T(test_forgotten_receipts_go),
+        T(test_folders_are_used_again),
+        T(test_sweep),
     };
     if (receipts_group_setup())
         return 1;

@@ -264,6 +264,7 @@ static void test_states(void **state)
         {"rbhost-far 1\nrunning 12 still\n", RB_FAR_RUNNING, 0, "still"},
         {"rbhost-far 1\nforgot 3 1\n", RB_FAR_ABSENT, 0, ""},
         {"rbhost-far 1\nrun 7\nsh: what?\n", RB_FAR_RUNNING, RB_ECORRUPT, ""},
+        {"rbhost-far 1\nrun 7\nsh: what?\nended 0 0 0 0 0 0 0 0\n", RB_FAR_RUNNING, RB_ECORRUPT, ""},
     };
     for (size_t i = 0; i < RB_COUNT(table); i++) {
         struct rb_far_answer a;
@@ -271,6 +272,10 @@ static void test_states(void **state)
         assert_int_equal(rb_far_answer_feed(&a, table[i].text, strlen(table[i].text), NULL), table[i].rc);
         assert_int_equal(a.state, table[i].state);
         assert_string_equal(a.why, table[i].why);
+        if (a.corrupt) { /* the rest may be the command's own words */
+            assert_int_equal(rb_far_answer_feed(&a, "ended 0 0 0 0 0 0 0 0\n", 22, NULL), RB_OK);
+            assert_int_equal(a.state, table[i].state);
+        }
         rb_far_answer_release(&a);
     }
 }

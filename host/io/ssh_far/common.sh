@@ -16,6 +16,7 @@
 #   late stop  it was told to end: its time-out passed; somebody asked
 #   status     the verdict, renamed into its place; its room on the disk was taken before the start
 #   done       the verdict is recorded elsewhere, and the rest was taken away
+#   old        nobody has asked for it in 7 days, and the rest was taken away
 
 # One line. The second is for secrets: never by a program, whose arguments all can see.
 rb_out() { printf '%s\n' "$*"; }

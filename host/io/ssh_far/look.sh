@@ -80,6 +80,7 @@ rb_find() {
     umask 077
     rb_enter elsewhere
     [ ! -e 'done' ] || rb_verdict unknown 'its receipt was emptied: the outcome was recorded before'
+    [ ! -e old ] || rb_verdict unknown 'it began, and its receipt was emptied since nobody asked for it in 7 days'
     if [ "$rb_is_boot" != "$rb_boot" ]; then
         rb_whole && return
         rb_verdict elsewhere 'the machine was started again meanwhile'
