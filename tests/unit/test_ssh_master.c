@@ -460,6 +460,9 @@ static void test_the_loop_goes(void **state)
     assert_int_equal(parent_of(pid, name), -1);
     assert_int_equal(open.done, 1); /* whoever waited has something to free */
     assert_int_equal(open.r.end, RB_SSH_CLOSED);
+    drop(&open);
+    for (int i = 0; i < MANY; i++)
+        drop(&f[i]);
 }
 
 /* A host that is killed takes its connections with it. */
