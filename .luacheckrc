@@ -1,4 +1,4 @@
--- luacheck's view of rbhost: what a runbook may use is a list, all else is absent. (stdlib/meta/rbhost.lua documents it.)
+-- luacheck's view of rbhost: what a runbook may use is a list, all else is absent. (stdlib/meta documents it.)
 std = "none"
 max_line_length = 120
 

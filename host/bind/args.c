@@ -87,3 +87,17 @@ void rb_args_free(char **list)
         free(list[i]);
     free(list);
 }
+
+void rb_args_assume_command(lua_State *L, const char *as)
+{
+    lua_pushinteger(L, 0);
+    lua_setfield(L, -2, "code");
+    lua_pushliteral(L, "");
+    lua_setfield(L, -2, "stdout");
+    lua_pushliteral(L, "");
+    lua_setfield(L, -2, "stderr");
+    lua_pushnumber(L, 0);
+    lua_setfield(L, -2, "time");
+    lua_pushstring(L, as);
+    lua_setfield(L, -2, "assumed");
+}

@@ -20,4 +20,8 @@ char **rb_args_words(lua_State *L, const char *verb, const char *field, const ch
 /* Frees a NULL-terminated list of strings; NULL is one. */
 void rb_args_free(char **list);
 
+/* [-0, +0, m] fills the table on top of the stack with the result of a command that nobody saw end: as is the word that
+ * stands for it. */
+void rb_args_assume_command(lua_State *L, const char *as);
+
 #endif

@@ -14,7 +14,6 @@
 #include "engine/run.h"
 #include "engine/secret.h"
 
-#define ARG_COUNT_MAX 100000
 #define ARGS_BYTES_MAX ((size_t)8 << 20)
 #define STDIN_MAX ((size_t)256 << 20)
 #define GRACE_MS 5000
@@ -247,16 +246,7 @@ static void push(struct rb_effect *e, lua_State *L)
 static void assume(struct rb_effect *e, lua_State *L)
 {
     lua_createtable(L, 0, 5);
-    lua_pushinteger(L, 0);
-    lua_setfield(L, -2, "code");
-    lua_pushliteral(L, "");
-    lua_setfield(L, -2, "stdout");
-    lua_pushliteral(L, "");
-    lua_setfield(L, -2, "stderr");
-    lua_pushnumber(L, 0);
-    lua_setfield(L, -2, "time");
-    lua_pushstring(L, e->as);
-    lua_setfield(L, -2, "assumed");
+    rb_args_assume_command(L, e->as);
 }
 
 static const struct rb_effect_type exec_type = {.kind = "exec",
@@ -273,42 +263,6 @@ static const struct rb_effect_type exec_type = {.kind = "exec",
 
 /* -- the call ------------------------------------------------------------------------------------------------------ */
 
-/* The elements of the list in a field, as bytes for the command. */
-static char **read_list(lua_State *L, const char *field, const char *what, bool secrets)
-{
-    lua_getfield(L, 1, field);
-    size_t n = lua_rawlen(L, -1);
-    if (n > ARG_COUNT_MAX)
-        rb_error_raise(L, "usage", "not_started", "exec: %d elements of %s are more than %d", (int)n, what,
-                       ARG_COUNT_MAX);
-    /* Owned by the Lua state until it is whole: reading an element may raise. */
-    struct rb_buf *text = rb_effect_buf(L, ARGS_BYTES_MAX);
-    for (size_t i = 0; i < n; i++) {
-        char name[64];
-        size_t from = text->len;
-        snprintf(name, sizeof(name), "exec: %s %d", what, (int)i + (secrets ? 1 : 0));
-        lua_rawgeti(L, -2, (lua_Integer)i + 1);
-        if (!secrets && rb_secret_is(L, -1))
-            rb_error_raise(
-                L, "usage", "not_started",
-                "%s is a secret: every user of the machine can see the arguments of a command; pass it by env or stdin",
-                name);
-        rb_secret_expand(L, -1, text, name);
-        lua_pop(L, 1);
-        if (text->cut)
-            rb_error_raise(L, "usage", "not_started", "exec: the command is larger than %zu bytes", ARGS_BYTES_MAX);
-        if (text->len > from && memchr(text->data + from, '\0', text->len - from))
-            rb_error_raise(L, "usage", "not_started", "%s contains a NUL byte, which no command can be given", name);
-        rb_buf_addc(text, '\0');
-    }
-    char **list = rb_alloc((n + 1) * sizeof(*list));
-    const char *p = rb_buf_text(text);
-    for (size_t i = 0; i < n; i++, p += strlen(p) + 1)
-        list[i] = rb_strdup(p);
-    lua_pop(L, 2);
-    return list;
-}
-
 static void read_command(lua_State *L, struct exec_op *op)
 {
     if (lua_getfield(L, 1, "argv") != LUA_TTABLE)
@@ -318,8 +272,8 @@ static void read_command(lua_State *L, struct exec_op *op)
     if (!lua_rawlen(L, -1))
         rb_error_raise(L, "usage", "not_started", "exec: the command is an empty list");
     lua_pop(L, 1);
-    op->argv = read_list(L, "argv", "argument", false);
-    op->env = read_list(L, "envp", "environment variable", true);
+    op->argv = rb_args_words(L, "exec", "argv", "argument", false, ARGS_BYTES_MAX);
+    op->env = rb_args_words(L, "exec", "envp", "environment variable", true, ARGS_BYTES_MAX);
     if (!op->argv[0][0])
         rb_error_raise(L, "usage", "not_started", "exec: the name of the command is empty");
 }

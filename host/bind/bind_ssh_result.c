@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "bind/args.h"
 #include "bind/bind_ssh_op.h"
 #include "engine/core.h"
 #include "engine/secret.h"
@@ -268,14 +269,5 @@ void rb_ssh_assume(struct rb_effect *e, lua_State *L)
     lua_createtable(L, 0, 6);
     lua_pushstring(L, ssh_op_of(e)->where.name);
     lua_setfield(L, -2, "host");
-    lua_pushinteger(L, 0);
-    lua_setfield(L, -2, "code");
-    lua_pushliteral(L, "");
-    lua_setfield(L, -2, "stdout");
-    lua_pushliteral(L, "");
-    lua_setfield(L, -2, "stderr");
-    lua_pushnumber(L, 0);
-    lua_setfield(L, -2, "time");
-    lua_pushstring(L, e->as);
-    lua_setfield(L, -2, "assumed");
+    rb_args_assume_command(L, e->as);
 }

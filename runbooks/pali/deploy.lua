@@ -118,16 +118,7 @@ step("Swap and restart", function()
 end)
 
 if p.mode == "api" then
-  checklist "Health and readiness" {
-    serial = true,
-    { "Health", "GET /health answers", well },
-    { "Tenants", "POST /v1/tenants makes the probe's tenant", function()
-      checks.tenant(p.api, p.tenant, p.token)
-    end, acts = true },
-    { "Memory", "POST /v1/memory/search finds its way", function()
-      checks.search(p.api, p.tenant, p.token)
-    end },
-  }
+  checks.ready(p)
 else
   checklist "Readiness" {
     { "MCP", "the server introduces itself and has tools", well },

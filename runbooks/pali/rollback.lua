@@ -53,15 +53,4 @@ step("Swap and restart", function()
   release.back(p, snapshot)
 end)
 
-checklist "Health and readiness" {
-  serial = true,
-  { "Health", "GET /health answers", function()
-    checks.health(p.api, p.poll)
-  end },
-  { "Tenants", "POST /v1/tenants makes the probe's tenant", function()
-    checks.tenant(p.api, p.tenant, p.token)
-  end, acts = true },
-  { "Memory", "POST /v1/memory/search finds its way", function()
-    checks.search(p.api, p.tenant, p.token)
-  end },
-}
+checks.ready(p)

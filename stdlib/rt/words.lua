@@ -1,6 +1,6 @@
 -- The words of a runbook: every global, the fields of its libraries, the option keys of its verbs, the keys of the
 -- header. One table for the sandbox's "did you mean", for `rbhost check` and for the test that compares it with
--- stdlib/meta/rbhost.lua.
+-- stdlib/meta.
 local nearest = require "rt.nearest"
 
 local M = { nearest = nearest }

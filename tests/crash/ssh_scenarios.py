@@ -51,6 +51,9 @@ class Ssh(Scenario):
         there = case.folder / "uploaded"
         if not there.exists() or there.read_text() != "content\n" * 1000:
             case.problem("lost", "the file was not uploaded")
+        back = case.folder / "uploaded.back"
+        if not back.exists() or back.read_text() != "content\n" * 1000:
+            case.problem("lost", "the file was not downloaded")
         left = [p.name for p in case.folder.glob(".rbhost-*")]
         if left:
             case.problem("doubled", f"temporary files are left: {left}")

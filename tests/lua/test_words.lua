@@ -1,4 +1,4 @@
--- rt.words: what is near to what, and that stdlib/meta/rbhost.lua documents exactly the words that there are.
+-- rt.words: what is near to what, and that stdlib/meta documents exactly the words that there are.
 local lu = require "luaunit"
 local words = require "rt.words"
 
@@ -8,7 +8,7 @@ local ROOT = debug.getinfo(1, "S").source:match "^@(.-)tests/lua/[^/]*$"
 local function annotations()
     local globals, classes = {}, {}
     local class
-    for line in io.lines(ROOT .. "stdlib/meta/rbhost.lua") do
+    local function read(line)
         local name, parent = line:match "^%-%-%-@class rbhost%.(%w+):? ?r?b?h?o?s?t?%.?(%w*)"
         if name then
             classes[name] = {}
@@ -27,6 +27,11 @@ local function annotations()
             globals[library][member] = true
         elseif global then
             globals[global] = globals[global] or {}
+        end
+    end
+    for _, topic in ipairs { "rbhost", "sql", "http", "ssh", "file", "notify" } do
+        for line in io.lines(ROOT .. "stdlib/meta/" .. topic .. ".lua") do
+            read(line)
         end
     end
     return globals, classes

@@ -115,4 +115,21 @@ function M.mcp(command)
   evidence("tools", expect.some(tools, "the list of tools"))
 end
 
+--- The document's "Health and readiness verification" of the API that p tells of, one after the other.
+---@param p { api: string, poll: number, tenant: string, token: rbhost.Secret? }
+function M.ready(p)
+  checklist "Health and readiness" {
+    serial = true,
+    { "Health", "GET /health answers", function()
+      M.health(p.api, p.poll)
+    end },
+    { "Tenants", "POST /v1/tenants makes the probe's tenant", function()
+      M.tenant(p.api, p.tenant, p.token)
+    end, acts = true },
+    { "Memory", "POST /v1/memory/search finds its way", function()
+      M.search(p.api, p.tenant, p.token)
+    end },
+  }
+end
+
 return M

@@ -37,5 +37,6 @@ end)) do
     keep(e)
 end
 ssh.upload("web02", { content = ("content\n"):rep(1000), to = p.file })
+ssh.download("web02", { from = p.file, to = p.file .. ".back" })
 keep(put("web02", "last"))
 evidence("final", table.concat(said))
