@@ -245,6 +245,12 @@ class Again(Receipts):
         return ["retry", case.run]
 
 
+class AgainStopped(Again):
+    """What was stopped by the failure of another: the retry asks the world."""
+
+    name, params, short = "a failed run is retried, and what its failure has stopped", ("slow=true",), 30
+
+
 class Cancel(Scenario):
     """From another process while the owner drives it, or by itself where the owner was killed."""
 
@@ -372,7 +378,7 @@ from ssh_scenarios import Ssh  # noqa: E402
 ALL = [
     cls() for cls in (
         Sequential, Keyed, Plain, Detached, Concurrent, Dozen, Hundred, Undo, UndoAgain, People, PeopleLive, Sleep,
-        Memo, Close, Again, Cancel, Park, Checklist, Ask, AskLive, AskFails, Retries, Fails,
+        Memo, Close, Again, AgainStopped, Cancel, Park, Checklist, Ask, AskLive, AskFails, Retries, Fails,
         Secrets,
         Sql, SqlWal, SqlPg,
         Files,

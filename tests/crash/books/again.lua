@@ -1,11 +1,12 @@
 -- Fails until the world is mended, and is then retried: what succeeded is kept.
+local p = runbook { params = { slow = { "boolean", default = false } } }
 local w = require "world"
 local h = w.history()
 
 w.put "before"
 all {
     steady = function()
-        w.put "steady"
+        w.put("steady", { before = p.slow and "sleep 0.3;" or "" }) -- slow: it is stopped when the other fails
         h.add "steady"
     end,
     shaky = function()
