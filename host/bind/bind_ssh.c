@@ -27,8 +27,10 @@
 #define OVERDUE_MS 15000 /* behind its time-out: the connection must be dead */
 #define HEAD_MAX ((size_t)64 << 10)
 #define SAID_MAX 2048
-#define PROBE_MS 60000 /* for the machine to say what it is; or the time-out of the command, which is then over */
-#define LOOK_MS 30000  /* for the shell over there to say anything, before it is told what a receipt has */
+#define PROBE_MS 60000      /* for the machine to say what it is; or the time-out of the command, which is then over */
+#define SHELL_POSIX "posix" /* of RB_SSH_SHELL */
+#define SHELL_OTHER "other"
+#define LOOK_MS 30000 /* for the shell over there to say anything, before it is told what a receipt has */
 
 /* -- memory -------------------------------------------------------------------------------------------------------- */
 
@@ -53,6 +55,7 @@ static void destroy(struct ssh_op *op)
 }
 
 static void tell_to_end(struct ssh_op *op, uint64_t grace_ms);
+static int start(struct rb_effect *e, struct rb_err *err);
 
 static void release(struct rb_effect *e)
 {
@@ -81,6 +84,7 @@ static struct rb_far_command far_command(const struct ssh_op *op, uint64_t timeo
                                    .text = op->text,
                                    .cwd = op->cwd,
                                    .env = (const char *const *)op->env,
+                                   .posix_login = op->posix_login,
                                    .sudo = op->sudo,
                                    .sudo_password = op->sudo_password,
                                    .stdin_data = op->has_input ? op->input : NULL,
@@ -103,6 +107,23 @@ static void on_opened(void *arg)
                         op->stage == SSH_PLAIN ? op->timeout_ms : op->timeout_ms + RB_SSH_GRACE_MS + OVERDUE_MS);
 }
 
+/* The login shell over there, once known for a connection, starts a read itself. When that was a mistake nothing has
+ * begun, and the read is said again to /bin/sh. */
+static void learn_shell(struct ssh_op *op, const char *shell)
+{
+    struct rb_ssh_target target = rb_ssh_where_target(&op->where);
+    const char *known = rb_ssh_recall(rb_effect_loop(&op->effect), &target, RB_SSH_SHELL);
+    if (!known || strcmp(shell, SHELL_OTHER) == 0)
+        rb_ssh_remember(rb_effect_loop(&op->effect), &target, RB_SSH_SHELL, shell);
+}
+
+static bool login_is_posix(const struct ssh_op *op)
+{
+    struct rb_ssh_target target = rb_ssh_where_target(&op->where);
+    const char *known = rb_ssh_recall(rb_effect_loop(&op->effect), &target, RB_SSH_SHELL);
+    return op->effect.cls == RB_CLASS_READ && known && strcmp(known, SHELL_POSIX) == 0;
+}
+
 /* The command's own output, behind the line that says its pid, or that it was not started. */
 static void on_plain_output(struct ssh_op *op, int stream, const char *data, size_t len)
 {
@@ -118,6 +139,8 @@ static void on_plain_output(struct ssh_op *op, int stream, const char *data, siz
     else if (!skip)
         return;
     op->pid = head.pid;
+    if (head.posix)
+        learn_shell(op, SHELL_POSIX);
     snprintf(op->refused, sizeof(op->refused), "%s", head.why);
     if (op->head.len > skip)
         rb_ssh_capture(op, 1, op->head.data + skip, op->head.len - skip);
@@ -268,7 +291,7 @@ static void refused(struct ssh_op *op, const char *why)
 {
     struct rb_ssh_target target = rb_ssh_where_target(&op->where);
     if (op->stage == SSH_LAUNCHED) /* perhaps the place is no longer what it was: the next command asks anew */
-        rb_ssh_remember(rb_effect_loop(&op->effect), &target, "");
+        rb_ssh_remember(rb_effect_loop(&op->effect), &target, RB_SSH_PLACE, "");
     op->stage = SSH_REST;
     rb_timer_disarm(&op->timer);
     if (op->stopping)
@@ -291,6 +314,12 @@ static void plain_ended(struct ssh_op *op, const struct rb_ssh_result *r)
     if (r->end == RB_SSH_LOST || r->end == RB_SSH_CLOSED) {
         give_up(op, r->end == RB_SSH_CLOSED ? "it did not end in time" : r->text);
         return;
+    }
+    if (r->end == RB_SSH_EXITED && !op->pid && op->posix_login) {
+        struct rb_err err;
+        learn_shell(op, SHELL_OTHER);
+        if (!start(&op->effect, &err))
+            return;
     }
     if (r->end == RB_SSH_EXITED && !op->pid) { /* a forced command, a shell that is none: ours was not what ran */
         char line[300];
@@ -320,7 +349,7 @@ static void watched_ended(struct ssh_op *op, const struct rb_ssh_result *r)
     case RB_FAR_ENDED:
         if (looking) { /* by another connection, which is to the same machine: the receipt was there */
             struct rb_ssh_target target = rb_ssh_where_target(&op->where);
-            rb_ssh_remember(rb_effect_loop(&op->effect), &target, rb_buf_text(&op->effect.place));
+            rb_ssh_remember(rb_effect_loop(&op->effect), &target, RB_SSH_PLACE, rb_buf_text(&op->effect.place));
         }
         op->verdict = (struct ssh_verdict){.code = a->code,
                                            .signal = a->signal,
@@ -500,7 +529,7 @@ static void on_probed(void *arg, const struct ssh_said *said)
         struct rb_buf json;
         rb_buf_init(&json, 16384);
         rb_ssh_place_write(&op->where, &op->place, &json);
-        rb_ssh_remember(rb_effect_loop(&op->effect), &target, rb_buf_text(&json));
+        rb_ssh_remember(rb_effect_loop(&op->effect), &target, RB_SSH_PLACE, rb_buf_text(&json));
         located(op, rb_buf_text(&json));
         rb_buf_release(&json);
     }
@@ -510,7 +539,7 @@ static void locate(struct rb_effect *e)
 {
     struct ssh_op *op = ssh_op_of(e);
     struct rb_ssh_target target = rb_ssh_where_target(&op->where);
-    const char *known = rb_ssh_recall(rb_effect_loop(e), &target);
+    const char *known = rb_ssh_recall(rb_effect_loop(e), &target, RB_SSH_PLACE);
     struct rb_far_request r = {0};
     struct rb_err err;
     if (known && *known) {
@@ -545,6 +574,7 @@ static int start(struct rb_effect *e, struct rb_err *err)
     char id[RB_RECEIPT_MAX];
     struct rb_far_request r = {0};
     bool plain = !e->place.len;
+    op->posix_login = login_is_posix(op);
     /* Under a receipt the time is kept over there; plainly here, and there in case nobody is left to keep it. */
     struct rb_far_command c = far_command(op, op->timeout_ms && plain ? op->timeout_ms + OVERDUE_MS : op->timeout_ms);
     restart(op);

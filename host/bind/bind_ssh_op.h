@@ -29,6 +29,7 @@ struct ssh_op {
     char *text, *cwd, *sudo_password, *input;
     size_t input_len;
     bool sudo, has_input, check;
+    bool posix_login; /* PLAIN: the login shell was trusted to start it */
     size_t max_output;
     uint64_t timeout_ms;
 

@@ -53,12 +53,12 @@ struct dest {
     struct rb_list link;
     struct rb_ssh_target target; /* its texts are its own */
     struct rb_list masters, queue;
-    unsigned cap;          /* sessions that a master of it may have */
-    unsigned starting;     /* of the masters */
-    unsigned knocks;       /* that were in vain, */
-    int64_t knocking;      /* since when */
-    struct rb_timer again; /* not before */
-    char *known;           /* rb_ssh_remember() */
+    unsigned cap;              /* sessions that a master of it may have */
+    unsigned starting;         /* of the masters */
+    unsigned knocks;           /* that were in vain, */
+    int64_t knocking;          /* since when */
+    struct rb_timer again;     /* not before */
+    char *known[RB_SSH_FACTS]; /* rb_ssh_remember() */
 };
 
 static void wake(struct pool *p)
@@ -148,6 +148,14 @@ static struct dest *dest_of(struct pool *p, const struct rb_ssh_target *t)
     return d;
 }
 
+static void forget(struct dest *d)
+{
+    for (size_t i = 0; i < RB_COUNT(d->known); i++) {
+        free(d->known[i]);
+        d->known[i] = NULL;
+    }
+}
+
 static void free_dest(void *value)
 {
     struct dest *d = value;
@@ -157,7 +165,7 @@ static void free_dest(void *value)
     free((char *)(uintptr_t)d->target.config);
     free((char *)(uintptr_t)d->target.identity);
     free((char *)(uintptr_t)d->target.jump);
-    free(d->known);
+    forget(d);
     free(d);
 }
 
@@ -268,12 +276,6 @@ static const struct rb_ssh_watcher watcher = {
 };
 
 /* -- masters ------------------------------------------------------------------------------------------------------- */
-
-static void forget(struct dest *d)
-{
-    free(d->known);
-    d->known = NULL;
-}
 
 /* One that had stood is gone. Its sessions hear of it by themselves, and then know what it said. */
 static void release_sessions(struct pool *p, struct rb_ssh_master *m)
@@ -591,20 +593,21 @@ void rb_ssh_close(struct rb_ssh *s)
     rb_ssh_session_end(s, RB_SSH_NOT_STARTED, RB_SSH_WHY_NONE, "it was let go of before it was sent");
 }
 
-void rb_ssh_remember(struct rb_loop *loop, const struct rb_ssh_target *target, const char *text)
+void rb_ssh_remember(struct rb_loop *loop, const struct rb_ssh_target *target, enum rb_ssh_fact fact, const char *text)
 {
     struct rb_loop_guest *g = rb_loop_guest_find(loop, release);
     if (!g)
         return;
     struct dest *d = dest_of(RB_CONTAINER(g, struct pool, guest), target);
-    forget(d);
+    free(d->known[fact]);
+    d->known[fact] = NULL;
     RB_LIST_EACH (l, &d->masters)
-        if (RB_CONTAINER(l, struct rb_ssh_master, link)->state == RB_SSH_MASTER_UP && !d->known)
-            d->known = rb_strdup(text);
+        if (RB_CONTAINER(l, struct rb_ssh_master, link)->state == RB_SSH_MASTER_UP && !d->known[fact])
+            d->known[fact] = rb_strdup(text);
 }
 
-const char *rb_ssh_recall(struct rb_loop *loop, const struct rb_ssh_target *target)
+const char *rb_ssh_recall(struct rb_loop *loop, const struct rb_ssh_target *target, enum rb_ssh_fact fact)
 {
     struct rb_loop_guest *g = rb_loop_guest_find(loop, release);
-    return g ? dest_of(RB_CONTAINER(g, struct pool, guest), target)->known : NULL;
+    return g ? dest_of(RB_CONTAINER(g, struct pool, guest), target)->known[fact] : NULL;
 }

@@ -98,7 +98,8 @@ void rb_ssh_close(struct rb_ssh *s);
 
 /* A text that was found out about the machine behind a target and holds as long as a connection to it stands: kept
  * with its master, gone when that dies. recall: borrowed until the next turn, NULL when nothing is known. */
-void rb_ssh_remember(struct rb_loop *loop, const struct rb_ssh_target *target, const char *text);
-const char *rb_ssh_recall(struct rb_loop *loop, const struct rb_ssh_target *target);
+enum rb_ssh_fact { RB_SSH_PLACE, RB_SSH_SHELL, RB_SSH_FACTS };
+void rb_ssh_remember(struct rb_loop *loop, const struct rb_ssh_target *target, enum rb_ssh_fact fact, const char *text);
+const char *rb_ssh_recall(struct rb_loop *loop, const struct rb_ssh_target *target, enum rb_ssh_fact fact);
 
 #endif

@@ -2,7 +2,7 @@
  * The texts themselves are in ssh_far/, the answers are read in ssh_far_answer.c. Knows no connection.
  *
  * Three kinds of shell read a request. The user's login shell, which may be csh or fish, sees only a line of words that
- * all shells read the same (plain_word()). That line starts /bin/sh, which reads the rest from its input a line at a
+ * all shells read the same (plain_word()), unless it is known to read as /bin/sh does (add_line()). That line starts /bin/sh, which reads the rest from its input a line at a
  * time: first the text, with what it is to do set before it; then, for a command, what that is (add_what()), which may
  * be secret and so never is an argument or a file. What is left is the command's own input. */
 #include "io/ssh_far.h"
@@ -196,17 +196,22 @@ static void add_times(struct rb_far_request *out, uint64_t timeout_ms, uint64_t 
                 (unsigned long long)grace_ms);
 }
 
-/* The cheapest: all is on the line, and /bin/sh becomes the command. False: it has no place there. */
+/* The cheapest: all is on the line, and the shell becomes the command: /bin/sh, or the login shell itself when it is
+ * known to read the same, which saves the start of a program. False: it has no place there. */
 static bool add_line(struct rb_buf *b, const struct rb_far_command *c)
 {
     if ((c->env && c->env[0]) || c->cwd || c->sudo || c->timeout_ms)
         return false;
-    rb_buf_adds(b, "exec /bin/sh -c 'echo rbhost-pid $$;");
+    if (c->posix_login)
+        rb_buf_adds(b, c->argv ? "echo rbhost-pid $$;exec" : "echo rbhost-pid $$;exec /bin/sh -c '");
+    else
+        rb_buf_adds(b, "exec /bin/sh -c 'echo rbhost-pid $$ $SHELL;");
     if (!c->argv) {
         rb_buf_addf(b, "%s'", c->text);
         return plain_word(c->text) && !b->cut && b->len < LINE_MAX_BYTES;
     }
-    rb_buf_adds(b, "exec \"$@\"' rbhost");
+    if (!c->posix_login)
+        rb_buf_adds(b, "exec \"$@\"' rbhost");
     for (size_t i = 0; c->argv[i]; i++) {
         if (!plain_word(c->argv[i]))
             return false;

@@ -17,6 +17,7 @@ struct rb_far_command {
     const char *text;        /* for /bin/sh -c */
     const char *cwd;         /* or NULL: the home; relative to it */
     const char *const *env;  /* "NAME=value", NULL at the end, or NULL; through sudo only what its rules let pass */
+    bool posix_login;        /* rb_far_head says so of an earlier one: its login shell starts it without another */
     bool sudo;               /* as root, through `sudo -n`, or with sudo_password `sudo -S`; never asks */
     const char *sudo_password;
     const void *stdin_data; /* or NULL */
@@ -35,8 +36,9 @@ void rb_far_request_release(struct rb_far_request *r); /* wipes the input */
 int rb_far_quote(struct rb_buf *out, const char *word, size_t len, struct rb_err *err);
 
 /* A command without a receipt (reads, survive = false). Its first line on stdout is "rbhost-pid PID\n"; PID leads a
- * process group, which rb_far_kill() ends. Or it is "rbhost-no WHY\n": it has not been started. With a time-out it is
- * ended by a signal when that has passed.
+ * process group, which rb_far_kill() ends; the login shell's name may follow it. Or it is "rbhost-no WHY\n": it has not
+ * been started. With a time-out it is ended by a signal when that has passed. With posix_login a shell that is none
+ * says neither, and has started nothing.
  *
  * RB_EINVAL, here and of rb_far_launch(): a NUL, a command's name that is empty or begins with '-', a variable's name
  * that sh can not set. */
@@ -47,6 +49,7 @@ int rb_far_plain(const struct rb_far_command *c, struct rb_far_request *out, str
  * there. The line's whole content goes to *head. */
 struct rb_far_head {
     long pid;      /* 0: none yet */
+    bool posix;    /* the login shell reads what /bin/sh does: rb_far_command.posix_login */
     char why[256]; /* not empty: it has not been started */
 };
 size_t rb_far_strip(const char *data, size_t len, struct rb_far_head *head);

@@ -34,6 +34,20 @@ static const char *find_line(const char *data, size_t len, const char *mark, con
     return *end ? at : NULL;
 }
 
+/* Whether the shell at this path reads words, quotes, `;`, `$$` and `exec` as POSIX has them. sshd sets SHELL to the
+ * login shell; nobody has to believe it blindly (see rb_far_plain()). */
+static bool is_posix(const char *path, size_t len)
+{
+    static const char *const names[] = {"sh", "bash", "dash", "ash", "ksh", "ksh93", "mksh", "lksh", "yash", "zsh"};
+    const char *slash = memrchr(path, '/', len);
+    const char *name = slash ? slash + 1 : path;
+    size_t n = (size_t)(path + len - name);
+    for (size_t i = 0; i < RB_COUNT(names); i++)
+        if (strlen(names[i]) == n && memcmp(names[i], name, n) == 0)
+            return true;
+    return false;
+}
+
 size_t rb_far_strip(const char *data, size_t len, struct rb_far_head *head)
 {
     *head = (struct rb_far_head){0};
@@ -46,7 +60,13 @@ size_t rb_far_strip(const char *data, size_t len, struct rb_far_head *head)
     }
     if (!pid)
         return 0;
-    head->pid = strtol(pid, NULL, 10);
+    char *shell;
+    long n = strtol(pid, &shell, 10);
+    if (shell <= end) { /* not a number of the next line */
+        head->pid = n;
+        shell += *shell == ' ';
+        head->posix = is_posix(shell, (size_t)(end - shell));
+    }
     return (size_t)(end + 1 - data);
 }
 

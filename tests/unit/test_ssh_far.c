@@ -108,7 +108,7 @@ static void test_plain_through_login_shells(void **state)
     (void)state;
     static const char *const logins[] = {"dash", "bash", "zsh", "tcsh", "fish", "mksh"};
     for (size_t l = 0; l < RB_COUNT(logins); l++)
-        for (int round = 0; round < 30; round++) {
+        for (int round = 0; round < 60; round++) {
             char words[8][64];
             const char *argv[11] = {"printf", "<%s>"};
             struct rb_buf want, got;
@@ -118,7 +118,7 @@ static void test_plain_through_login_shells(void **state)
                 argv[i + 2] = words[i];
                 rb_buf_addf(&want, "<%s>", words[i]);
             }
-            struct rb_far_command c = {.argv = argv};
+            struct rb_far_command c = {.argv = argv, .posix_login = round % 2 && strcmp(logins[l], "fish") != 0};
             struct rb_far_request r;
             struct rb_err err = {0};
             assert_int_equal(rb_far_plain(&c, &r, &err), RB_OK);
@@ -143,11 +143,20 @@ static void test_line(void **state)
     struct rb_err err;
     const char *argv[] = {"true", NULL};
     assert_int_equal(rb_far_plain(&(struct rb_far_command){.argv = argv}, &r, &err), RB_OK);
-    assert_string_equal(rb_buf_text(&r.command), "exec /bin/sh -c 'echo rbhost-pid $$;exec \"$@\"' rbhost 'true'");
+    assert_string_equal(rb_buf_text(&r.command),
+                        "exec /bin/sh -c 'echo rbhost-pid $$ $SHELL;exec \"$@\"' rbhost 'true'");
     assert_int_equal(r.input.len, 0);
     rb_far_request_release(&r);
     assert_int_equal(rb_far_plain(&(struct rb_far_command){.text = "df -h | tail -n 1"}, &r, &err), RB_OK);
-    assert_string_equal(rb_buf_text(&r.command), "exec /bin/sh -c 'echo rbhost-pid $$;df -h | tail -n 1'");
+    assert_string_equal(rb_buf_text(&r.command), "exec /bin/sh -c 'echo rbhost-pid $$ $SHELL;df -h | tail -n 1'");
+    rb_far_request_release(&r);
+    struct rb_far_command known = {.argv = argv, .posix_login = true};
+    assert_int_equal(rb_far_plain(&known, &r, &err), RB_OK);
+    assert_string_equal(rb_buf_text(&r.command), "echo rbhost-pid $$;exec 'true'");
+    rb_far_request_release(&r);
+    known = (struct rb_far_command){.text = "df -h | tail -n 1", .posix_login = true};
+    assert_int_equal(rb_far_plain(&known, &r, &err), RB_OK);
+    assert_string_equal(rb_buf_text(&r.command), "echo rbhost-pid $$;exec /bin/sh -c 'df -h | tail -n 1'");
     rb_far_request_release(&r);
     /* What is secret, and what a login shell reads in its own way, is in the input alone. */
     const char *env[] = {"TOKEN=topsecret", NULL};
@@ -290,6 +299,21 @@ static void test_heads(void **state)
         assert_int_equal(skip, n >= 19 ? 19 : 0);
         assert_int_equal(head.pid, n >= 19 ? 77 : 0);
     }
+    static const struct {
+        const char *line;
+        bool posix;
+    } lines[] = {{"rbhost-pid 7 /bin/bash\n", true},      {"rbhost-pid 7 zsh\n", true},
+                 {"rbhost-pid 7 /bin/tcsh\n", false},     {"rbhost-pid 7 /a b/sh\n", true},
+                 {"rbhost-pid 7 /usr/bin/fish\n", false}, {"rbhost-pid 7\n", false},
+                 {"rbhost-pid 7 /bin/bash2\n", false},    {"rbhost-pid 7 \n8 /bin/sh\n", false}};
+    for (size_t i = 0; i < RB_COUNT(lines); i++) {
+        assert_int_not_equal(rb_far_strip(lines[i].line, strlen(lines[i].line), &head), 0);
+        assert_int_equal(head.pid, 7);
+        assert_int_equal(head.posix, lines[i].posix);
+    }
+    const char no_pid[] = "rbhost-pid \n8 /bin/sh\n";
+    assert_int_equal(rb_far_strip(no_pid, strlen(no_pid), &head), 12);
+    assert_int_equal(head.pid, 0);
     const char no[] = "rbhost-no there is no folder /x\n";
     assert_int_equal(rb_far_strip(no, strlen(no), &head), strlen(no));
     assert_string_equal(head.why, "there is no folder /x");

@@ -507,22 +507,22 @@ static void test_what_is_remembered_goes_with_the_connection(void **state)
     (void)state;
     struct far f;
     struct rb_ssh_target t = {.host = "web21", .config = lab_config}, other = {.host = "web22", .config = lab_config};
-    assert_null(rb_ssh_recall(&loop, &t));
-    rb_ssh_remember(&loop, &t, "too early");
-    assert_null(rb_ssh_recall(&loop, &t));
+    assert_null(rb_ssh_recall(&loop, &t, RB_SSH_PLACE));
+    rb_ssh_remember(&loop, &t, RB_SSH_PLACE, "too early");
+    assert_null(rb_ssh_recall(&loop, &t, RB_SSH_PLACE));
     run(&f, "web21", "true");
     drop(&f);
-    rb_ssh_remember(&loop, &t, "machine 1");
-    assert_string_equal(rb_ssh_recall(&loop, &t), "machine 1");
-    rb_ssh_remember(&loop, &t, "machine 2");
-    assert_string_equal(rb_ssh_recall(&loop, &t), "machine 2");
-    assert_null(rb_ssh_recall(&loop, &other));
+    rb_ssh_remember(&loop, &t, RB_SSH_PLACE, "machine 1");
+    assert_string_equal(rb_ssh_recall(&loop, &t, RB_SSH_PLACE), "machine 1");
+    rb_ssh_remember(&loop, &t, RB_SSH_PLACE, "machine 2");
+    assert_string_equal(rb_ssh_recall(&loop, &t, RB_SSH_PLACE), "machine 2");
+    assert_null(rb_ssh_recall(&loop, &other, RB_SSH_PLACE));
     lab("drop_link web21");
-    while (rb_ssh_recall(&loop, &t))
+    while (rb_ssh_recall(&loop, &t, RB_SSH_PLACE))
         uv_run(&loop.uv, UV_RUN_ONCE);
     run(&f, "web21", "true");
     drop(&f);
-    assert_null(rb_ssh_recall(&loop, &t));
+    assert_null(rb_ssh_recall(&loop, &t, RB_SSH_PLACE));
 }
 
 /* -- the folder of the sockets ------------------------------------------------------------------------------------- */
