@@ -69,7 +69,7 @@ struct rb_ssh_result {
 struct rb_ssh_options {
     struct rb_ssh_target target;
     const char *command;    /* one text for the user's login shell over there, as ssh passes it on */
-    const void *stdin_data; /* copied; NULL: empty input (/dev/null) */
+    const void *stdin_data; /* copied; NULL or of no length: empty input (/dev/null) */
     size_t stdin_len;
     /* used when stdin_data is NULL and it is > 2: read from by ssh itself; borrowed until on_done. ssh makes it
      * non-blocking, which a pipe's other holders notice */

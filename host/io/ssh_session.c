@@ -397,8 +397,8 @@ struct rb_ssh *rb_ssh_session_new(struct rb_loop *loop, const struct rb_ssh_opti
     rb_list_init(&s->link);
     for (int i = 0; i < 3; i++)
         s->theirs[i] = s->io[i].fd = -1;
-    if (opt->stdin_data) {
-        s->input = rb_alloc(opt->stdin_len ? opt->stdin_len : 1);
+    if (opt->stdin_data && opt->stdin_len) {
+        s->input = rb_alloc(opt->stdin_len);
         memcpy(s->input, opt->stdin_data, opt->stdin_len);
         s->input_len = opt->stdin_len;
     }
