@@ -1,6 +1,7 @@
 /* Owns error text and the end of the process for lack of memory. Knows nothing of who prints. */
 #include "base/err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -32,6 +33,18 @@ int rb_err_sys(struct rb_err *err, int code, int errnum, const char *fmt, ...)
         rb_err_set(err, code, "%s: %s", text, strerror(errnum));
     }
     return code;
+}
+
+int rb_err_of(int errnum)
+{
+    switch (errnum) {
+    case EACCES:
+    case EPERM: return RB_EDENIED;
+    case EROFS: return RB_EREADONLY;
+    case ENOSPC:
+    case EDQUOT: return RB_EFULL;
+    default: return RB_EIO;
+    }
 }
 
 int rb_err_prefix(struct rb_err *err, const char *fmt, ...)

@@ -18,6 +18,9 @@ int rb_err_set(struct rb_err *err, int code, const char *fmt, ...) RB_PRINTF(3, 
 /* As rb_err_set, with ": " and the system's words for `errnum` at the end. */
 int rb_err_sys(struct rb_err *err, int code, int errnum, const char *fmt, ...) RB_PRINTF(4, 5);
 
+/* The status code for an errno of a file system: RB_EDENIED, RB_EREADONLY, RB_EFULL, else RB_EIO. */
+int rb_err_of(int errnum);
+
 /* Puts "text: " before what is there. */
 int rb_err_prefix(struct rb_err *err, const char *fmt, ...) RB_PRINTF(2, 3);
 

@@ -56,23 +56,6 @@ static void command_text(const struct exec_op *op, struct rb_buf *out)
         rb_buf_addf(out, "%s%.100s%s", i ? " " : "", op->argv[i], strlen(op->argv[i]) > 100 ? "…" : "");
 }
 
-/* The last line of the error output (or of the output): what came back. */
-static void last_line(const struct exec_op *op, char *out, size_t n)
-{
-    const struct rb_buf *b = op->result.err.buf.len ? &op->result.err.buf : &op->result.out.buf;
-    const char *text = rb_buf_text(b), *end = text + b->len;
-    while (end > text && (end[-1] == '\n' || end[-1] == '\r' || end[-1] == ' '))
-        end--;
-    const char *p = end;
-    while (p > text && p[-1] != '\n')
-        p--;
-    size_t len = (size_t)(end - p) < n - 1 ? (size_t)(end - p) : n - 1;
-    memcpy(out, p, len);
-    out[len] = '\0';
-    if (!rb_utf8_valid(out, len))
-        snprintf(out, n, "(its last line is not text)");
-}
-
 /* Secrets leave the output before anybody sees it. */
 static void redact(const struct rb_run *run, struct rb_capture *c)
 {
@@ -112,7 +95,7 @@ void rb_exec_ended(struct exec_op *op, struct rb_proc_result *r)
     char line[300];
     rb_buf_init(&cmd, 400);
     command_text(op, &cmd);
-    last_line(op, line, sizeof(line));
+    rb_capture_last_line(&op->result.out.buf, &op->result.err.buf, line, sizeof(line));
     const char *colon = line[0] ? ": " : "";
     if (r->end == RB_PROC_TIMED_OUT)
         rb_effect_failed(e, "exec.timeout", RB_OUTCOME_UNKNOWN, true,

@@ -323,7 +323,7 @@ static void plain_ended(struct ssh_op *op, const struct rb_ssh_result *r)
     }
     if (r->end == RB_SSH_EXITED && !op->pid) { /* a forced command, a shell that is none: ours was not what ran */
         char line[300];
-        rb_ssh_words_last(&op->head, &op->cap[1].buf, line, sizeof(line));
+        rb_capture_last_line(&op->head, &op->cap[1].buf, line, sizeof(line));
         op->stage = SSH_REST;
         rb_timer_disarm(&op->timer);
         rb_ssh_no_shell(op, line);
@@ -343,7 +343,7 @@ static void watched_ended(struct ssh_op *op, const struct rb_ssh_result *r)
     const struct rb_far_answer *a = &op->answer;
     char line[300];
     bool looking = op->stage == SSH_LOOKING;
-    rb_ssh_words_last(&op->shell_said, &op->shell_said, line, sizeof(line));
+    rb_capture_last_line(&op->shell_said, &op->shell_said, line, sizeof(line));
     const char *text = r->end == RB_SSH_LOST || r->end == RB_SSH_NOT_STARTED || !line[0] ? r->text : line;
     switch (a->state) {
     case RB_FAR_ENDED:

@@ -78,7 +78,5 @@ void rb_ssh_say_drop(struct ssh_say *s);
 void rb_ssh_words_why(struct rb_buf *out, const struct ssh_where *w, enum rb_ssh_why why, const char *text);
 /* "ssh.refused" */
 void rb_ssh_kind(enum rb_ssh_why why, char kind[32]);
-/* The last line of a text, cut, for a message. */
-void rb_ssh_words_last(const struct rb_buf *out, const struct rb_buf *err, char *line, size_t n);
 
 #endif

@@ -227,7 +227,7 @@ static void on_done(void *arg, struct rb_ssh_result *r)
     } else if (done && !op->upload) {
         fetched(op);
     } else {
-        rb_ssh_words_last(&r->out.buf, &r->err.buf, line, sizeof(line));
+        rb_capture_last_line(&r->out.buf, &r->err.buf, line, sizeof(line));
         fail(op, "ssh.file", op->upload ? RB_OUTCOME_UNKNOWN : RB_OUTCOME_FAILED,
              "the shell over there ended with %d%s%s", r->end == RB_SSH_EXITED ? r->code : -1, line[0] ? ": " : "",
              line);

@@ -167,7 +167,7 @@ static void failed(struct ssh_op *op, const char *kind, enum rb_outcome outcome,
 {
     struct rb_buf cmd = what(op);
     char line[300];
-    rb_ssh_words_last(&op->cap[0].buf, &op->cap[1].buf, line, sizeof(line));
+    rb_capture_last_line(&op->cap[0].buf, &op->cap[1].buf, line, sizeof(line));
     rb_effect_failed(&op->effect, kind, outcome, true, "%s %s%s%s", rb_buf_text(&cmd), how, line[0] ? ": " : "", line);
     rb_buf_release(&cmd);
 }

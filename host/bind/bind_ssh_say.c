@@ -47,7 +47,7 @@ static void on_done(void *arg, struct rb_ssh_result *r)
     rb_buf_init(&line, 300);
     if (said.ran && said.code) { /* what the shell says stands on its error output */
         char last[256];
-        rb_ssh_words_last(&r->out.buf, &r->err.buf, last, sizeof(last));
+        rb_capture_last_line(&r->out.buf, &r->err.buf, last, sizeof(last));
         rb_buf_addf(&line, "exit code %d%s%s", said.code, last[0] ? ": " : "", last);
         said.text = rb_buf_text(&line);
     }

@@ -88,22 +88,3 @@ void rb_ssh_words_why(struct rb_buf *out, const struct ssh_where *w, enum rb_ssh
         break;
     }
 }
-
-void rb_ssh_words_last(const struct rb_buf *out, const struct rb_buf *err, char *line, size_t n)
-{
-    const struct rb_buf *b = err->len ? err : out;
-    const char *text = rb_buf_text(b), *end = text + b->len;
-    while (end > text && (end[-1] == '\n' || end[-1] == '\r' || end[-1] == ' '))
-        end--;
-    const char *p = end;
-    while (p > text && p[-1] != '\n')
-        p--;
-    size_t len = (size_t)(end - p) < n - 1 ? (size_t)(end - p) : n - 1;
-    memcpy(line, p, len);
-    line[len] = '\0';
-    for (char *c = line; *c; c++)
-        if ((unsigned char)*c < ' ')
-            *c = ' ';
-    if (!rb_utf8_valid(line, len))
-        snprintf(line, n, "(its last line is not text)");
-}

@@ -269,26 +269,13 @@ static void ask_pool(struct entry *e, void (*run)(struct rb_work *w))
 
 /* -- a command ----------------------------------------------------------------------------------------------------- */
 
-/* The last line of what it said on its error output: that is for people, and is not the secret. */
-static void last_line(const struct rb_buf *b, char *out, size_t n)
-{
-    const char *text = rb_buf_text(b), *end = text + b->len;
-    while (end > text && (unsigned char)end[-1] <= ' ')
-        end--;
-    const char *p = end;
-    while (p > text && p[-1] != '\n')
-        p--;
-    snprintf(out, n, "%.*s", (int)(end - p), p);
-    if (!rb_utf8_valid(out, strlen(out)))
-        out[0] = '\0';
-}
-
 static void on_command(void *arg, struct rb_proc_result *r)
 {
     struct entry *e = arg;
     char said[200];
     e->proc = NULL;
-    last_line(&r->err.buf, said, sizeof(said));
+    /* Of its error output only: that is for people, and is not the secret. */
+    rb_capture_last_line(&r->err.buf, &r->err.buf, said, sizeof(said));
     const char *colon = said[0] ? ": " : "";
     if (r->end == RB_PROC_TIMED_OUT)
         failed(e, "it did not end within %d seconds and was stopped%s%s", TIMEOUT_MS / 1000, colon, said);

@@ -18,4 +18,8 @@ void rb_capture_add(struct rb_capture *c, const char *data, size_t len);
 void rb_capture_end(struct rb_capture *c);
 void rb_capture_release(struct rb_capture *c);
 
+/* The last line that a program has said, for people: of its error output when that has any, whole characters of at most
+ * n - 1 bytes, control characters as blanks. "" when it has said nothing. */
+void rb_capture_last_line(const struct rb_buf *out, const struct rb_buf *err, char *line, size_t n);
+
 #endif

@@ -231,18 +231,6 @@ int rb_receipt_launch(struct rb_receipts *r, const char *id, const struct rb_pro
 
 /* -- why it did not start ------------------------------------------------------------------------------------------ */
 
-static int code_of(int errnum)
-{
-    switch (errnum) {
-    case EACCES:
-    case EPERM: return RB_EDENIED;
-    case EROFS: return RB_EREADONLY;
-    case ENOSPC:
-    case EDQUOT: return RB_EFULL;
-    default: return RB_EIO;
-    }
-}
-
 int rb_receipt_explain(const struct rb_receipts *r, const char *id, const struct rb_receipt_program *program, int step,
                        int errnum, struct rb_err *err)
 {
@@ -258,7 +246,7 @@ int rb_receipt_explain(const struct rb_receipts *r, const char *id, const struct
         if (errnum == ENOENT)
             return rb_err_set(err, RB_EIO, "%s was not started: the folder of receipts, %s, is gone", program->path,
                               r->path);
-        return rb_err_sys(err, code_of(errnum), errnum, "%s was not started: can not keep a receipt in %s",
+        return rb_err_sys(err, rb_err_of(errnum), errnum, "%s was not started: can not keep a receipt in %s",
                           program->path, r->path);
     case RB_SHIM_STEP_CWD:
         return rb_err_sys(err, errnum == EACCES ? RB_EDENIED : RB_ENOENT, errnum, "can not enter the folder %s",

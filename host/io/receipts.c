@@ -27,18 +27,6 @@
 
 /* -- opening ------------------------------------------------------------------------------------------------------- */
 
-static int code_of(int errnum)
-{
-    switch (errnum) {
-    case EACCES:
-    case EPERM: return RB_EDENIED;
-    case EROFS: return RB_EREADONLY;
-    case ENOSPC:
-    case EDQUOT: return RB_EFULL;
-    default: return RB_EIO;
-    }
-}
-
 static int make_folders(const char *path, struct rb_err *err)
 {
     char part[PATH_MAX];
@@ -51,7 +39,7 @@ static int make_folders(const char *path, struct rb_err *err)
         memcpy(part, path, i);
         part[i] = '\0';
         if (mkdir(part, 0700) && errno != EEXIST)
-            return rb_err_sys(err, code_of(errno), errno, "can not keep receipts: can not make the folder %s", part);
+            return rb_err_sys(err, rb_err_of(errno), errno, "can not keep receipts: can not make the folder %s", part);
     }
     return RB_OK;
 }
@@ -84,14 +72,14 @@ static int make_id(struct rb_receipts *r, struct rb_err *err)
     snprintf(name, sizeof(name), ".%s.%.8s", ID_NAME, text);
     int fd = openat(r->root, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return rb_err_sys(err, code_of(errno), errno, "can not keep receipts in %s", r->path);
+        return rb_err_sys(err, rb_err_of(errno), errno, "can not keep receipts in %s", r->path);
     ssize_t n = write(fd, text, ID_DIGITS + 1);
     int errnum = n < 0 ? errno : ENOSPC;
     close(fd);
     if (n == ID_DIGITS + 1)
         errnum = linkat(r->root, name, r->root, ID_NAME, 0) && errno != EEXIST ? errno : 0;
     unlinkat(r->root, name, 0);
-    return errnum ? rb_err_sys(err, code_of(errnum), errnum, "can not keep receipts in %s", r->path) : RB_OK;
+    return errnum ? rb_err_sys(err, rb_err_of(errnum), errnum, "can not keep receipts in %s", r->path) : RB_OK;
 }
 
 static int read_place(struct rb_receipts *r, struct rb_err *err)
@@ -99,12 +87,12 @@ static int read_place(struct rb_receipts *r, struct rb_err *err)
     char boot[48], space[64];
     if (read_text(r->root, ID_NAME, r->place.root, sizeof(r->place.root))) {
         if (errno != ENOENT)
-            return rb_err_sys(err, code_of(errno), errno, "can not read %s/%s", r->path, ID_NAME);
+            return rb_err_sys(err, rb_err_of(errno), errno, "can not read %s/%s", r->path, ID_NAME);
         int rc = make_id(r, err);
         if (rc)
             return rc;
         if (read_text(r->root, ID_NAME, r->place.root, sizeof(r->place.root)))
-            return rb_err_sys(err, code_of(errno), errno, "can not read %s/%s", r->path, ID_NAME);
+            return rb_err_sys(err, rb_err_of(errno), errno, "can not read %s/%s", r->path, ID_NAME);
     }
     if (strlen(r->place.root) != ID_DIGITS)
         return rb_err_set(err, RB_ECORRUPT, "%s/%s is damaged: without it no receipt in that folder can be trusted",
@@ -133,7 +121,7 @@ int rb_receipts_open(const char *path, struct rb_receipts **out, struct rb_err *
         r->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     }
     if (r->root < 0 || fstat(r->root, &st)) {
-        rc = rb_err_sys(err, code_of(errno), errno, "can not keep receipts in %s", path);
+        rc = rb_err_sys(err, rb_err_of(errno), errno, "can not keep receipts in %s", path);
         goto fail;
     }
     if (st.st_uid != geteuid() || (st.st_mode & 077)) {

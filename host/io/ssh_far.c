@@ -2,9 +2,10 @@
  * The texts themselves are in ssh_far/, the answers are read in ssh_far_answer.c. Knows no connection.
  *
  * Three kinds of shell read a request. The user's login shell, which may be csh or fish, sees only a line of words that
- * all shells read the same (plain_word()), unless it is known to read as /bin/sh does (add_line()). That line starts /bin/sh, which reads the rest from its input a line at a
- * time: first the text, with what it is to do set before it; then, for a command, what that is (add_what()), which may
- * be secret and so never is an argument or a file. What is left is the command's own input. */
+ * all shells read the same (plain_word()), unless it is known to read as /bin/sh does (add_line()). That line starts
+ * /bin/sh, which reads the rest from its input a line at a time: first the text, with what it is to do set before it;
+ * then, for a command, what that is (add_what()), which may be secret and so never is an argument or a file. What is
+ * left is the command's own input. */
 #include "io/ssh_far.h"
 
 #include <string.h>
