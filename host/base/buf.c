@@ -60,6 +60,17 @@ int rb_buf_add(struct rb_buf *b, const void *p, size_t n)
     return RB_OK;
 }
 
+char *rb_buf_extend(struct rb_buf *b, size_t n)
+{
+    if (n > b->max || b->len > b->max - n)
+        return NULL;
+    reserve(b, b->len + n);
+    char *p = b->data + b->len;
+    b->len += n;
+    b->data[b->len] = '\0';
+    return p;
+}
+
 int rb_buf_adds(struct rb_buf *b, const char *s)
 {
     return rb_buf_add(b, s, strlen(s));
@@ -75,16 +86,25 @@ int rb_buf_addc(struct rb_buf *b, char c)
     return rb_buf_add(b, &c, 1);
 }
 
-int rb_buf_addi(struct rb_buf *b, int64_t v)
+size_t rb_decimal(int64_t v, char out[RB_DECIMAL_MAX])
 {
-    char text[24], *p = text + sizeof(text);
+    char text[RB_DECIMAL_MAX], *p = text + sizeof(text) - 1;
     uint64_t rest = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    *p = '\0';
     do
         *--p = (char)('0' + rest % 10);
     while (rest /= 10);
     if (v < 0)
         *--p = '-';
-    return rb_buf_add(b, p, (size_t)(text + sizeof(text) - p));
+    size_t n = (size_t)(text + sizeof(text) - 1 - p);
+    memcpy(out, p, n + 1);
+    return n;
+}
+
+int rb_buf_addi(struct rb_buf *b, int64_t v)
+{
+    char text[RB_DECIMAL_MAX];
+    return rb_buf_add(b, text, rb_decimal(v, text));
 }
 
 int rb_buf_addfv(struct rb_buf *b, const char *fmt, va_list ap)

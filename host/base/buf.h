@@ -24,6 +24,11 @@ int rb_buf_addc(struct rb_buf *b, char c);
 int rb_buf_addi(struct rb_buf *b, int64_t v); /* in decimal */
 int rb_buf_addf(struct rb_buf *b, const char *fmt, ...) RB_PRINTF(2, 3);
 int rb_buf_addfv(struct rb_buf *b, const char *fmt, va_list ap);
+/* n bytes more, which the caller writes. NULL, and nothing has changed, when the cap forbids so many. */
+char *rb_buf_extend(struct rb_buf *b, size_t n);
+
+#define RB_DECIMAL_MAX 24
+size_t rb_decimal(int64_t v, char out[RB_DECIMAL_MAX]); /* as "%lld" writes it; its length */
 
 const char *rb_buf_text(const struct rb_buf *b); /* never NULL */
 char *rb_buf_detach(struct rb_buf *b);           /* gives the memory away (free() it); the buffer is empty after */

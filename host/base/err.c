@@ -82,12 +82,23 @@ static bool fails(void)
 #define fails() false
 #endif
 
-void *rb_alloc(size_t n)
+/* glibc's calloc() passes by the blocks that a thread has just given back; only for a large one is it worth that, since
+ * what comes fresh from the kernel is zero already. */
+#define LARGE ((size_t)64 << 10)
+
+static void *make(size_t n, bool zero)
 {
-    void *p = fails() ? NULL : calloc(1, n ? n : 1);
+    size_t size = n ? n : 1;
+    bool large = zero && size >= LARGE;
+    void *p = fails() ? NULL : large ? calloc(1, size) : malloc(size);
     if (!p)
         rb_die("out of memory (%zu bytes); the run can be resumed", n);
-    return p;
+    return zero && !large ? memset(p, 0, size) : p;
+}
+
+void *rb_alloc(size_t n)
+{
+    return make(n, true);
 }
 
 void *rb_realloc(void *p, size_t n)
@@ -105,7 +116,8 @@ char *rb_strdup(const char *s)
 
 char *rb_strndup(const char *s, size_t n)
 {
-    char *p = rb_alloc(n + 1);
+    char *p = make(n + 1, false);
     memcpy(p, s, n);
+    p[n] = '\0';
     return p;
 }

@@ -75,9 +75,13 @@ void rb_json_null(struct rb_json *j)
     rb_buf_adds(j->out, "null");
 }
 
+static bool quote_plain(struct rb_buf *out, const char *s, size_t n);
+
 void rb_json_string(struct rb_json *j, const char *s, size_t n)
 {
     before(j);
+    if (quote_plain(j->out, s, n))
+        return;
     if (rb_utf8_valid(s, n)) {
         rb_json_quote(j->out, s, n);
     } else {
@@ -195,8 +199,35 @@ static bool needs_escape(uint64_t v)
     return any_below(v, 0x20) | any_is(v, '"') | any_is(v, '\\') | any_is(v, 0x7F);
 }
 
+bool rb_json_is_plain(const char *s, size_t n)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        if (needs_escape(eight(s + i)) | (eight(s + i) & EACH(0x80)))
+            return false;
+    for (; i < n; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c < 0x20 || c >= 0x7F || c == '"' || c == '\\')
+            return false;
+    }
+    return true;
+}
+
+/* Nearly all that is written: as it is. */
+static bool quote_plain(struct rb_buf *out, const char *s, size_t n)
+{
+    char *p = rb_json_is_plain(s, n) ? rb_buf_extend(out, n + 2) : NULL;
+    if (!p)
+        return false;
+    p[0] = p[n + 1] = '"';
+    memcpy(p + 1, s, n);
+    return true;
+}
+
 void rb_json_quote(struct rb_buf *out, const char *s, size_t n)
 {
+    if (quote_plain(out, s, n))
+        return;
     rb_buf_addc(out, '"');
     size_t from = 0;
     for (size_t i = 0; i < n; i++) {

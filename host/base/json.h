@@ -36,6 +36,8 @@ bool rb_utf8_valid(const char *s, size_t n);                 /* RFC 3629: no sur
 void rb_base64(struct rb_buf *out, const void *p, size_t n); /* RFC 4648, padded */
 /* Decodes n characters into out; RB_EINVAL when they are not canonical base64. */
 int rb_base64_decode(struct rb_buf *out, const char *s, size_t n);
+/* ASCII, and nothing in it that JSON escapes? */
+bool rb_json_is_plain(const char *s, size_t n);
 /* The quoted string alone, for valid UTF-8. */
 void rb_json_quote(struct rb_buf *out, const char *s, size_t n);
 

@@ -29,6 +29,8 @@ void rb_http_redact(const struct rb_run *run, struct rb_buf *b, bool cut)
 static char *redacted(const struct rb_run *run, const char *text)
 {
     struct rb_buf b;
+    if (!rb_secret_any(run))
+        return rb_strdup(text);
     rb_buf_init(&b, HEADER_MAX);
     rb_buf_adds(&b, text);
     rb_http_redact(run, &b, false);

@@ -314,11 +314,12 @@ int rb_policy_check_address(const struct rb_run *run, const char *host, const st
     const struct rb_policy *p = policy_of(run);
     char text[64], name[256];
     bool is_address = false;
-    enum rb_address class = rb_address_class(address, text);
+    enum rb_address class = rb_address_class(address);
     if (class == RB_ADDRESS_OTHER)
         return RB_OK;
     if (class == RB_ADDRESS_UNKNOWN)
-        return rb_err_set(err, RB_EDENIED, "http: %.200s resolves to %s, which the policy can not judge", host, text);
+        return rb_err_set(err, RB_EDENIED, "http: %.200s resolves to %s, which the policy can not judge", host,
+                          rb_address_text(address, text));
     bool loopback = class == RB_ADDRESS_LOOPBACK;
     const char *what = loopback ? "a loopback address of this machine"
                                 : "a link-local address (as the metadata services of clouds are)";
@@ -330,8 +331,8 @@ int rb_policy_check_address(const struct rb_run *run, const char *host, const st
         char place[300];
         snprintf(name, sizeof(name), "policy.%s", key);
         rb_host_config_place(run->host, name, place, sizeof(place));
-        return rb_err_set(err, RB_EDENIED, "http: %.200s is %s, %s; policy.%s = false (%s) forbids those", host, text,
-                          what, key, place);
+        return rb_err_set(err, RB_EDENIED, "http: %.200s is %s, %s; policy.%s = false (%s) forbids those", host,
+                          rb_address_text(address, text), what, key, place);
     }
     if (!rb_policy_host(host, strlen(host), name, &is_address))
         return rb_err_set(err, RB_EDENIED, "http: %.200s is no host that the policy can judge", host);
@@ -341,7 +342,8 @@ int rb_policy_check_address(const struct rb_run *run, const char *host, const st
         return rb_err_set(err, RB_EDENIED,
                           "http: %.200s resolves to %s, %s: only a URL that names it literally may reach it%s; "
                           "policy.%s = true in the configuration lets every name",
-                          host, text, what, p->open ? "" : ", and only if `allow` names it literally, too", key);
+                          host, rb_address_text(address, text), what,
+                          p->open ? "" : ", and only if `allow` names it literally, too", key);
     }
     int port = rb_address_port(address);
     bool header = !p->header.stated || rb_rules_names_host(&p->header.kinds[RB_REACH_HTTP], name, port);

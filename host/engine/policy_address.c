@@ -37,20 +37,24 @@ static enum rb_address class_v6(const unsigned char b[16])
     return RB_ADDRESS_OTHER;
 }
 
-enum rb_address rb_address_class(const struct sockaddr *address, char text[64])
+enum rb_address rb_address_class(const struct sockaddr *address)
 {
-    snprintf(text, 64, "an address of family %d", address->sa_family);
-    if (address->sa_family == AF_INET) {
-        const struct in_addr *a = &((const struct sockaddr_in *)(const void *)address)->sin_addr;
-        inet_ntop(AF_INET, a, text, 64);
-        return class_v4((const unsigned char *)a);
-    }
-    if (address->sa_family == AF_INET6) {
-        const struct in6_addr *a = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
-        inet_ntop(AF_INET6, a, text, 64);
-        return class_v6(a->s6_addr);
-    }
+    if (address->sa_family == AF_INET)
+        return class_v4((const unsigned char *)&((const struct sockaddr_in *)(const void *)address)->sin_addr);
+    if (address->sa_family == AF_INET6)
+        return class_v6(((const struct sockaddr_in6 *)(const void *)address)->sin6_addr.s6_addr);
     return RB_ADDRESS_UNKNOWN;
+}
+
+const char *rb_address_text(const struct sockaddr *address, char out[64])
+{
+    if (address->sa_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)address)->sin_addr, out, 64);
+    else if (address->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, out, 64);
+    else
+        snprintf(out, 64, "an address of family %d", address->sa_family);
+    return out;
 }
 
 int rb_address_port(const struct sockaddr *address)

@@ -13,8 +13,8 @@ enum rb_address {
     RB_ADDRESS_UNKNOWN,    /* neither IPv4 nor IPv6 */
 };
 
-/* text: as it is written in messages. */
-enum rb_address rb_address_class(const struct sockaddr *address, char text[64]);
-int rb_address_port(const struct sockaddr *address); /* 0: none is set */
+enum rb_address rb_address_class(const struct sockaddr *address);
+const char *rb_address_text(const struct sockaddr *address, char out[64]); /* as messages write it */
+int rb_address_port(const struct sockaddr *address);                       /* 0: none is set */
 
 #endif

@@ -2,7 +2,6 @@
  * operations, never on the order in which things arrive. */
 #include "engine/scope.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,16 +103,16 @@ void rb_scope_unref(struct rb_scope *s)
 
 char *rb_scope_next_key(struct rb_scope *s)
 {
-    char number[24];
-    int n = snprintf(number, sizeof(number), "%lld", (long long)++s->ordinal);
-    char *key = rb_alloc(s->path_len + (size_t)n + 2);
+    char number[RB_DECIMAL_MAX];
+    size_t n = rb_decimal(++s->ordinal, number);
+    char *key = rb_alloc(s->path_len + n + 2);
     size_t at = 0;
     if (s->path_len) {
         memcpy(key, s->path, s->path_len);
         at = s->path_len;
         key[at++] = '/';
     }
-    memcpy(key + at, number, (size_t)n);
+    memcpy(key + at, number, n);
     return key;
 }
 

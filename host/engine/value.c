@@ -295,7 +295,7 @@ static int encode_table(struct encoder *e, int index, const struct path *p, int 
         if (type == LUA_TSTRING) {
             size_t n;
             const char *s = lua_tolstring(L, -2, &n);
-            if (n && (*s == '$' || !rb_utf8_valid(s, n) || memchr(s, '\0', n)))
+            if (n && (*s == '$' || !(rb_json_is_plain(s, n) || (rb_utf8_valid(s, n) && !memchr(s, '\0', n)))))
                 strings = false; /* many a reader of JSON takes no NUL in a key, jansson is one */
         } else {
             strings = false;

@@ -22,8 +22,8 @@ static void field(struct sha256_ctx *ctx, const void *p, size_t n)
 
 static void number(struct sha256_ctx *ctx, int64_t v)
 {
-    char text[24];
-    field(ctx, text, (size_t)snprintf(text, sizeof(text), "%" PRId64, v));
+    char text[RB_DECIMAL_MAX];
+    field(ctx, text, rb_decimal(v, text));
 }
 
 void rb_chain_hash(const uint8_t previous[RB_SHA_LEN], const char *run, struct rb_event *ev)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,6 +134,34 @@ static void detaching_gives_the_memory_away(void **state)
     rb_buf_release(&b);
 }
 
+static void extending_all_or_nothing(void **state)
+{
+    (void)state;
+    struct rb_buf b;
+    rb_buf_init(&b, 100);
+    assert_int_equal(rb_buf_adds(&b, "ab"), RB_OK);
+    memset(rb_buf_extend(&b, 98), 'x', 98);
+    assert_int_equal(b.len, 100);
+    assert_int_equal(strlen(rb_buf_text(&b)), 100);
+    assert_null(rb_buf_extend(&b, 1));
+    assert_null(rb_buf_extend(&b, SIZE_MAX));
+    assert_int_equal(b.len, 100);
+    assert_false(b.cut);
+    rb_buf_release(&b);
+}
+
+static void decimals(void **state)
+{
+    (void)state;
+    static const int64_t numbers[] = {0, 1, -1, 9, 10, -10, 1234567890123456789, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < RB_COUNT(numbers); i++) {
+        char want[32], got[RB_DECIMAL_MAX];
+        int n = snprintf(want, sizeof(want), "%lld", (long long)numbers[i]);
+        assert_int_equal(rb_decimal(numbers[i], got), n);
+        assert_string_equal(got, want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +172,8 @@ int main(void)
         cmocka_unit_test(bytes_and_nul),
         cmocka_unit_test(formats_of_every_length),
         cmocka_unit_test(detaching_gives_the_memory_away),
+        cmocka_unit_test(extending_all_or_nothing),
+        cmocka_unit_test(decimals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

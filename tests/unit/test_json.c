@@ -42,6 +42,25 @@ static void every_byte_below_0x80(void **state)
     }
 }
 
+/* Each byte at each place, for what looks at eight at a time. */
+static void what_is_plain(void **state)
+{
+    (void)state;
+    char text[21];
+    for (size_t n = 0; n < sizeof(text); n++) {
+        memset(text, 'a', n);
+        assert_true(rb_json_is_plain(text, n));
+        for (size_t at = 0; at < n; at++)
+            for (int c = 0; c < 256; c++) {
+                memset(text, 'a', n);
+                text[at] = (char)c;
+                bool plain = c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+                if (rb_json_is_plain(text, n) != plain)
+                    fail_msg("byte 0x%02x at %zu of %zu: plain is %d", (unsigned)c, at, n, !plain);
+            }
+    }
+}
+
 static void quoting_runs_of_text(void **state)
 {
     (void)state;
@@ -247,13 +266,10 @@ static void a_writer_keeps_commas(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_byte_below_0x80),
-        cmocka_unit_test(quoting_runs_of_text),
-        cmocka_unit_test(utf8_table),
-        cmocka_unit_test(utf8_against_an_oracle),
-        cmocka_unit_test(base64_both_ways),
-        cmocka_unit_test(base64_refusals),
-        cmocka_unit_test(a_writer_keeps_commas),
+        cmocka_unit_test(every_byte_below_0x80),  cmocka_unit_test(what_is_plain),
+        cmocka_unit_test(quoting_runs_of_text),   cmocka_unit_test(utf8_table),
+        cmocka_unit_test(utf8_against_an_oracle), cmocka_unit_test(base64_both_ways),
+        cmocka_unit_test(base64_refusals),        cmocka_unit_test(a_writer_keeps_commas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

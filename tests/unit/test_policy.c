@@ -628,11 +628,14 @@ static void classes(void **state)
     char text[64];
     (void)state;
     for (size_t i = 0; i < RB_COUNT(rows); i++)
-        if (rb_address_class(address(rows[i].address), text) != rows[i].class)
-            fail_msg("%s is of class %d, expected %d", rows[i].address,
-                     rb_address_class(address(rows[i].address), text), rows[i].class);
+        if (rb_address_class(address(rows[i].address)) != rows[i].class)
+            fail_msg("%s is of class %d, expected %d", rows[i].address, rb_address_class(address(rows[i].address)),
+                     rows[i].class);
+    assert_string_equal(rb_address_text(address("127.255.0.9"), text), "127.255.0.9");
+    assert_string_equal(rb_address_text(address("fe80::1"), text), "fe80::1");
     struct sockaddr_storage odd = {.ss_family = AF_UNIX};
-    assert_int_equal(rb_address_class((struct sockaddr *)&odd, text), RB_ADDRESS_UNKNOWN);
+    assert_int_equal(rb_address_class((struct sockaddr *)&odd), RB_ADDRESS_UNKNOWN);
+    assert_string_equal(rb_address_text((struct sockaddr *)&odd, text), "an address of family 1");
 }
 
 static void who_may_speak_to_this_machine(void **state)
