@@ -14,7 +14,8 @@ VERSION := 0.1.0
 CC         ?= cc
 AR         ?= ar
 PKG_CONFIG ?= pkg-config
-PACKAGES   := libuv lua5.4 jansson sqlite3 nettle
+# The dynamic linker looks for each symbol in them one after the other: first those with the most.
+PACKAGES   := sqlite3 nettle libuv lua5.4 jansson
 # Opened with dlopen at the first use, so only their headers are wanted.
 LAZY       := libcurl libpq
 

@@ -138,14 +138,16 @@ void rb_sqlite_describe_pid(long pid, char *out, size_t n)
 }
 
 /* The lock file holds the pid of who took it last; it is written only when that changes, so that a lone writer does not
- * make the file system journal a second file with each commit. */
+ * make the file system journal a second file with each commit. It is written over and not emptied before, which would
+ * give its block back only to ask for one again. */
 static void sign(struct rb_store *s)
 {
     char have[24] = "", mine[24];
     int n = snprintf(mine, sizeof(mine), "%ld\n", (long)getpid());
-    if (pread(s->lock_fd, have, sizeof(have) - 1, 0) == n && memcmp(have, mine, (size_t)n) == 0)
+    ssize_t had = pread(s->lock_fd, have, sizeof(have) - 1, 0);
+    if (had == n && memcmp(have, mine, (size_t)n) == 0)
         return;
-    if (ftruncate(s->lock_fd, 0) || pwrite(s->lock_fd, mine, (size_t)n, 0) != n)
+    if (pwrite(s->lock_fd, mine, (size_t)n, 0) != n || (had > n && ftruncate(s->lock_fd, n)))
         return; /* a full disk: only the name is missing */
 }
 
