@@ -4,11 +4,15 @@
  *   they only note, and the call into libcurl comes from the loop (a poll, a timer, the turn hook).
  * - A timer of 0 is a turn of the loop, not a timer: every transfer begins with one.
  * - A socket may be gone already when we hear of it (curl#14976): that is told to libcurl as an error on the socket.
- * - One uv_poll_t for each socket, on the heap, freed in its close callback.
+ * - One uv_poll_t for each socket, on the heap, freed in its close callback. A connection that is kept stays watched as
+ *   it was, so that the next request on it costs no system call; libcurl opens and closes its sockets through us, which
+ *   is how a descriptor is never watched on when it is somebody else's.
  * - curl_multi_cleanup() calls both callbacks once more: `closing` lets them pass by. */
 #include "io/curl_multi.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "io/timer.h"
 
@@ -22,6 +26,7 @@ struct rb_curl_multi {
     struct rb_timer timer;
     struct rb_turn turn;
     struct rb_list sockets; /* struct watch */
+    struct rb_list kept;    /* struct watch: open, and no transfer uses it */
     struct rb_list gone;    /* struct watch: libcurl has to hear that the socket is no more */
     bool kick;              /* libcurl wants to be called at once */
     bool look;              /* transfers may have ended */
@@ -34,7 +39,9 @@ struct watch {
     struct rb_list link;
     struct rb_curl_multi *m;
     curl_socket_t fd;
-    bool open; /* poll was initialised */
+    int events; /* that are polled for */
+    bool open;  /* poll was initialised */
+    bool ours;  /* on_open() has made the socket: on_close() will be called */
 };
 
 /* -- ended transfers ----------------------------------------------------------------------------------------------- */
@@ -81,7 +88,14 @@ static void on_poll(uv_poll_t *h, int status, int events)
 {
     struct watch *w = RB_CONTAINER(h, struct watch, poll);
     int flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
-    act(w->m, w->fd, status < 0 ? CURL_CSELECT_ERR : flags); /* w may be gone now */
+    if (status < 0)
+        w->events = 0; /* libuv has stopped */
+    if (uv_has_ref((uv_handle_t *)h)) {
+        act(w->m, w->fd, status < 0 ? CURL_CSELECT_ERR : flags); /* w may be gone now */
+        return;
+    }
+    uv_poll_stop(h); /* the server has left a kept connection: libcurl looks itself before it takes one */
+    w->events = 0;
 }
 
 static void wake(struct rb_curl_multi *m)
@@ -98,7 +112,34 @@ static struct watch *watch(struct rb_curl_multi *m, curl_socket_t fd)
     rb_list_push(w->open ? &m->sockets : &m->gone, &w->link);
     if (!w->open)
         wake(m);
-    m->api->multi_assign(m->multi, fd, w);
+    return w;
+}
+
+static struct watch *find(struct rb_list *list, curl_socket_t fd)
+{
+    RB_LIST_EACH (it, list) {
+        struct watch *w = RB_CONTAINER(it, struct watch, link);
+        if (w->fd == fd)
+            return w;
+    }
+    return NULL;
+}
+
+static void keep(struct watch *w)
+{
+    rb_list_remove(&w->link);
+    rb_list_push(&w->m->kept, &w->link);
+    uv_unref((uv_handle_t *)&w->poll);
+}
+
+static struct watch *use_again(struct rb_curl_multi *m, curl_socket_t fd)
+{
+    struct watch *w = find(&m->kept, fd);
+    if (!w)
+        return NULL;
+    rb_list_remove(&w->link);
+    rb_list_push(&m->sockets, &w->link);
+    uv_ref((uv_handle_t *)&w->poll);
     return w;
 }
 
@@ -110,16 +151,48 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *kn
     if (m->closing)
         return 0;
     if (what == CURL_POLL_REMOVE) {
-        if (w)
+        if (w && w->open && w->ours)
+            keep(w);
+        else if (w)
             unwatch(w);
         return 0;
     }
-    if (!w)
-        w = watch(m, fd);
+    if (!w) {
+        w = use_again(m, fd);
+        w = w ? w : watch(m, fd);
+        m->api->multi_assign(m->multi, fd, w);
+    }
     int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    if (w->open)
-        uv_poll_start(&w->poll, events, on_poll);
+    if (w->open && events != w->events && uv_poll_start(&w->poll, events, on_poll) == 0)
+        w->events = events;
     return 0;
+}
+
+static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
+{
+    struct rb_curl_multi *m = arg;
+    (void)purpose;
+    int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+    if (fd < 0)
+        return CURL_SOCKET_BAD;
+    struct watch *w = watch(m, fd);
+    w->ours = true;
+    if (w->open)
+        keep(w); /* until libcurl says what it waits for */
+    else
+        unwatch(w);
+    return fd;
+}
+
+static int on_close(void *arg, curl_socket_t fd)
+{
+    struct rb_curl_multi *m = arg;
+    struct watch *w = find(&m->kept, fd);
+    w = w ? w : find(&m->sockets, fd);
+    w = w ? w : find(&m->gone, fd);
+    if (w)
+        unwatch(w);
+    return close(fd);
 }
 
 /* -- time ---------------------------------------------------------------------------------------------------------- */
@@ -174,6 +247,8 @@ static void release(struct rb_loop_guest *g)
     m->closing = true;
     while (!rb_list_empty(&m->sockets))
         unwatch(RB_CONTAINER(m->sockets.next, struct watch, link));
+    while (!rb_list_empty(&m->kept))
+        unwatch(RB_CONTAINER(m->kept.next, struct watch, link));
     while (!rb_list_empty(&m->gone))
         unwatch(RB_CONTAINER(m->gone.next, struct watch, link));
     rb_timer_disarm(&m->timer);
@@ -207,6 +282,7 @@ int rb_curl_multi_open(struct rb_loop *loop, struct rb_curl_multi **out, struct 
     rb_list_init(&m->guest.link);
     rb_list_init(&m->turn.link);
     rb_list_init(&m->sockets);
+    rb_list_init(&m->kept);
     rb_list_init(&m->gone);
     rb_timer_init(&m->timer, loop, on_time);
     api->multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
@@ -224,6 +300,10 @@ int rb_curl_multi_open(struct rb_loop *loop, struct rb_curl_multi **out, struct 
 int rb_curl_multi_add(struct rb_curl_multi *m, struct rb_curl_transfer *t, struct rb_err *err)
 {
     m->api->easy_setopt(t->easy, CURLOPT_PRIVATE, t);
+    m->api->easy_setopt(t->easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    m->api->easy_setopt(t->easy, CURLOPT_OPENSOCKETDATA, m);
+    m->api->easy_setopt(t->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    m->api->easy_setopt(t->easy, CURLOPT_CLOSESOCKETDATA, m);
     CURLMcode code = m->api->multi_add_handle(m->multi, t->easy);
     if (code)
         return rb_err_set(err, RB_EIO, "libcurl takes no transfer: %s", m->api->multi_strerror(code));
