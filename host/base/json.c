@@ -199,18 +199,34 @@ static bool needs_escape(uint64_t v)
     return any_below(v, 0x20) | any_is(v, '"') | any_is(v, '\\') | any_is(v, 0x7F);
 }
 
+/* Exact: no byte that is as it should be borrows from or carries into the next. */
+static bool eight_are_plain(uint64_t v)
+{
+    uint64_t quote = (v ^ EACH('"')) - EACH(1), backslash = (v ^ EACH('\\')) - EACH(1);
+    return !((v | (v - EACH(0x20)) | (v + EACH(1)) | quote | backslash) & EACH(0x80));
+}
+
+/* One to seven bytes, some of them twice. */
+static uint64_t few(const char *s, size_t n)
+{
+    uint32_t from, to;
+    if (n < 4) {
+        const unsigned char *p = (const unsigned char *)s;
+        return EACH(' ') >> 24 << 24 | (uint64_t)p[0] | (uint64_t)p[n / 2] << 8 | (uint64_t)p[n - 1] << 16;
+    }
+    memcpy(&from, s, sizeof(from));
+    memcpy(&to, s + n - sizeof(to), sizeof(to));
+    return (uint64_t)to << 32 | from;
+}
+
 bool rb_json_is_plain(const char *s, size_t n)
 {
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        if (needs_escape(eight(s + i)) | (eight(s + i) & EACH(0x80)))
+    if (n < 8)
+        return n == 0 || eight_are_plain(few(s, n));
+    for (size_t i = 0; i < n - 8; i += 8)
+        if (!eight_are_plain(eight(s + i)))
             return false;
-    for (; i < n; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if (c < 0x20 || c >= 0x7F || c == '"' || c == '\\')
-            return false;
-    }
-    return true;
+    return eight_are_plain(eight(s + n - 8));
 }
 
 /* Nearly all that is written: as it is. */

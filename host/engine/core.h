@@ -90,7 +90,9 @@ struct rb_run {
 
     struct rb_list ready; /* struct rb_task.ready */
     struct rb_task *root, *current;
-    int tasks; /* alive */
+    int tasks;   /* alive */
+    int idle[8]; /* registry: coroutines for tasks to come */
+    size_t idle_count;
     int next_task;
     struct rb_list fresh;    /* struct rb_effect.done_link: called in this slice, not opened */
     struct rb_list helpers;  /* struct rb_task.sibling: tasks of on_doubt functions */

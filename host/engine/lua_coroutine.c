@@ -309,7 +309,10 @@ static int l_running(lua_State *L)
 {
     lua_Integer inner;
     lua_pushthread(L);
-    lua_pushboolean(L, !known(L, -1, &inner));
+    bool task = !known(L, -1, &inner);
+    if (task)
+        rb_vm_of(L)->context->seen = true;
+    lua_pushboolean(L, task);
     return 2;
 }
 

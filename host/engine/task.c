@@ -87,6 +87,37 @@ static int body(lua_State *L) /* fn, arguments… */
     return body_k(L, status, (lua_KContext)task);
 }
 
+/* -- coroutines ---------------------------------------------------------------------------------------------------- */
+
+/* A coroutine whose body has returned can have another: its stack is there, and the collector has nothing to do. Not
+ * one that the script has got hold of (coroutine.running), which has to stay dead. */
+static void give_back(struct rb_task *task)
+{
+    struct rb_run *run = task->run;
+    lua_State *L = run->vm.L;
+    bool idle = task->state == RB_TASK_DONE && task->started && lua_status(task->co) == LUA_OK;
+    if (idle && !task->context.seen && run->idle_count < RB_COUNT(run->idle)) {
+        lua_settop(task->co, 0);
+        run->idle[run->idle_count++] = task->co_ref;
+    } else {
+        luaL_unref(L, LUA_REGISTRYINDEX, task->co_ref);
+    }
+}
+
+/* [-0, +1, m] with its reference in the registry. */
+static lua_State *push_coroutine(lua_State *L, struct rb_run *run, int *ref)
+{
+    if (run->idle_count) {
+        *ref = run->idle[--run->idle_count];
+        lua_rawgeti(L, LUA_REGISTRYINDEX, *ref);
+        return lua_tothread(L, -1);
+    }
+    lua_State *co = lua_newthread(L);
+    lua_pushvalue(L, -1);
+    *ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    return co;
+}
+
 struct rb_task *rb_task_spawn(lua_State *L, struct rb_run *run, struct rb_task *parent, struct rb_scope *scope,
                               int nargs)
 {
@@ -96,9 +127,8 @@ struct rb_task *rb_task_spawn(lua_State *L, struct rb_run *run, struct rb_task *
                        "more than %d tasks at once; run them with each(list, { limit = n }, fn)",
                        run->host->limits.max_tasks);
     }
-    lua_State *co = lua_newthread(L); /* what may raise comes before there is a task */
-    lua_pushvalue(L, -1);
-    int ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    int ref; /* what may raise comes before there is a task */
+    lua_State *co = push_coroutine(L, run, &ref);
     luaL_checkstack(co, nargs + 4, "too many arguments of a task");
     lua_pushcfunction(co, body);
     lua_insert(L, -(nargs + 2)); /* the thread below fn and its arguments */
@@ -316,7 +346,7 @@ void rb_task_free_tree(struct rb_task *task)
             rb_effect_free(op);
     }
     if (task->run->vm.L)
-        luaL_unref(task->run->vm.L, LUA_REGISTRYINDEX, task->co_ref);
+        give_back(task);
     task->run->tasks--;
     rb_scope_unref(task->scope);
     free(task->cancel_why);

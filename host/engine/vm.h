@@ -23,6 +23,7 @@ struct rb_vm_context {
     int nesting;        /* coroutines of the script that are active in this task, one inside the other */
     uint64_t random[4]; /* state of math.random, seeded at first use */
     bool random_seeded;
+    bool seen; /* the script holds the task's own coroutine: coroutine.running() */
 };
 
 /* Slots that the bottom frame of every coroutine keeps free: the stack is neither moved nor shrunk for calls within
