@@ -82,6 +82,12 @@ static bool fails(void)
 #define fails() false
 #endif
 
+/* Not inlined, or the compiler would make calloc() of it and of the memset() below. */
+static __attribute__((noinline)) void *block(size_t n)
+{
+    return fails() ? NULL : malloc(n);
+}
+
 /* glibc's calloc() passes by the blocks that a thread has just given back; only for a large one is it worth that, since
  * what comes fresh from the kernel is zero already. */
 #define LARGE ((size_t)64 << 10)
@@ -89,8 +95,8 @@ static bool fails(void)
 static void *make(size_t n, bool zero)
 {
     size_t size = n ? n : 1;
-    bool large = zero && size >= LARGE;
-    void *p = fails() ? NULL : large ? calloc(1, size) : malloc(size);
+    bool large = size >= LARGE;
+    void *p = !large ? block(size) : fails() ? NULL : calloc(1, size);
     if (!p)
         rb_die("out of memory (%zu bytes); the run can be resumed", n);
     return zero && !large ? memset(p, 0, size) : p;

@@ -310,4 +310,36 @@ prints(
     """,
     ["1\t2\t3", "false\tt.lua:4: in\tdead", "failed"],
 )
+prints(
+    "a task's own coroutine that somebody holds stays what it was, however many tasks come after",
+    """
+    local held
+    each({ 1 }, function() sleep("1ms") held = coroutine.running() end)
+    local others = {}
+    each({ 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13 }, { limit = 3 }, function()
+      sleep("1ms")
+      others[#others + 1] = coroutine.running() == held
+      if coroutine.status(held) == "running" then error("it runs again") end
+    end)
+    print(#others, others[1], others[12], coroutine.status(held), coroutine.resume(held))
+    """,
+    "12\tfalse\tfalse\tdead\tfalse\tcannot resume dead coroutine",
+)
+prints(
+    "tasks that end well, fail or are cancelled, one after the other: each has its own variables, results and error",
+    """
+    local said = {}
+    for i = 1, 30 do
+      local r = settle {
+        a = function() local mine = i sleep("1ms") return mine, 2, 3 end,
+        b = function() error("no " .. i) end,
+        c = function() timeout("1ms", function() sleep("1h") end) end,
+      }
+      said[r.a.value .. r.b.error.message .. r.c.error.kind] = true
+      if r.a.value ~= i or r.b.error.message ~= "no " .. i or r.c.error.kind ~= "timeout" then error("mixed up") end
+    end
+    print("sound")
+    """,
+    "sound",
+)
 finish()
