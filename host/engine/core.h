@@ -98,6 +98,7 @@ struct rb_run {
     struct rb_list helpers;  /* struct rb_task.sibling: tasks of on_doubt functions */
     struct rb_list ops;      /* struct rb_effect.link: called and not delivered, in the order of the calls */
     struct rb_list done;     /* struct rb_effect.done_link: outcome known, not journaled */
+    struct rb_buf event;     /* where the next of these is written */
     struct rb_list receipts; /* receipts.c's: of outcomes that are journaled, the oldest first */
     struct rb_undo *undos;
     size_t undo_count, undo_cap;

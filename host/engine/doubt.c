@@ -12,20 +12,22 @@
 #include "engine/outcome.h"
 #include "engine/value.h"
 
+#define EVENT_KEPT ((size_t)16 << 10) /* of memory, between two outcomes */
+
 /* -- delivering ---------------------------------------------------------------------------------------------------- */
 
 void rb_effect_deliver(struct rb_effect *e)
 {
     struct rb_run *run = e->run;
-    struct rb_buf event;
-    rb_buf_init(&event, (size_t)128 << 20);
+    struct rb_buf *event = &run->event;
     rb_fault_point("effect.before-outcome");
-    rb_outcome_build(e, &event);
-    int64_t seq = rb_journal_append(run->journal, e->key, "result", event.data, event.len);
+    rb_outcome_build(e, event);
+    int64_t seq = rb_journal_append(run->journal, e->key, "result", event->data, event->len);
     rb_fault_point("effect.after-outcome");
     if (e->place.len)
         rb_run_note_receipt(run, e, seq);
-    rb_buf_release(&event);
+    if (event->cap > EVENT_KEPT)
+        rb_buf_release(event);
     rb_list_remove(&e->done_link);
     rb_list_remove(&e->link);
     if (e->task)

@@ -19,6 +19,7 @@
 #include "engine/value.h"
 
 #define JSON_MAX ((size_t)64 << 20)
+#define EVENT_MAX ((size_t)128 << 20)
 
 /* -- one run ------------------------------------------------------------------------------------------------------- */
 
@@ -84,6 +85,7 @@ struct rb_run *rb_run_make(struct rb_host *h, const struct rb_run_options *opt)
     rb_list_init(&run->fresh);
     rb_list_init(&run->ops);
     rb_list_init(&run->done);
+    rb_buf_init(&run->event, EVENT_MAX);
     rb_list_init(&run->receipts);
     rb_list_init(&run->helpers);
     rb_list_init(&run->mailbox);
@@ -126,6 +128,7 @@ void rb_run_free(struct rb_run *run)
     rb_secret_free(run);
     if (run->journal)
         rb_journal_close(run->journal);
+    rb_buf_release(&run->event);
     rb_replay_release(&run->replay);
     rb_strmap_release(&run->sources, rb_source_free);
     char *const owned[] = {run->runbook,         run->title,       run->file,         run->folder,
