@@ -11,6 +11,7 @@
 #include "bind/args.h"
 #include "bind/bind_sql.h"
 #include "engine/error.h"
+#include "engine/policy.h"
 #include "engine/value.h"
 
 #define PARAMS_MAX 32766
@@ -26,8 +27,7 @@ static int hex_digit(char c)
     return !at ? -1 : at - digits < 16 ? (int)(at - digits) : (int)(at - digits) - 6;
 }
 
-/* The text of n characters of a URL, without its percent signs. */
-static char *url_text(const char *s, size_t n)
+char *rb_url_text(const char *s, size_t n)
 {
     char *out = rb_alloc(n + 1);
     size_t len = 0;
@@ -71,7 +71,7 @@ static void without_password(const char *dsn, struct rb_buf *out, char **passwor
     if (colon) {
         rb_buf_add(out, dsn, (size_t)(colon - dsn));
         if (password)
-            *password = url_text(colon + 1, (size_t)(at - colon - 1));
+            *password = rb_url_text(colon + 1, (size_t)(at - colon - 1));
         dsn = at;
     }
     while (!password && strncmp(rb_buf_text(out), "sqlite:", 7) != 0 && (word = find_password(dsn, &len))) {
@@ -135,6 +135,7 @@ int rb_sql_resolve(struct sql_op *op, struct rb_err *err)
         snprintf(op->effect.error_kind, sizeof(op->effect.error_kind), "sql.readonly");
         return rb_err_set(err, RB_EDENIED, "sql: %s is read-only in the configuration (read_only = true)", op->shown);
     }
+    op->of_the_site = v != NULL;
     op->driver = rb_sql_driver_of(op->real, err);
     return op->driver ? RB_OK : rb_err_prefix(err, "sql: %s", op->shown);
 }
@@ -328,7 +329,7 @@ static void read_attach(lua_State *L, struct sql_op *op, struct rb_json *j)
         op->attach[i] = rb_strdup(text);
         rb_json_text(j, text);
         struct rb_buf *name = rb_effect_buf(L, 65536);
-        rb_buf_addf(name, "sqlite:%s", path ? path + 1 : text);
+        rb_policy_database(name, path ? path + 1 : text);
         rb_effect_reach(&op->effect, "sql", rb_buf_text(name), name->len);
         lua_pop(L, 2);
     }

@@ -66,6 +66,18 @@ function M.path(path)
     return normal(path)
 end
 
+-- Its percent signs are read before it is made normal, and only what has a meaning in a DSN is written with one: what
+-- the policy is asked about is what is opened.
+local function plain(path)
+    return (path:gsub("%%(%x%x)", function(hex)
+        return hex ~= "00" and string.char(tonumber(hex, 16)) or nil
+    end))
+end
+
+local function coded(path)
+    return (path:gsub("[%%?]", { ["%"] = "%25", ["?"] = "%3F" }))
+end
+
 --- A name of the configuration, or a DSN; the path of a file becomes absolute.
 ---@param verb string
 ---@param dsn any
@@ -81,7 +93,7 @@ function M.dsn(verb, dsn)
     elseif path == "" or path == ":memory:" then
         base.usage("%s: a database in memory ends with its operation; name a file: sqlite:/path", verb)
     end
-    return "sqlite:" .. M.path((path:gsub("^///", "/"))) .. query
+    return "sqlite:" .. coded(M.path((plain(path):gsub("^///", "/")))) .. query
 end
 
 -- -- parameters
@@ -127,6 +139,19 @@ local function by_name(verb, given)
     return list, names
 end
 
+-- A list, with its holes: by_position says which.
+local function listed(t)
+    local list = { n = 0 }
+    for i, v in pairs(t) do
+        if math.type(i) == "integer" and i > 0 then
+            list[i], list.n = v, math.max(list.n, i)
+        else
+            list[i] = v
+        end
+    end
+    return list
+end
+
 local function has_names(t)
     return type(t) == "table" and getmetatable(t) == nil and #t == 0 and next(t) ~= nil
 end
@@ -160,8 +185,7 @@ function M.request(verb, defaults, first, ...)
                 base.usage("%s: parameters stand behind the statement or in params, not both", verb)
             end
             base.expect(verb, "params", first.params, "table")
-            given = has_names(first.params) and { first.params, n = 1 }
-                or table.pack(table.unpack(first.params))
+            given = has_names(first.params) and { first.params, n = 1 } or listed(first.params)
         end
     end
     base.expect(verb, "the statement", text, "string")
