@@ -173,6 +173,11 @@ struct pg_text {
     size_t edit_count;
 };
 
+/* May it not be sent, as a read or at all? Then f says why. */
+bool rb_pg_text_refused(const char *text, bool read, struct rb_sql_failure *f);
+/* Is there something behind a semicolon? So may there be in one statement: BEGIN ATOMIC of a function's body. */
+bool rb_pg_text_several(const char *text);
+
 /* Named parameters become $n. False: they do not fit the statement, and f says how. */
 bool rb_pg_text(const char *text, const struct rb_sql_param *params, size_t count, struct pg_text *out,
                 struct rb_sql_failure *f);
@@ -208,6 +213,8 @@ const char *rb_pg_param(struct pg_arena *a, const struct rb_sql_value *v, struct
 
 /* Of a result: a failure of a statement whose connection lives. */
 void rb_pg_failure(const PGresult *r, struct rb_sql_failure *f);
+/* Where the server's words leave whoever wrote the statement without a next step. */
+void rb_pg_advise(struct rb_sql_failure *f, const char *sent);
 /* Why no connection was made. */
 void rb_pg_connect_failure(PGconn *pq, struct rb_sql_failure *f);
 /* libpq's message on one line, without its furniture. */

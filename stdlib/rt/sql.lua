@@ -134,7 +134,12 @@ function M.call(dsn, ...)
     local db = M.fields.open(dsn)
     local r, opts = args.request("sql", db.opts, ...)
     local looks = opts.read
-    if looks == nil then
+    if opts.script then
+        if looks then
+            base.usage "sql: a script gives no rows, so it is no read; leave read = true out"
+        end
+        looks = false
+    elseif looks == nil then
         looks = require("rt.sql_text").looks(r.text)
     end
     return send(db, "sql", r, opts, looks)
