@@ -191,6 +191,13 @@ static void show_text(struct rb_json *j, const char *s, size_t n)
     rb_json_end_object(j);
 }
 
+static void refuse_printed(lua_State *L, const char *s, size_t n, const char *parameter)
+{
+    char what[100];
+    snprintf(what, sizeof(what), "sql: parameter %s", parameter);
+    rb_secret_refuse_printed(L, s, n, what);
+}
+
 static void read_value(lua_State *L, int index, struct rb_sql_value *v, struct rb_json *j, const char *what, int depth);
 
 /* { bytes = s } as rt/sql.lua makes it of sql.bytes(s), { list = { … } } of a list */
@@ -199,6 +206,7 @@ static void read_table(lua_State *L, int index, struct rb_sql_value *v, struct r
     size_t n;
     if (lua_getfield(L, index, "bytes") == LUA_TSTRING) {
         const char *s = lua_tolstring(L, -1, &n);
+        refuse_printed(L, s, n, what);
         set_text(v, s, n, true);
         show_text(j, s, n);
         lua_pop(L, 1);
@@ -253,6 +261,7 @@ static void read_value(lua_State *L, int index, struct rb_sql_value *v, struct r
     }
     case LUA_TSTRING:
         s = lua_tolstring(L, index, &n);
+        refuse_printed(L, s, n, what);
         set_text(v, s, n, false);
         show_text(j, s, n);
         return;
@@ -346,6 +355,7 @@ static void read_statement(lua_State *L, struct sql_op *op, struct rb_json *j)
         rb_error_raise(L, "usage", "not_started", "sql: the statement contains a NUL byte; give it as a parameter");
     if (!rb_utf8_valid(text, n))
         rb_error_raise(L, "usage", "not_started", "sql: the statement is not UTF-8; give bytes as a parameter");
+    rb_secret_refuse_printed(L, text, n, "sql: the statement");
     op->text = rb_strdup(text);
     rb_json_key(j, op->action == SQL_BACKUP ? "backup" : "statement");
     if (n <= TEXT_SHOWN_MAX)
