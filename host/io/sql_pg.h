@@ -116,6 +116,7 @@ struct pg_settings {
     size_t count;
     struct pg_place *places;
     size_t place_count;
+    char advice[512];    /* to whom the server does not let in for want of a password; "": none */
     int host_limit;      /* connect_timeout in seconds, for each place; 0: none */
     bool prefer_standby; /* target_session_attrs; its value among the keys is to be chosen for each round */
 };

@@ -118,6 +118,8 @@ void rb_pg_connect_failure(PGconn *pq, struct rb_sql_failure *f)
     *f = (struct rb_sql_failure){.not_started = true};
     snprintf(said, sizeof(said), "%s", rb_pq.PQerrorMessage(pq));
     take_code(said, f->code);
+    for (char *p = said; (p = strstr(p, "\n\t"));) /* "Connection refused\n\tIs the server running …?" */
+        memcpy(p, ". ", 2);
     rb_pg_tidy(said, f->message, sizeof(f->message));
     bool no_password = rb_pq.PQconnectionNeedsPassword(pq);
     bool auth = no_password || strncmp(f->code, "28", 2) == 0;

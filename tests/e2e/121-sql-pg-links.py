@@ -7,7 +7,7 @@ import sys
 sys.path.insert(0, os.environ["T"] + "/e2e")
 sys.path.insert(0, os.environ["T"])
 from book import Case, ends
-from lib import eq, finish, lacks, wait_for
+from lib import contains, eq, finish, lacks, wait_for
 from pg import PASSWORD, Postgres
 
 pg = Postgres()
@@ -44,6 +44,15 @@ try:
     c.write(".pgpass", f"localhost:{pg.port}:app:app:{quoted}\n").chmod(0o600)
     ends("a service and .pgpass", c.run(env={"HOME": str(c.dir)}), 0)
     eq("are read as psql reads them", c.prints(), ["app"])
+    (c.dir / ".pgpass").chmod(0o644)
+    r = c.run(env={"HOME": str(c.dir)})
+    contains("a .pgpass that others can read is not read, and whoever is refused reads why", r.stderr,
+             f"{c.dir}/.pgpass is not read, because others can read it (mode 0644): chmod 600 {c.dir}/.pgpass")
+    lacks("libpq prints nothing by itself", r.stdout + r.stderr, "WARNING")
+    c = Case('print(pcall(sql, "postgres://app:s3same-open@127.0.0.1/app?sslmod=x", "SELECT 1"))')
+    c.run()
+    contains("a word that libpq does not know is named", c.prints()[0], 'invalid URI query parameter: "sslmod"')
+    lacks("and the password is not", c.prints()[0], "s3same")
 
     # -- refused
 
