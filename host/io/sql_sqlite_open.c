@@ -1,10 +1,12 @@
 /* Owns the opening of a connection, on its thread: how strict it is, what it may attach, and what a statement may not
  * say (the authorizer). Nothing a statement says changes another connection, the process, or a file that was not
  * named. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "io/sql_sqlite.h"
 
@@ -149,8 +151,10 @@ static int attach(struct sqlite_conn *c, struct rb_sql_failure *f)
     return RB_OK;
 }
 
-static const char *reason(const struct sqlite_conn *c, int rc, int missing)
+static const char *reason(const struct sqlite_conn *c, int rc, int missing, bool reads)
 {
+    if (rc == SQLITE_CANTOPEN && !missing && access(c->target->path, R_OK | (reads ? 0 : W_OK)))
+        return strerror(errno);
     if (rc != SQLITE_CANTOPEN || !missing)
         return c->db ? sqlite3_errmsg(c->db) : sqlite3_errstr(rc);
     return c->target->read || c->target->only_read ? "there is no such file, and a read makes none"
@@ -188,7 +192,7 @@ bool rb_sql_sqlite_open(struct sqlite_conn *c, struct rb_sql_failure *f)
     c->db = db;
     pthread_mutex_unlock(&c->mutex);
     if (rc) {
-        cannot(f, t->path, reason(c, rc, missing));
+        cannot(f, t->path, reason(c, rc, missing, reads));
         rb_sql_sqlite_close(c);
         return false;
     }
