@@ -137,7 +137,11 @@ int rb_sql_resolve(struct sql_op *op, struct rb_err *err)
     }
     op->of_the_site = v != NULL;
     op->driver = rb_sql_driver_of(op->real, err);
-    return op->driver ? RB_OK : rb_err_prefix(err, "sql: %s", op->shown);
+    if (!op->driver)
+        return rb_err_prefix(err, "sql: %s", op->shown);
+    if (op->attach && op->attach[0] && op->driver != &rb_sql_sqlite)
+        return rb_err_set(err, RB_EINVAL, "sql: %s: only a database of SQLite can have others attached", op->shown);
+    return RB_OK;
 }
 
 static void read_dsn(lua_State *L, struct sql_op *op)

@@ -176,6 +176,8 @@ struct pg_text {
 
 /* May it not be sent, as a read or at all? Then f says why. */
 bool rb_pg_text_refused(const char *text, bool read, struct rb_sql_failure *f);
+/* The same of a script. */
+bool rb_pg_script_refused(const char *text, struct rb_sql_failure *f);
 /* Is there something behind a semicolon? So may there be in one statement: BEGIN ATOMIC of a function's body. */
 bool rb_pg_text_several(const char *text);
 

@@ -645,7 +645,7 @@ struct rb_sql_work *rb_pg_query(struct pg_conn *c, enum pg_act act, const char *
     q->arg = st->arg;
     rb_timer_init(&q->timer, c->side->loop, on_timer);
     c->query = q;
-    bool ok = true;
+    bool ok = act != PG_STATEMENT || !st->script || !rb_pg_script_refused(st->text, &q->result.failure);
     if (text || st->script)
         q->text.sent = rb_strdup(text ? text : st->text);
     else

@@ -172,6 +172,47 @@ bool rb_pg_text_refused(const char *text, bool read, struct rb_sql_failure *f)
     return true;
 }
 
+/* Words at the beginning of a statement that end the transaction of a script, or begin another: then it would no longer
+ * be all or nothing. ROLLBACK TO does not. The END of a function's body (BEGIN ATOMIC … END) ends no transaction. */
+static bool ends_transaction(const char *p, bool atomic)
+{
+    static const char *const words[] = {"BEGIN", "START", "COMMIT", "ABORT"};
+    for (size_t i = 0; i < RB_COUNT(words); i++)
+        if (is_word(p, words[i]))
+            return true;
+    if (is_word(p, "END"))
+        return !atomic;
+    if (!is_word(p, "ROLLBACK"))
+        return false;
+    for (; *p && *p != ';'; p++)
+        if (*p == ' ' && is_word(p + 1, "TO"))
+            return false;
+    return true;
+}
+
+bool rb_pg_script_refused(const char *text, struct rb_sql_failure *f)
+{
+    bool begins = true, atomic = false;
+    for (const char *p = text; *p;) {
+        const char *after = skip(p);
+        if (begins && starts_name(*p)) {
+            if (ends_transaction(p, atomic)) {
+                rb_sql_fail(f, "usage", "%.*s is not for a script, which is all or nothing; db:tx(fn) is a transaction",
+                            (int)(after - p), p);
+                f->not_started = true;
+                return true;
+            }
+            atomic = atomic && !is_word(p, "END");
+            begins = false;
+        } else if (starts_name(*p) && is_word(p, "ATOMIC")) {
+            atomic = true;
+        }
+        begins = begins || *p == ';';
+        p = after == p ? p + 1 : after;
+    }
+    return false;
+}
+
 bool rb_pg_text_several(const char *p)
 {
     for (bool ended = false; *p;) {

@@ -157,6 +157,33 @@ try:
         "usage\tnot_started\tuse INSERT and SELECT",
         "usage\tnot_started\tNULL is null"])
 
+    # -- rows by a key, scripts, what is not for this database
+
+    pg.sql("CREATE TABLE paged AS SELECT i AS id, 'n' || i AS name, now() + i * interval '1 us' AS at FROM generate_series(1, 10) AS i; ALTER TABLE paged OWNER TO app")
+    c = Case(f"""
+        local db = sql.open({dsn!r})
+        local function each(text, params, opts)
+          local n = 0
+          db:each(text, params, opts, function(row) n = n + 1 db:exec("DELETE FROM paged WHERE id = $1", row.id) end)
+          return n
+        end
+        print(each("SELECT * FROM paged WHERE id < $1", {{ 4 }}, {{ key = "id", batch = 1 }}),
+          each("SELECT * FROM paged WHERE id < :top", {{ top = 7 }}, {{ key = "name", batch = 2 }}),
+          each("SELECT * FROM paged", nil, {{ key = "at", batch = 3 }}))
+        local function try(f, ...) local ok, e = pcall(f, ...) print(ok or e.kind .. " " .. e.outcome) end
+        for _, text in ipairs {{ "DELETE FROM t; COMMIT; SELECT 1/0", "DELETE FROM t; /* so */ end; SELECT 1/0", "DELETE FROM t;ROLLBACK;", "SELECT 1;\\nSTART TRANSACTION" }} do
+          try(db.exec, db, {{ text, script = true }})
+        end
+        try(db.exec, db, {{ "CREATE FUNCTION two() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 2 END; END; SELECT two() AS commit, 'x; COMMIT'", script = true }})
+        try(db.tx, db, function(tx) tx:exec {{ "SAVEPOINT a; SELECT 1; ROLLBACK TO a", script = true }} end)
+        try(function() return sql.open({dsn!r}, {{ attach = {{ o = "other.db" }} }}):query "SELECT 1" end)
+    """)
+    ends("each by a key", c.run(), 0)
+    eq("meets each row once", c.prints()[0], "3\t3\t4")
+    eq("a script that would end its transaction is refused, others are not; nothing is attached",
+       c.prints()[1:], ["usage not_started"] * 4 + ["true", "true", "usage not_started"])
+    eq("and nothing of them was done", pg.sql("SELECT count(*) > 0 FROM t"), "t")
+
     # -- transactions that meet
 
     pg.sql("CREATE TABLE counters (n int PRIMARY KEY, v int); INSERT INTO counters VALUES (1, 0), (2, 0); "
