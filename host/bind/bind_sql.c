@@ -233,6 +233,7 @@ static int open_connection(struct sql_op *op, struct rb_err *err)
     struct rb_sql_open opt = {.dsn = op->real,
                               .password = op->password,
                               .read = op->read,
+                              .max_connections = op->max_connections,
                               .refuse_path = rb_effect_journal(&op->effect),
                               .attach = (const char *const *)op->attach,
                               .connect_timeout_ms =

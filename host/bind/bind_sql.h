@@ -46,7 +46,8 @@ struct sql_op {
 
     /* Of the configuration, found before it starts. */
     const struct rb_sql_driver *driver;
-    char *real;       /* what the driver is given */
+    char *real; /* what the driver is given */
+    size_t max_connections;
     bool of_the_site; /* it is one of the configuration */
     char *password, *password_secret;
 

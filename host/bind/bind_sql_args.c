@@ -136,6 +136,7 @@ int rb_sql_resolve(struct sql_op *op, struct rb_err *err)
         return rb_err_set(err, RB_EDENIED, "sql: %s is read-only in the configuration (read_only = true)", op->shown);
     }
     op->of_the_site = v != NULL;
+    op->max_connections = (size_t)json_integer_value(json_object_get(v, "max_connections"));
     op->driver = rb_sql_driver_of(op->real, err);
     if (!op->driver)
         return rb_err_prefix(err, "sql: %s", op->shown);

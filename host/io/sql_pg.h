@@ -15,7 +15,7 @@
 #include "io/timer.h"
 #include "loop/work.h"
 
-#define RB_PG_PLACES 16        /* connections of one kind (DSN, password, read) at once */
+#define RB_PG_PLACES 16        /* connections of one kind (DSN, password, read) at once, where nothing is said */
 #define RB_PG_KEEP_MS 60000    /* one that nobody used for so long is closed */
 #define RB_PG_CONNECT_MS 10000 /* where the caller says nothing */
 #define RB_PG_PLACE_MS 60000   /* how long a place is waited for */

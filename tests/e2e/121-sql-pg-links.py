@@ -114,6 +114,22 @@ try:
     """)
     ends("a hundred queries at once", c.run(), 0)
     eq("are all answered", c.prints(), ["5050"])
+
+    # -- how many connections
+
+    c = Case("""
+        local db = sql.open "app"
+        local pids, tasks = {}, {}
+        for i = 1, 8 do tasks[i] = function() pids[db:value "SELECT pg_backend_pid() FROM pg_sleep(0.02)"] = true end end
+        all(tasks)
+        local n = 0
+        for _ in pairs(pids) do n = n + 1 end
+        print(n)
+    """)
+    c.write("conf.lua", f"""return {{ secrets = {{ pg = {{ env = "PGPW" }} }}, dsns = {{ app = {{
+        dsn = "postgres://app@127.0.0.1:{pg.port}/app", password = {{ secret = "pg" }}, max_connections = 2 }} }} }}""")
+    ends("eight queries at once, and two connections in the configuration", c.run("--config", c.dir / "conf.lua", env={"PGPW": PASSWORD}), 0)
+    eq("share them", c.prints(), ["2"])
 finally:
     pg.close()
 finish()

@@ -30,7 +30,8 @@ local EVERYTHING = [[
             max_tasks = 100, park_grace = "1s", cancel_grace = "1m30s" },
         people = { ada = { user = "al", slack = "U1" } },
         dsns = { app = "sqlite:/srv/app.db", mem = "sqlite::memory:", svc = "postgres:service=x",
-            pg = { dsn = "postgres://app@db/app?sslmode=require", password = { secret = "pw" }, read_only = true } },
+            pg = { dsn = "postgres://app@db/app?sslmode=require", password = { secret = "pw" }, read_only = true,
+                max_connections = 4 } },
         http = { proxy = "http://proxy:3128", no_proxy = { "localhost", "*.corp" }, proxy_env = true, ca_file = "/ca",
             timeout = "30s", connect_timeout = "10s", max_connections = 64 },
         ssh = { config = "/etc/rbhost/ssh_config", connect_timeout = "10s", max_connections = 24,
@@ -136,6 +137,9 @@ function TestConfig.test_dsns()
     wrong('dsns = { a = { password = { secret = "pw" } }, }, ' .. SECRETS, "dsns.a: `dsn` is missing")
     wrong(SECRETS .. 'dsns = { a = { dsn = "sqlite:/x", password = { secret = "pw" } } }',
         "dsns.a: an SQLite file has no password")
+    wrong('dsns = { a = { dsn = "sqlite:/x", max_connections = 2 } }', "dsns.a: max_connections is for PostgreSQL")
+    wrong('dsns = { a = { dsn = "postgres:service=x", max_connections = 0 } }',
+        "dsns.a.max_connections: got 0, expected a whole number from 1 to 1000")
     wrong('dsns = { a = "mysql://db/app" }',
         'dsns.a: got "mysql://db/app", expected sqlite:/path, postgres://user@host/database or postgres:service=name')
     wrong('dsns = { a = "sqlite://x" }', 'dsns.a: got "sqlite://x", expected sqlite:/path/of/the.db')
