@@ -33,8 +33,9 @@ local function next_batch(text, params, opts, n, after)
     if not opts.key then
         return inner .. ("LIMIT %d OFFSET %d"):format(opts.batch, n), params
     end
-    local column, border, name = '"' .. opts.key:gsub('"', '""') .. '"', "", nil
+    local column, border = '"' .. opts.key:gsub('"', '""') .. '"', ""
     if after ~= nil then
+        local name
         params, name = with(params, after)
         border = ("WHERE %s > %s "):format(column, name)
     end
