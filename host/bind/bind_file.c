@@ -76,7 +76,7 @@ static void tree_name(const char *path, char out[RB_FILE_PATH_MAX + 4])
 static int ask_policy(const struct rb_effect *e, bool tree, struct rb_file_place *p, struct rb_err *err)
 {
     char all[RB_FILE_PATH_MAX + 4];
-    int rc = rb_policy_check_path(e->run, p->path, p->bases, err);
+    int rc = rb_policy_check_path(e->run, "file", p->path, p->bases, err);
     if (rc || !tree)
         return rc;
     tree_name(p->path, all);

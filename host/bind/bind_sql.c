@@ -46,6 +46,7 @@ static void release(struct rb_effect *e)
     struct sql_op *op = sql_of(e);
     if (op->waits_for_secret)
         rb_secret_forget(&op->secret);
+    rb_sql_reach_leave(op);
     if (op->work) { /* its callback still comes */
         op->orphan = true;
         op->driver->cancel(op->work);
@@ -232,6 +233,7 @@ static int open_connection(struct sql_op *op, struct rb_err *err)
     struct rb_sql_open opt = {.dsn = op->real,
                               .password = op->password,
                               .read = op->read,
+                              .max_connections = op->max_connections,
                               .refuse_path = rb_effect_journal(&op->effect),
                               .attach = (const char *const *)op->attach,
                               .connect_timeout_ms =
@@ -255,6 +257,13 @@ static void on_password(struct rb_secret_wait *wait, const char *text, size_t le
     }
     free(op->password);
     op->password = rb_strndup(text, len);
+    if (open_connection(op, &err))
+        fail_plain(op, "usage", err.msg);
+}
+
+void rb_sql_op_reached(struct sql_op *op)
+{
+    struct rb_err err = {0};
     if (open_connection(op, &err))
         fail_plain(op, "usage", err.msg);
 }
@@ -291,7 +300,7 @@ static int start(struct rb_effect *e, struct rb_err *err)
         return RB_OK;
     }
     snprintf(e->error_kind, sizeof(e->error_kind), "usage");
-    return open_connection(op, err);
+    return rb_sql_reach(op, err);
 }
 
 static void cancel(struct rb_effect *e, bool now)
@@ -301,8 +310,10 @@ static void cancel(struct rb_effect *e, bool now)
     op->cancelled = true;
     if (op->work) {
         op->driver->cancel(op->work);
-    } else if (op->waits_for_secret) {
-        rb_secret_forget(&op->secret);
+    } else if (op->waits_for_secret || op->reach) {
+        if (op->waits_for_secret)
+            rb_secret_forget(&op->secret);
+        rb_sql_reach_leave(op);
         op->waits_for_secret = false;
         fail_plain(op, "cancelled", "cancelled before it was sent");
     } else if (op->tx && !rb_list_empty(&op->tx_link)) {

@@ -47,9 +47,13 @@ struct sql_op {
     /* Of the configuration, found before it starts. */
     const struct rb_sql_driver *driver;
     char *real; /* what the driver is given */
+    size_t max_connections;
+    bool of_the_site; /* it is one of the configuration */
     char *password, *password_secret;
 
     /* While it runs. */
+    struct rb_reach_file *reach; /* on its way to a file that it names */
+    size_t reached;              /* how many of them it has gone to */
     struct rb_secret_wait secret;
     bool waits_for_secret;
     struct rb_sql_conn *conn;
@@ -75,6 +79,14 @@ void rb_sql_read_args(lua_State *L, struct sql_op *op);
 /* Finds the DSN of its name. RB_EINVAL with a sentence, kind in e->error_kind. */
 int rb_sql_resolve(struct sql_op *op, struct rb_err *err);
 void rb_sql_free_args(struct sql_op *op);
+/* The text of n characters of a DSN, without its percent signs; allocated. */
+char *rb_url_text(const char *s, size_t n);
+
+/* bind_sql_reach.c: looks for links on the way to the files that a runbook names, and asks the policy where they lead.
+ * rb_sql_op_reached() comes, or the op fails; with RB_OK from rb_sql_reach() it may come from within. */
+int rb_sql_reach(struct sql_op *op, struct rb_err *err);
+void rb_sql_reach_leave(struct sql_op *op);
+void rb_sql_op_reached(struct sql_op *op); /* bind_sql.c */
 
 /* bind_sql_tx.c */
 struct sql_tx *rb_sql_tx_of(lua_State *L, const char *key, bool make); /* a new reference; NULL */

@@ -11,6 +11,7 @@
 #include "bind/args.h"
 #include "bind/bind_sql.h"
 #include "engine/error.h"
+#include "engine/policy.h"
 #include "engine/value.h"
 
 #define PARAMS_MAX 32766
@@ -26,8 +27,7 @@ static int hex_digit(char c)
     return !at ? -1 : at - digits < 16 ? (int)(at - digits) : (int)(at - digits) - 6;
 }
 
-/* The text of n characters of a URL, without its percent signs. */
-static char *url_text(const char *s, size_t n)
+char *rb_url_text(const char *s, size_t n)
 {
     char *out = rb_alloc(n + 1);
     size_t len = 0;
@@ -71,7 +71,7 @@ static void without_password(const char *dsn, struct rb_buf *out, char **passwor
     if (colon) {
         rb_buf_add(out, dsn, (size_t)(colon - dsn));
         if (password)
-            *password = url_text(colon + 1, (size_t)(at - colon - 1));
+            *password = rb_url_text(colon + 1, (size_t)(at - colon - 1));
         dsn = at;
     }
     while (!password && strncmp(rb_buf_text(out), "sqlite:", 7) != 0 && (word = find_password(dsn, &len))) {
@@ -135,8 +135,14 @@ int rb_sql_resolve(struct sql_op *op, struct rb_err *err)
         snprintf(op->effect.error_kind, sizeof(op->effect.error_kind), "sql.readonly");
         return rb_err_set(err, RB_EDENIED, "sql: %s is read-only in the configuration (read_only = true)", op->shown);
     }
+    op->of_the_site = v != NULL;
+    op->max_connections = (size_t)json_integer_value(json_object_get(v, "max_connections"));
     op->driver = rb_sql_driver_of(op->real, err);
-    return op->driver ? RB_OK : rb_err_prefix(err, "sql: %s", op->shown);
+    if (!op->driver)
+        return rb_err_prefix(err, "sql: %s", op->shown);
+    if (op->attach && op->attach[0] && op->driver != &rb_sql_sqlite)
+        return rb_err_set(err, RB_EINVAL, "sql: %s: only a database of SQLite can have others attached", op->shown);
+    return RB_OK;
 }
 
 static void read_dsn(lua_State *L, struct sql_op *op)
@@ -190,6 +196,13 @@ static void show_text(struct rb_json *j, const char *s, size_t n)
     rb_json_end_object(j);
 }
 
+static void refuse_printed(lua_State *L, const char *s, size_t n, const char *parameter)
+{
+    char what[100];
+    snprintf(what, sizeof(what), "sql: parameter %s", parameter);
+    rb_secret_refuse_printed(L, s, n, what);
+}
+
 static void read_value(lua_State *L, int index, struct rb_sql_value *v, struct rb_json *j, const char *what, int depth);
 
 /* { bytes = s } as rt/sql.lua makes it of sql.bytes(s), { list = { … } } of a list */
@@ -198,6 +211,7 @@ static void read_table(lua_State *L, int index, struct rb_sql_value *v, struct r
     size_t n;
     if (lua_getfield(L, index, "bytes") == LUA_TSTRING) {
         const char *s = lua_tolstring(L, -1, &n);
+        refuse_printed(L, s, n, what);
         set_text(v, s, n, true);
         show_text(j, s, n);
         lua_pop(L, 1);
@@ -252,6 +266,7 @@ static void read_value(lua_State *L, int index, struct rb_sql_value *v, struct r
     }
     case LUA_TSTRING:
         s = lua_tolstring(L, index, &n);
+        refuse_printed(L, s, n, what);
         set_text(v, s, n, false);
         show_text(j, s, n);
         return;
@@ -328,7 +343,7 @@ static void read_attach(lua_State *L, struct sql_op *op, struct rb_json *j)
         op->attach[i] = rb_strdup(text);
         rb_json_text(j, text);
         struct rb_buf *name = rb_effect_buf(L, 65536);
-        rb_buf_addf(name, "sqlite:%s", path ? path + 1 : text);
+        rb_policy_database(name, path ? path + 1 : text);
         rb_effect_reach(&op->effect, "sql", rb_buf_text(name), name->len);
         lua_pop(L, 2);
     }
@@ -345,6 +360,7 @@ static void read_statement(lua_State *L, struct sql_op *op, struct rb_json *j)
         rb_error_raise(L, "usage", "not_started", "sql: the statement contains a NUL byte; give it as a parameter");
     if (!rb_utf8_valid(text, n))
         rb_error_raise(L, "usage", "not_started", "sql: the statement is not UTF-8; give bytes as a parameter");
+    rb_secret_refuse_printed(L, text, n, "sql: the statement");
     op->text = rb_strdup(text);
     rb_json_key(j, op->action == SQL_BACKUP ? "backup" : "statement");
     if (n <= TEXT_SHOWN_MAX)

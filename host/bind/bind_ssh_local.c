@@ -157,7 +157,7 @@ static int reach(struct ssh_local *l, struct rb_effect *e, enum rb_file_verb ver
     f->mode_of_new = 0600;
     l->refused = 0;
     l->loop = rb_effect_loop(e);
-    return rb_reach_file(e, f, path, on_reached, l, &l->reach, err);
+    return rb_reach_file(e, f, "file", path, on_reached, l, &l->reach, err);
 }
 
 int rb_ssh_local_open(struct ssh_local *l, struct rb_effect *e, const char *path, struct rb_err *err)

@@ -70,7 +70,7 @@ static int begin(struct rb_http_opening *o, struct rb_err *err)
     f->as = names[o->slot];
     f->follow = true; /* of the socket */
     f->max = o->slot == PARTS ? RB_HTTP_PARTS_MAX - o->parts_size : PEM_MAX;
-    return rb_reach_file(o->effect, f, path_of(o), on_reached, o, &o->reach, err);
+    return rb_reach_file(o->effect, f, "file", path_of(o), on_reached, o, &o->reach, err);
 }
 
 /* -- all of them --------------------------------------------------------------------------------------------------- */

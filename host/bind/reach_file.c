@@ -15,7 +15,8 @@
 struct rb_reach_file {
     struct rb_effect *effect; /* borrowed until it is left */
     struct rb_file *file;
-    char *path; /* as it was asked for, for messages */
+    const char *kind; /* as the policy calls what the file is to be */
+    char *path;       /* as it was asked for, for messages */
     int hops;
     rb_reached_fn *on_reached;
     void *arg;
@@ -50,7 +51,7 @@ static int reach(struct rb_reach_file *r, struct rb_err *err)
     if (r->hops > HOPS_MAX)
         return rb_err_set(err, RB_EIO, "the links on the way to %.1000s lead round in a circle, or change all the time",
                           r->path);
-    int rc = rb_policy_check_path(r->effect->run, f->place.path, f->place.bases, err);
+    int rc = rb_policy_check_path(r->effect->run, r->kind, f->place.path, f->place.bases, err);
     if (rc && r->hops)
         rb_err_prefix(err, "a link leads from %.500s to %.500s", r->path, f->place.path);
     if (!rc)
@@ -86,12 +87,14 @@ static void on_done(struct rb_file *f)
     }
 }
 
-int rb_reach_file(struct rb_effect *e, struct rb_file *f, const char *path, rb_reached_fn *on_reached, void *arg,
-                  struct rb_reach_file **out, struct rb_err *err)
+int rb_reach_file(struct rb_effect *e, struct rb_file *f, const char *kind, const char *path, rb_reached_fn *on_reached,
+                  void *arg, struct rb_reach_file **out, struct rb_err *err)
 {
     struct rb_buf normal;
     struct rb_reach_file *r = rb_alloc(sizeof(*r));
-    *r = (struct rb_reach_file){.effect = e, .file = f, .path = rb_strdup(path), .on_reached = on_reached, .arg = arg};
+    *r = (struct rb_reach_file){.effect = e, .file = f, .kind = kind, .path = rb_strdup(path)};
+    r->on_reached = on_reached;
+    r->arg = arg;
     f->refuse = rb_strdup(rb_effect_journal(e));
     f->on_done = on_done;
     f->arg = r;

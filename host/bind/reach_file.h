@@ -14,10 +14,11 @@ struct rb_reach_file;
  * afterwards. */
 typedef void rb_reached_fn(void *arg, struct rb_file *f, int rc, const char *message);
 
-/* Takes f (rb_file_new(), with what its verb wants but for the place) and reaches for the path. On failure nothing was
+/* Takes f (rb_file_new(), with what its verb wants but for the place) and reaches for the path, which the
+ * policy is asked about by that kind ("file", "sql"). On failure nothing was
  * begun, f is gone, and on_reached does not come. The effect is borrowed until on_reached or rb_reach_file_leave(). */
-int rb_reach_file(struct rb_effect *e, struct rb_file *f, const char *path, rb_reached_fn *on_reached, void *arg,
-                  struct rb_reach_file **out, struct rb_err *err);
+int rb_reach_file(struct rb_effect *e, struct rb_file *f, const char *kind, const char *path, rb_reached_fn *on_reached,
+                  void *arg, struct rb_reach_file **out, struct rb_err *err);
 /* Nobody waits for it any more: on_reached does not come, and it frees itself. */
 void rb_reach_file_leave(struct rb_reach_file *r);
 

@@ -289,11 +289,39 @@ int rb_policy_check(const struct rb_run *run, const char *kind, const char *name
     return check(&q, bases, err);
 }
 
-int rb_policy_check_path(const struct rb_run *run, const char *path, size_t bases[2], struct rb_err *err)
+bool rb_policy_is_open(const struct rb_run *run)
 {
-    struct question q = {run, policy_of(run), RB_REACH_FILE, path};
+    return policy_of(run)->open;
+}
+
+void rb_policy_database(struct rb_buf *name, const char *path)
+{
+    rb_buf_adds(name, "sqlite:");
+    for (const char *p = path; *p; p++)
+        if (*p == '?' || *p == '%')
+            rb_buf_addf(name, "%%%02X", *p);
+        else
+            rb_buf_addc(name, *p);
+}
+
+int rb_policy_check_path(const struct rb_run *run, const char *kind, const char *path, size_t bases[2],
+                         struct rb_err *err)
+{
+    struct question q = {run, policy_of(run), rb_reach_of(kind), path};
+    struct rb_buf name;
     bases[0] = bases[1] = 1;
-    return q.policy->open ? RB_OK : check(&q, bases, err);
+    if (q.policy->open)
+        return RB_OK;
+    rb_buf_init(&name, 3 * 8192);
+    if (q.kind == RB_REACH_SQL) {
+        rb_policy_database(&name, path);
+        q.name = rb_buf_text(&name);
+    }
+    int rc = check(&q, bases, err);
+    if (q.name != path && strcmp(q.name + strlen("sqlite:"), path) != 0)
+        bases[0] = bases[1] = 1; /* lengths of another text: no link is followed unseen */
+    rb_buf_release(&name);
+    return rc;
 }
 
 /* -- addresses ----------------------------------------------------------------------------------------------------- */

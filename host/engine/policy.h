@@ -26,11 +26,19 @@ struct rb_run;
  * not known is refused. */
 int rb_policy_check(const struct rb_run *run, const char *kind, const char *name, struct rb_err *err);
 
-/* The same of kind "file", and how far symbolic links may lead: path must be absolute and without ".", ".." and "//".
- * bases: lengths of two beginnings of path, the first not longer than the second. Open path[0..bases[0]] as it is, the
- * rest up to bases[1] beneath it, and what is left beneath that (openat2, RESOLVE_BENEATH): then no link leads out of
- * what the site and the header have named. Both are 1 ("/") where everything is allowed. */
-int rb_policy_check_path(const struct rb_run *run, const char *path, size_t bases[2], struct rb_err *err);
+/* Is there neither a header's list nor one of the site? Then everything is allowed. */
+bool rb_policy_is_open(const struct rb_run *run);
+
+/* The same of a path, of kind "file" (or "sql": the file of a SQLite database), and how far symbolic links may lead: it
+ * must be absolute and without ".", ".." and "//". bases: lengths of two beginnings of path, the first not longer than
+ * the second. Open path[0..bases[0]] as it is, the rest up to bases[1] beneath it, and what is left beneath that
+ * (openat2, RESOLVE_BENEATH): then no link leads out of what the site and the header have named. Both are 1 ("/") where
+ * everything is allowed. */
+int rb_policy_check_path(const struct rb_run *run, const char *kind, const char *path, size_t bases[2],
+                         struct rb_err *err);
+
+/* Appends "sqlite:" and a path as a DSN has it: "?" and "%" written as %3F and %25. */
+void rb_policy_database(struct rb_buf *name, const char *path);
 
 /* May http speak to this address, to which `host` (of the URL that was allowed) resolves? Loopback and link-local
  * addresses, and those of the clouds' metadata services, only where that is said: RB_EDENIED. A proxy's own address is

@@ -255,6 +255,8 @@ void rb_secret_push(lua_State *L, const char *template_text)
         lua_setfield(L, -2, "__tostring");
         lua_pushliteral(L, "secret");
         lua_setfield(L, -2, "__metatable");
+        lua_pushliteral(L, "secret"); /* "attempt to get length of a secret value" */
+        lua_setfield(L, -2, "__name");
     }
     lua_setmetatable(L, -2);
 }
@@ -264,6 +266,15 @@ void rb_secret_push_name(lua_State *L, const char *name)
     lua_pushfstring(L, OPEN "%s" CLOSE, name);
     rb_secret_push(L, lua_tostring(L, -1));
     lua_remove(L, -2);
+}
+
+void rb_secret_refuse_printed(lua_State *L, const char *text, size_t n, const char *what)
+{
+    if (memmem(text, n, OPEN, sizeof(OPEN) - 1))
+        rb_error_raise(
+            L, "usage", "not_started",
+            "%s contains the placeholder of a secret as text: pass the secret itself, not what was printed of it",
+            what);
 }
 
 void rb_secret_shown(lua_State *L, int index, struct rb_buf *out, const char *what)
@@ -278,11 +289,7 @@ void rb_secret_shown(lua_State *L, int index, struct rb_buf *out, const char *wh
         rb_error_raise(L, "usage", "not_started", "%s must be a string, not a %s", what, luaL_typename(L, index));
     lua_pushvalue(L, index);
     const char *s = lua_tolstring(L, -1, &n);
-    if (memmem(s, n, OPEN, sizeof(OPEN) - 1))
-        rb_error_raise(
-            L, "usage", "not_started",
-            "%s contains the placeholder of a secret as text: pass the secret itself, not what was printed of it",
-            what);
+    rb_secret_refuse_printed(L, s, n, what);
     rb_buf_add(out, s, n);
     lua_pop(L, 1);
 }

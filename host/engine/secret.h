@@ -52,6 +52,9 @@ void rb_secret_shown(lua_State *L, int index, struct rb_buf *out, const char *wh
  * printed, not passed. */
 void rb_secret_expand(lua_State *L, int index, struct rb_buf *out, const char *what);
 
+/* [-0, +0, e] raises when there is a placeholder in a text that goes to an operation. */
+void rb_secret_refuse_printed(lua_State *L, const char *text, size_t n, const char *what);
+
 /* Appends text with every known secret replaced by its placeholder. */
 void rb_secret_redact(const struct rb_run *run, const char *text, size_t n, struct rb_buf *out);
 /* How many of the last bytes of a text that was cut are the beginning of a secret: the rest of it can not be found. */

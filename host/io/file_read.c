@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <grp.h>
+#include <linux/magic.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -28,6 +30,26 @@ static int reach(struct rb_file *f, int flags, const char *what)
     return fd < 0 ? -1 : fd;
 }
 
+/* What /proc says of this very process, by whatever link or mount: its memory and its environment, where secrets are
+ * that the run does not know. (A command that a run starts is another process, and the kernel keeps it out.) */
+static bool is_of_this_process(int fd)
+{
+    struct statfs fs;
+    char link[64], path[RB_FILE_PATH_MAX], task[64];
+    if (fstatfs(fd, &fs) || fs.f_type != PROC_SUPER_MAGIC)
+        return false;
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof(path) - 1);
+    path[n < 0 ? 0 : n] = '\0';
+    for (const char *p = path; (p = strchr(p, '/')); p++) {
+        size_t digits = strspn(p + 1, "0123456789");
+        snprintf(task, sizeof(task), "/proc/self/task/%.*s", (int)digits, p + 1);
+        if (digits && digits < 12 && p[1 + digits] == '/' && access(task, F_OK) == 0) /* also by one of its threads */
+            return true;
+    }
+    return false;
+}
+
 /* A regular file, open for reading; -1: f has ended. A device may act when it is opened, so it is looked at first. */
 static int reach_regular(struct rb_file *f)
 {
@@ -39,6 +61,8 @@ static int reach_regular(struct rb_file *f)
             rb_file_fail(f, errno, "can not be read");
         else if (rb_file_refused(f, &f->st))
             ;
+        else if (is_of_this_process(fd))
+            rb_file_fail_as(f, "policy", "is of rbhost's own process, which no runbook may read");
         else if (S_ISDIR(f->st.st_mode))
             rb_file_fail_as(f, "file.is_directory", "is a folder; file.list says what is in it");
         else if (!S_ISREG(f->st.st_mode))

@@ -94,6 +94,7 @@ struct rb_sql_open {
     const char *password;      /* apart from the DSN, so that no message can hold it; NULL */
     bool read;                 /* for reads: a read-only connection or session */
     const char *refuse_path;   /* SQLite: this file may not be opened nor attached (the journal); NULL */
+    size_t max_connections;    /* PostgreSQL: of one kind (DSN, password, read) at once; 0: the driver's own */
     const char *const *attach; /* SQLite: "name=/path" of the databases that are attached, NULL-terminated; NULL */
     uint64_t connect_timeout_ms;
     /* Once: a connection that is the caller's until rb_sql_release(), or conn NULL and why. */

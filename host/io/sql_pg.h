@@ -15,7 +15,7 @@
 #include "io/timer.h"
 #include "loop/work.h"
 
-#define RB_PG_PLACES 16        /* connections of one kind (DSN, password, read) at once */
+#define RB_PG_PLACES 16        /* connections of one kind (DSN, password, read) at once, where nothing is said */
 #define RB_PG_KEEP_MS 60000    /* one that nobody used for so long is closed */
 #define RB_PG_CONNECT_MS 10000 /* where the caller says nothing */
 #define RB_PG_PLACE_MS 60000   /* how long a place is waited for */
@@ -116,6 +116,7 @@ struct pg_settings {
     size_t count;
     struct pg_place *places;
     size_t place_count;
+    char advice[512];    /* to whom the server does not let in for want of a password; "": none */
     int host_limit;      /* connect_timeout in seconds, for each place; 0: none */
     bool prefer_standby; /* target_session_attrs; its value among the keys is to be chosen for each round */
 };
@@ -173,6 +174,13 @@ struct pg_text {
     size_t edit_count;
 };
 
+/* May it not be sent, as a read or at all? Then f says why. */
+bool rb_pg_text_refused(const char *text, bool read, struct rb_sql_failure *f);
+/* The same of a script. */
+bool rb_pg_script_refused(const char *text, struct rb_sql_failure *f);
+/* Is there something behind a semicolon? So may there be in one statement: BEGIN ATOMIC of a function's body. */
+bool rb_pg_text_several(const char *text);
+
 /* Named parameters become $n. False: they do not fit the statement, and f says how. */
 bool rb_pg_text(const char *text, const struct rb_sql_param *params, size_t count, struct pg_text *out,
                 struct rb_sql_failure *f);
@@ -208,6 +216,8 @@ const char *rb_pg_param(struct pg_arena *a, const struct rb_sql_value *v, struct
 
 /* Of a result: a failure of a statement whose connection lives. */
 void rb_pg_failure(const PGresult *r, struct rb_sql_failure *f);
+/* Where the server's words leave whoever wrote the statement without a next step. */
+void rb_pg_advise(struct rb_sql_failure *f, const char *sent);
 /* Why no connection was made. */
 void rb_pg_connect_failure(PGconn *pq, struct rb_sql_failure *f);
 /* libpq's message on one line, without its furniture. */

@@ -157,6 +157,14 @@ static void place_failed(struct pg_connect *k)
     try_next(k);
 }
 
+static void refused(struct pg_connect *k)
+{
+    rb_pg_connect_failure(k->c->pq, &k->why);
+    if (strcmp(k->why.kind, "sql.auth") == 0 && k->settings->advice[0])
+        snprintf(k->why.hint, sizeof(k->why.hint), "%s", k->settings->advice);
+    place_failed(k);
+}
+
 static void on_step(void *arg, bool readable);
 
 static void wait_for(struct pg_connect *k, int events)
@@ -178,8 +186,7 @@ static void on_step(void *arg, bool readable)
     case PGRES_POLLING_OK: set_up(k); return;
     default: break;
     }
-    rb_pg_connect_failure(k->c->pq, &k->why);
-    place_failed(k);
+    refused(k);
 }
 
 /* Of what is left, each place that is left gets its share; and not more than the DSN allows it. */
@@ -235,8 +242,7 @@ static void try_next(struct pg_connect *k)
     limit_place(k);
     start_place(k);
     if (rb_pq.PQstatus(k->c->pq) == CONNECTION_BAD) {
-        rb_pg_connect_failure(k->c->pq, &k->why);
-        place_failed(k);
+        refused(k);
         return;
     }
     wait_for(k, UV_WRITABLE);

@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "io/sql_pg.h"
 
 #define PLACES_MAX 64 /* names and their addresses */
+#define NO_FILE "/nonexistent/rbhost"
 
 /* "postgres://…" is libpq's own; behind "postgres:" stand its keywords. */
 static const char *conninfo_of(const char *dsn)
@@ -17,10 +19,12 @@ static const char *conninfo_of(const char *dsn)
     return colon[1] == '/' && colon[2] == '/' ? dsn : colon + 1;
 }
 
-/* May libpq's complaint about it be shown? It quotes what it does not understand, which may be a password. */
-static bool may_be_quoted(const char *conninfo)
+/* May libpq's complaint about it be shown? It quotes what it does not understand, which may be a password; a name that
+ * it does not know is none. */
+static bool may_be_quoted(const char *conninfo, const char *message)
 {
-    return !strchr(conninfo, '@') && !strstr(conninfo, "pass");
+    return (!strchr(conninfo, '@') && !strstr(conninfo, "pass")) ||
+           strncmp(message, "invalid URI query parameter: ", 29) == 0;
 }
 
 static int check(const char *conninfo, struct rb_err *why)
@@ -31,7 +35,7 @@ static int check(const char *conninfo, struct rb_err *why)
         rb_pq.PQconninfoFree(all);
         return RB_OK;
     }
-    if (message && may_be_quoted(conninfo))
+    if (message && may_be_quoted(conninfo, message))
         rb_pg_tidy(message, said, sizeof(said));
     if (message)
         rb_pq.PQfreemem(message);
@@ -40,10 +44,11 @@ static int check(const char *conninfo, struct rb_err *why)
 }
 
 /* Asks libpq to fill in all options for a connection, and stops it right before it connects by giving one of them a
- * value that does not exist. libpq has no call for it: PQconninfoParse knows no service file, PQconndefaults no DSN. */
-static PQconninfoOption *fill_in(const char *conninfo, const char *broken, struct rb_err *why)
+ * value that does not exist. libpq has no call for it: PQconninfoParse knows no service file, PQconndefaults no DSN.
+ * other: one more that is not asked for. */
+static PQconninfoOption *fill_in(const char *conninfo, const char *broken, const char *other, struct rb_err *why)
 {
-    const char *keys[] = {"dbname", broken, NULL}, *values[] = {conninfo, "?", NULL};
+    const char *keys[] = {"dbname", broken, other, NULL}, *values[] = {conninfo, "?", NO_FILE, NULL};
     PGconn *pq = rb_pq.PQconnectStartParams(keys, values, 1);
     if (!pq)
         rb_die("out of memory");
@@ -108,12 +113,33 @@ static bool is_ours(const char *key)
     return false;
 }
 
-static void take_options(struct pg_settings *s, const PQconninfoOption *all, const char *password)
+/* libpq does not read a file of passwords that others may read, and prints so on our error output, at each look. So it
+ * is not shown one, and whoever is refused then reads why. */
+static void check_passfile(struct pg_settings *s, const PQconninfoOption *all)
 {
-    const char *own = password ? password : value_of(all, "password");
+    const char *path = value_of(all, "passfile"), *home = getenv("HOME");
+    char own[512];
+    struct stat st;
+    if (!path) {
+        snprintf(own, sizeof(own), "%s/.pgpass", home ? home : "");
+        path = own;
+    }
+    if (stat(path, &st) || (S_ISREG(st.st_mode) && !(st.st_mode & 077)))
+        return;
+    if (S_ISREG(st.st_mode))
+        snprintf(s->advice, sizeof(s->advice),
+                 "%.200s is not read, because others can read it (mode %04o): chmod 600 %.200s", path,
+                 (unsigned)(st.st_mode & 07777), path);
+    else
+        snprintf(s->advice, sizeof(s->advice), "%.200s is not read, because it is no regular file", path);
+    add(s, "passfile", NO_FILE);
+}
+
+static void take_options(struct pg_settings *s, const PQconninfoOption *all, const char *own)
+{
     const char *gss = value_of(all, "gssencmode"), *attrs = value_of(all, "target_session_attrs");
     for (const PQconninfoOption *o = all; o->keyword; o++)
-        if (o->val && o->val[0] && !is_ours(o->keyword))
+        if (o->val && o->val[0] && !is_ours(o->keyword) && !has(s, o->keyword))
             add(s, o->keyword, o->val);
     if (own)
         add(s, "password", own);
@@ -195,15 +221,19 @@ struct pg_settings *rb_pg_settings(const char *dsn, const char *password, struct
     const char *conninfo = conninfo_of(dsn);
     if (rb_pq_open(why) || check(conninfo, why))
         return NULL;
-    PQconninfoOption *all = fill_in(conninfo, "channel_binding", why);
+    /* with a password in its place, no file of passwords is looked at */
+    PQconninfoOption *all = fill_in(conninfo, "channel_binding", "password", why);
     if (!all)
         return NULL;
-    PQconninfoOption *rest = fill_in(conninfo, "gssencmode", why); /* for what channel_binding itself is */
+    PQconninfoOption *rest = fill_in(conninfo, "gssencmode", "passfile", why); /* for what those two themselves are */
     struct pg_settings *s = rb_alloc(sizeof(*s));
     int rc = rest ? take_places(s, all, why) : RB_EINVAL;
     if (rc == RB_OK) {
         const char *binding = value_of(rest, "channel_binding"), *limit = value_of(all, "connect_timeout");
-        take_options(s, all, password);
+        const char *own = password ? password : value_of(rest, "password");
+        if (!own)
+            check_passfile(s, all);
+        take_options(s, all, own);
         if (binding)
             add(s, "channel_binding", binding);
         s->host_limit = limit ? atoi(limit) : 0;

@@ -74,6 +74,22 @@ void rb_pg_failure(const PGresult *r, struct rb_sql_failure *f)
     f->unknown = strcmp(f->code, "08007") == 0 || strcmp(f->code, "40003") == 0;
 }
 
+void rb_pg_advise(struct rb_sql_failure *f, const char *sent)
+{
+    const char *advice = NULL;
+    if (f->hint[0])
+        return;
+    if (strcmp(f->code, "42P18") == 0) /* indeterminate_datatype */
+        advice = "say what it is: $1::text";
+    else if (strcmp(f->code, "42601") == 0 && rb_pg_text_several(sent))
+        advice = "one statement is sent at a time: db:tx(fn) keeps several together, and script = true takes all of "
+                 "them or none, without parameters";
+    else if (strcmp(f->code, "22P02") == 0 && strstr(f->message, "json"))
+        advice = "json.encode(…) makes the text of a value";
+    if (advice)
+        snprintf(f->hint, sizeof(f->hint), "%s", advice);
+}
+
 /* With PQERRORS_VERBOSE a server's refusal reads "…: FATAL:  28P01: password …\nLOCATION:  …": the only way to get at
  * the code of a failed connection. Takes code and location out of the text. */
 static void take_code(char *message, char *code)
@@ -102,6 +118,8 @@ void rb_pg_connect_failure(PGconn *pq, struct rb_sql_failure *f)
     *f = (struct rb_sql_failure){.not_started = true};
     snprintf(said, sizeof(said), "%s", rb_pq.PQerrorMessage(pq));
     take_code(said, f->code);
+    for (char *p = said; (p = strstr(p, "\n\t"));) /* "Connection refused\n\tIs the server running …?" */
+        memcpy(p, ". ", 2);
     rb_pg_tidy(said, f->message, sizeof(f->message));
     bool no_password = rb_pq.PQconnectionNeedsPassword(pq);
     bool auth = no_password || strncmp(f->code, "28", 2) == 0;

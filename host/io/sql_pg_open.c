@@ -1,5 +1,6 @@
 /* Owns the leasing of a connection: a kept one, a new one, or waiting until there is room for one. Knows nothing of
  * statements. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@ struct pg_open {
     struct pg_side *side;
     char *dsn, *password;
     bool read;
+    size_t places; /* connections of this kind at once */
     uint64_t timeout_ms;
     struct rb_timer timer;      /* go on; or it has waited long enough */
     bool waits;                 /* for a place */
@@ -42,6 +44,16 @@ static void fail(struct pg_open *o, const char *kind, const char *message)
     finish(o, NULL, &why);
 }
 
+static void fail_waiting(struct pg_open *o)
+{
+    char text[200];
+    snprintf(text, sizeof(text),
+             "all %zu connections to this database have been in use for a minute (max_connections of its DSN in the "
+             "configuration)",
+             o->places);
+    fail(o, "sql.connect", text);
+}
+
 static void on_connected(void *arg, const struct rb_sql_failure *why)
 {
     struct pg_open *o = arg;
@@ -64,7 +76,7 @@ static void go_on(struct pg_open *o)
         finish(o, c, NULL);
         return;
     }
-    if (rb_pg_count(o->side, o->dsn, o->password, o->read) >= RB_PG_PLACES) {
+    if (rb_pg_count(o->side, o->dsn, o->password, o->read) >= o->places) {
         if (!o->waits)
             rb_timer_arm_ms(&o->timer, RB_PG_PLACE_MS);
         o->waits = true;
@@ -81,7 +93,7 @@ static void on_timer(struct rb_timer *t)
     if (o->cancelled)
         fail(o, "cancelled", "it was stopped before there was a connection");
     else if (o->waits)
-        fail(o, "sql.connect", "all 16 connections to this database have been in use for a minute");
+        fail_waiting(o);
     else
         go_on(o);
 }
@@ -95,6 +107,7 @@ struct rb_sql_work *rb_pg_open(struct pg_side *side, const struct rb_sql_open *o
     o->dsn = rb_strdup(opt->dsn);
     o->password = rb_strdup(opt->password);
     o->read = opt->read;
+    o->places = opt->max_connections ? opt->max_connections : RB_PG_PLACES;
     o->timeout_ms = opt->connect_timeout_ms ? opt->connect_timeout_ms : RB_PG_CONNECT_MS;
     o->on_open = opt->on_open;
     o->arg = opt->arg;

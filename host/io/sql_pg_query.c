@@ -117,7 +117,10 @@ static void say_lost(struct pg_query *q)
     if (q->unreadable)
         kind = "usage";
     const char *words = q->words[0] ? q->words : said.message;
-    rb_sql_fail(f, kind, "the connection to PostgreSQL was lost %s%s%s", when, words[0] ? ": " : "", words);
+    if (q->unreadable)
+        rb_sql_fail(f, kind, "%s; use SELECT. The connection was closed", words);
+    else
+        rb_sql_fail(f, kind, "the connection to PostgreSQL was lost %s%s%s", when, words[0] ? ": " : "", words);
     snprintf(f->code, sizeof(f->code), "%s", said.code);
     f->not_started = !q->sent;
     f->unknown = unknown;
@@ -146,6 +149,7 @@ static void say_answered(struct pg_query *q)
         snprintf(f->code, sizeof(f->code), "57014");
     } else if (q->failed) {
         f->position = rb_pg_text_position(&q->text, f->position);
+        rb_pg_advise(f, q->text.sent);
     } else if (q->rolled_back) {
         rb_sql_fail(f, "sql.error", "the transaction had failed before, so that COMMIT rolled it back");
         q->failed = true;
@@ -606,7 +610,7 @@ static bool names_session(const char *text)
 static bool take_params(struct pg_query *q, const struct rb_sql_statement *st)
 {
     struct rb_sql_failure *f = &q->result.failure;
-    if (!rb_pg_text(st->text, st->params, st->param_count, &q->text, f))
+    if (rb_pg_text_refused(st->text, st->read, f) || !rb_pg_text(st->text, st->params, st->param_count, &q->text, f))
         return false;
     struct pg_param *params = rb_pg_arena(&q->arena, (q->text.count + 1) * sizeof(*params));
     for (size_t i = 0; i < q->text.count; i++) {
@@ -641,7 +645,7 @@ struct rb_sql_work *rb_pg_query(struct pg_conn *c, enum pg_act act, const char *
     q->arg = st->arg;
     rb_timer_init(&q->timer, c->side->loop, on_timer);
     c->query = q;
-    bool ok = true;
+    bool ok = act != PG_STATEMENT || !st->script || !rb_pg_script_refused(st->text, &q->result.failure);
     if (text || st->script)
         q->text.sent = rb_strdup(text ? text : st->text);
     else

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "io/sql_pg.h"
@@ -103,6 +104,130 @@ static const char *skip(const char *p)
         return p + 2;
     return p;
 }
+
+/* -- what it is ---------------------------------------------------------------------------------------------------- */
+
+/* Behind blanks, comments and brackets. */
+static const char *first_word(const char *p)
+{
+    for (;;) {
+        const char *after = p + strspn(p, " \t\r\n\f\v(");
+        if ((after[0] == '-' && after[1] == '-') || (after[0] == '/' && after[1] == '*'))
+            after = skip(after);
+        if (after == p)
+            return p;
+        p = after;
+    }
+}
+
+static bool is_word(const char *p, const char *word)
+{
+    size_t n = strlen(word);
+    return strncasecmp(p, word, n) == 0 && !in_name(p[n]) && p[n] != '$';
+}
+
+/* Is the word in it, outside of texts, names in quotes and comments? */
+static bool has_word(const char *p, const char *word)
+{
+    while (*p) {
+        if (starts_name(*p) && is_word(p, word))
+            return true;
+        const char *after = skip(p);
+        p = after == p ? p + 1 : after;
+    }
+    return false;
+}
+
+/* A session that only reads says no to statements that write, but its transaction can be told otherwise before its
+ * first query: by SET, and by COMMIT within DO and CALL. */
+static bool may_look(const char *word)
+{
+    static const char *const words[] = {"SELECT", "VALUES", "TABLE", "WITH", "SHOW", "EXPLAIN", "FETCH",
+                                        /* the server's own no to these says more */
+                                        "INSERT", "UPDATE", "DELETE", "MERGE", "CREATE", "ALTER", "DROP", "TRUNCATE",
+                                        "GRANT", "REVOKE"};
+    for (size_t i = 0; i < RB_COUNT(words); i++)
+        if (is_word(word, words[i]))
+            return true;
+    return !*word || *word == ';'; /* empty, which the server says */
+}
+
+bool rb_pg_text_refused(const char *text, bool read, struct rb_sql_failure *f)
+{
+    const char *word = first_word(text);
+    if (read && !may_look(word)) {
+        int n = 0;
+        while (in_name(word[n]) && n < 40)
+            n++;
+        rb_sql_fail(f, "sql.readonly",
+                    "a read begins with SELECT, VALUES, TABLE, WITH, SHOW, EXPLAIN or FETCH, and this with %.*s",
+                    n ? n : 1, word);
+        snprintf(f->hint, sizeof(f->hint), "exec(…) is for statements that may change something");
+    } else if (is_word(word, "COPY") && (has_word(word, "STDIN") || has_word(word, "STDOUT"))) {
+        rb_sql_fail(f, "usage", "COPY from STDIN and to STDOUT is not to be had here; use INSERT and SELECT");
+    } else {
+        return false;
+    }
+    f->not_started = true;
+    return true;
+}
+
+/* Words at the beginning of a statement that end the transaction of a script, or begin another: then it would no longer
+ * be all or nothing. ROLLBACK TO does not. The END of a function's body (BEGIN ATOMIC … END) ends no transaction. */
+static bool ends_transaction(const char *p, bool atomic)
+{
+    static const char *const words[] = {"BEGIN", "START", "COMMIT", "ABORT"};
+    for (size_t i = 0; i < RB_COUNT(words); i++)
+        if (is_word(p, words[i]))
+            return true;
+    if (is_word(p, "END"))
+        return !atomic;
+    if (!is_word(p, "ROLLBACK"))
+        return false;
+    for (; *p && *p != ';'; p++)
+        if (*p == ' ' && is_word(p + 1, "TO"))
+            return false;
+    return true;
+}
+
+bool rb_pg_script_refused(const char *text, struct rb_sql_failure *f)
+{
+    bool begins = true, atomic = false;
+    for (const char *p = text; *p;) {
+        const char *after = skip(p);
+        if (begins && starts_name(*p)) {
+            if (ends_transaction(p, atomic)) {
+                rb_sql_fail(f, "usage", "%.*s is not for a script, which is all or nothing; db:tx(fn) is a transaction",
+                            (int)(after - p), p);
+                f->not_started = true;
+                return true;
+            }
+            atomic = atomic && !is_word(p, "END");
+            begins = false;
+        } else if (starts_name(*p) && is_word(p, "ATOMIC")) {
+            atomic = true;
+        }
+        begins = begins || *p == ';';
+        p = after == p ? p + 1 : after;
+    }
+    return false;
+}
+
+bool rb_pg_text_several(const char *p)
+{
+    for (bool ended = false; *p;) {
+        const char *after = skip(p);
+        bool comment = (p[0] == '-' && p[1] == '-') || (p[0] == '/' && p[1] == '*');
+        if (*p == ';')
+            ended = true;
+        else if (ended && !comment && !strchr(" \t\r\n\f\v", *p))
+            return true;
+        p = after == p ? p + 1 : after;
+    }
+    return false;
+}
+
+/* -- parameters ---------------------------------------------------------------------------------------------------- */
 
 static int characters(const char *from, const char *to)
 {

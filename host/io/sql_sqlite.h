@@ -97,6 +97,9 @@ void rb_sql_sqlite_target_free(struct sqlite_target *t);
 /* Is this file, or one that SQLite would make beside it, what must not be opened? On the thread. */
 bool rb_sql_sqlite_refuses(const struct sqlite_target *t, const char *path);
 
+/* sql_sqlite_holder.c, on the thread: "process 4711 (name)", who has a lock of it now; "" where that is not seen. */
+void rb_sql_sqlite_holder(const char *path, char *out, size_t n);
+
 /* sql_sqlite_open.c, on the thread: makes c->db what target says. False: f says why. */
 bool rb_sql_sqlite_open(struct sqlite_conn *c, struct rb_sql_failure *f);
 void rb_sql_sqlite_close(struct sqlite_conn *c);

@@ -111,11 +111,18 @@ void rb_sql_sqlite_backup(struct sqlite_conn *c, struct sqlite_work *w)
 {
     struct copy k = {.path = w->text, .fd = -1};
     struct stat st;
+    char real[PATH_MAX];
+    if (lstat(k.path, &st) == 0 && S_ISLNK(st.st_mode) && realpath(k.path, real))
+        k.path = real; /* a link goes on leading there */
     sqlite3 *to = NULL;
     int rc = SQLITE_OK;
-    bool ready = false;
+    bool ready = false, there = lstat(k.path, &st) == 0 && !S_ISLNK(st.st_mode);
     if (rb_sql_sqlite_refuses(c->target, k.path)) {
         rb_sql_fail(&w->result.failure, "policy", "%.400s is the journal of this host", k.path);
+        w->result.failure.not_started = true;
+    } else if (there && !S_ISREG(st.st_mode)) {
+        rb_sql_fail(&w->result.failure, "usage", "%.400s is %s, which no copy replaces", k.path,
+                    S_ISDIR(st.st_mode) ? "a folder" : "a pipe, a device or a socket");
         w->result.failure.not_started = true;
     } else if (stat(k.path, &st) == 0 && (uint64_t)st.st_dev == c->device && (uint64_t)st.st_ino == c->inode) {
         rb_sql_fail(&w->result.failure, "usage", "%.400s is the database itself", k.path);

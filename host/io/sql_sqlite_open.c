@@ -1,10 +1,12 @@
 /* Owns the opening of a connection, on its thread: how strict it is, what it may attach, and what a statement may not
  * say (the authorizer). Nothing a statement says changes another connection, the process, or a file that was not
  * named. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "io/sql_sqlite.h"
 
@@ -85,6 +87,15 @@ static bool cannot(struct rb_sql_failure *f, const char *path, const char *why)
     return false;
 }
 
+/* Opening a pipe waits for its other end, for ever, and a device may act. */
+static bool is_no_file(struct rb_sql_failure *f, const char *path, const struct stat *st)
+{
+    if (S_ISREG(st->st_mode))
+        return false;
+    cannot(f, path, S_ISDIR(st->st_mode) ? "it is a folder" : "it is no regular file (a pipe, a device, a socket)");
+    return true;
+}
+
 static bool is_journal(struct rb_sql_failure *f, const char *path)
 {
     rb_sql_fail(f, "policy",
@@ -126,6 +137,8 @@ static int attach(struct sqlite_conn *c, struct rb_sql_failure *f)
             cannot(f, path, "there is no such file");
             return RB_ENOENT;
         }
+        if (is_no_file(f, path, &st))
+            return RB_EINVAL;
         char *text = sqlite3_mprintf("ATTACH %Q AS \"%.*w\"", path, (int)(path - 1 - c->target->attach[i]),
                                      c->target->attach[i]);
         int rc = rb_sql_sqlite_word(c, text);
@@ -138,8 +151,10 @@ static int attach(struct sqlite_conn *c, struct rb_sql_failure *f)
     return RB_OK;
 }
 
-static const char *reason(const struct sqlite_conn *c, int rc, int missing)
+static const char *reason(const struct sqlite_conn *c, int rc, int missing, bool reads)
 {
+    if (rc == SQLITE_CANTOPEN && !missing && access(c->target->path, R_OK | (reads ? 0 : W_OK)))
+        return strerror(errno);
     if (rc != SQLITE_CANTOPEN || !missing)
         return c->db ? sqlite3_errmsg(c->db) : sqlite3_errstr(rc);
     return c->target->read || c->target->only_read ? "there is no such file, and a read makes none"
@@ -166,8 +181,8 @@ bool rb_sql_sqlite_open(struct sqlite_conn *c, struct rb_sql_failure *f)
     if (rb_sql_sqlite_refuses(t, t->path))
         return is_journal(f, t->path);
     int missing = stat(t->path, &st);
-    if (!missing && S_ISDIR(st.st_mode))
-        return cannot(f, t->path, "it is a folder");
+    if (!missing && is_no_file(f, t->path, &st))
+        return false;
     int rc = sqlite3_open_v2(t->path, &db,
                              SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
                                  (reads ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
@@ -177,7 +192,7 @@ bool rb_sql_sqlite_open(struct sqlite_conn *c, struct rb_sql_failure *f)
     c->db = db;
     pthread_mutex_unlock(&c->mutex);
     if (rc) {
-        cannot(f, t->path, reason(c, rc, missing));
+        cannot(f, t->path, reason(c, rc, missing, reads));
         rb_sql_sqlite_close(c);
         return false;
     }

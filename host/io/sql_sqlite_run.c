@@ -1,11 +1,13 @@
 /* Owns what a connection's thread does with a statement, and what SQLite's codes mean for the caller: whether anything
  * of it stays. SQLite says that truthfully: a statement that did not end well is rolled back, so only a disk that
  * failed leaves a doubt. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -49,11 +51,13 @@ static void constraint(struct rb_sql_failure *f)
     snprintf(f->column, sizeof(f->column), "%.*s", (int)strcspn(dot + 1, ","), dot + 1);
 }
 
-static void busy(const struct sqlite_work *w, struct rb_sql_failure *f)
+static void busy(const struct sqlite_conn *c, const struct sqlite_work *w, struct rb_sql_failure *f)
 {
     uint64_t ms = w->timeout_ms && w->timeout_ms < w->lock_ms ? w->timeout_ms : w->lock_ms;
-    rb_sql_fail(f, "sql.busy", "the database is locked by another, and was for %.3gs; nothing was done",
-                (double)ms / 1000);
+    char holder[128];
+    rb_sql_sqlite_holder(c->target->path, holder, sizeof(holder));
+    rb_sql_fail(f, "sql.busy", "the database is locked by %s, and was for %.3gs; nothing was done",
+                holder[0] ? holder : "another", (double)ms / 1000);
     f->not_started = f->retryable = true;
 }
 
@@ -66,15 +70,38 @@ static void stopped(const struct sqlite_work *w, struct rb_sql_failure *f)
         rb_sql_fail(f, "cancelled", "it was stopped before it ended; nothing of it stays");
 }
 
+/* Files beside the database that this user may not make or mend: then not even a read is possible, whatever its
+ * mode. */
+static const char *beside(int rc)
+{
+    switch (rc) {
+    case SQLITE_READONLY_CANTINIT:
+    case SQLITE_READONLY_DIRECTORY:
+        return "it is in WAL mode, and whoever reads it needs its -wal and -shm, which this user may not make: the "
+               "right "
+               "to write in its folder, or db:backup by whom it belongs to";
+    case SQLITE_READONLY_RECOVERY:
+    case SQLITE_READONLY_ROLLBACK:
+        return "a writer that was killed has left something to mend beside it, which this user may not do: open it "
+               "once "
+               "as whom it belongs to";
+    default: return NULL;
+    }
+}
+
 static void readonly(const struct sqlite_conn *c, const struct sqlite_work *w, int rc, struct rb_sql_failure *f)
 {
-    if ((c->target->read || w->read) && !c->target->only_read) {
+    if (beside(rc)) {
+        rb_sql_fail(f, "sql.connect", "the database can not be used: %s", beside(rc));
+        f->not_started = true;
+    } else if ((c->target->read || w->read) && !c->target->only_read) {
         rb_sql_fail(f, "sql.readonly", "the statement writes, and this is a read");
         snprintf(f->hint, sizeof(f->hint), "%s:exec(…) is for statements that write", c->in_tx ? "tx" : "db");
     } else if (c->target->only_read) {
         rb_sql_fail(f, "sql.readonly", "the statement writes, and the database was opened with mode=ro");
     } else {
-        rb_sql_fail(f, "sql.readonly", "the database can not be written: %s", sqlite3_errstr(rc));
+        rb_sql_fail(f, "sql.readonly", "the database can not be written: %s",
+                    access(c->target->path, W_OK) ? strerror(errno) : sqlite3_errstr(rc));
     }
 }
 
@@ -87,7 +114,7 @@ void rb_sql_sqlite_failure(struct sqlite_conn *c, struct sqlite_work *w, int rc,
         rb_sql_fail(f, "sql.serialization", "another has written since this transaction began to read");
         f->retryable = true;
     } else if (primary == SQLITE_BUSY || primary == SQLITE_LOCKED)
-        busy(w, f);
+        busy(c, w, f);
     else if (primary == SQLITE_READONLY)
         readonly(c, w, rc, f);
     else if (primary == SQLITE_AUTH && c->refused[0]) {

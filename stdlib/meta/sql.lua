@@ -61,6 +61,7 @@ function sql.bytes(s) end
 
 ---@class rbhost.EachRowOptions
 ---@field batch? integer Rows a batch, default 500. Each batch is an operation.
+---@field key? string A column that has another value in each row: batches go on behind the last one, in its order.
 ---@field max_rows? integer default 1,000,000; more are an error
 ---@field max_bytes? integer of a batch
 ---@field numeric? boolean

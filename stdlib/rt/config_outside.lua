@@ -63,6 +63,9 @@ local DSN = {
     read_only = function(c, v)
         c:boolean(v)
     end,
+    max_connections = function(c, v)
+        c:whole(v, 1, 1000)
+    end,
 }
 
 function M.dsns(c, v)
@@ -75,6 +78,8 @@ function M.dsns(c, v)
                 c:wrong "`dsn` is missing"
             elseif dsn.password ~= nil and type(dsn.dsn) == "string" and dsn.dsn:find("^sqlite:") then
                 c:wrong "an SQLite file has no password"
+            elseif dsn.max_connections ~= nil and type(dsn.dsn) == "string" and dsn.dsn:find("^sqlite:") then
+                c:wrong "max_connections is for PostgreSQL"
             end
         end
     end)

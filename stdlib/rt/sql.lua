@@ -3,6 +3,7 @@
 local args = require "rt.sql_args"
 local base = require "rt.base"
 local call = require "rt.call"
+local dsns = require "rt.sql_dsn"
 
 local M = { fields = {} }
 
@@ -84,7 +85,7 @@ function DB:backup(path, opts)
     for _, name in ipairs { "timeout", "retry", "on_doubt" } do
         opts[name] = opts[name] or self.opts[name]
     end
-    local r = args.complete("db:backup", { text = args.path(path) }, opts)
+    local r = args.complete("db:backup", { text = dsns.path(path) }, opts)
     r.action, r.dsn, r.looks = "backup", self.dsn, true
     if r.idempotent == nil then
         r.idempotent = true -- the file is as whole the second time
@@ -107,7 +108,7 @@ local function attached(files)
         if type(name) ~= "string" or not name:find(NAME) or type(path) ~= "string" then
             base.usage 'sql.open: attach is { name = "/path" }'
         end
-        list[#list + 1] = name .. "=" .. args.path((path:gsub("^sqlite:", "")))
+        list[#list + 1] = name .. "=" .. dsns.path((path:gsub("^sqlite:", "")))
     end
     table.sort(list)
     return list
@@ -121,7 +122,7 @@ function M.fields.open(dsn, opts)
     local defaults = args.copy(opts)
     defaults.attach = nil
     args.complete("sql.open", {}, defaults) -- what is wrong with them is said here
-    return setmetatable({ dsn = args.dsn("sql.open", dsn), opts = defaults, attach = attached(opts.attach) }, DB)
+    return setmetatable({ dsn = dsns.read("sql.open", dsn), opts = defaults, attach = attached(opts.attach) }, DB)
 end
 
 M.fields.bytes = args.bytes
@@ -134,7 +135,12 @@ function M.call(dsn, ...)
     local db = M.fields.open(dsn)
     local r, opts = args.request("sql", db.opts, ...)
     local looks = opts.read
-    if looks == nil then
+    if opts.script then
+        if looks then
+            base.usage "sql: a script gives no rows, so it is no read; leave read = true out"
+        end
+        looks = false
+    elseif looks == nil then
         looks = require("rt.sql_text").looks(r.text)
     end
     return send(db, "sql", r, opts, looks)

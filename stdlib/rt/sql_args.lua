@@ -39,51 +39,6 @@ function M.check_self(self, kind, verb)
     end
 end
 
--- -- the DSN
-
-local function normal(path)
-    local parts = {}
-    for part in path:gmatch "[^/]+" do
-        if part == ".." then
-            parts[#parts] = nil
-        elseif part ~= "." then
-            parts[#parts + 1] = part
-        end
-    end
-    return "/" .. table.concat(parts, "/")
-end
-
---- An absolute path without . and ..; a relative one is below the runbook's folder.
----@param path string
----@return string
-function M.path(path)
-    if path:sub(1, 1) ~= "/" then
-        if not base.info.folder then
-            base.usage("%s: this run does not know the folder of its runbook; give an absolute path", path)
-        end
-        path = base.info.folder .. "/" .. path
-    end
-    return normal(path)
-end
-
---- A name of the configuration, or a DSN; the path of a file becomes absolute.
----@param verb string
----@param dsn any
----@return any
-function M.dsn(verb, dsn)
-    if host.is_secret(dsn) then
-        return dsn
-    end
-    base.expect(verb, "the DSN", dsn, "string")
-    local path, query = dsn:match "^sqlite:([^?]*)(.*)$"
-    if not path then
-        return dsn
-    elseif path == "" or path == ":memory:" then
-        base.usage("%s: a database in memory ends with its operation; name a file: sqlite:/path", verb)
-    end
-    return "sqlite:" .. M.path((path:gsub("^///", "/"))) .. query
-end
-
 -- -- parameters
 
 local function parameter(verb, what, v)
@@ -127,6 +82,19 @@ local function by_name(verb, given)
     return list, names
 end
 
+-- A list, with its holes: by_position says which.
+local function listed(t)
+    local list = { n = 0 }
+    for i, v in pairs(t) do
+        if math.type(i) == "integer" and i > 0 then
+            list[i], list.n = v, math.max(list.n, i)
+        else
+            list[i] = v
+        end
+    end
+    return list
+end
+
 local function has_names(t)
     return type(t) == "table" and getmetatable(t) == nil and #t == 0 and next(t) ~= nil
 end
@@ -160,8 +128,7 @@ function M.request(verb, defaults, first, ...)
                 base.usage("%s: parameters stand behind the statement or in params, not both", verb)
             end
             base.expect(verb, "params", first.params, "table")
-            given = has_names(first.params) and { first.params, n = 1 }
-                or table.pack(table.unpack(first.params))
+            given = has_names(first.params) and { first.params, n = 1 } or listed(first.params)
         end
     end
     base.expect(verb, "the statement", text, "string")

@@ -77,7 +77,8 @@ end
 
 local function begin(db, opts, state)
     local only_looks = opts.read or base.info.dry
-    local r = args.complete("db:tx", { text = only_looks and "BEGIN (read)" or "BEGIN" }, { timeout = opts.timeout })
+    local patience = { timeout = opts.timeout or db.opts.timeout }
+    local r = args.complete("db:tx", { text = only_looks and "BEGIN (read)" or "BEGIN" }, patience)
     r.action, r.dsn, r.attach, r.tx = "begin", db.dsn, db.attach, state.key
     r.isolation, r.looks, r.read = opts.isolation, only_looks or false, true
     r.once = opts.exactly_once and not only_looks and state.once or nil
@@ -100,7 +101,8 @@ local function was_committed(db, state)
 end
 
 local function commit(db, opts, state)
-    local r = args.complete("db:tx", { text = "COMMIT" }, { timeout = opts.timeout, title = opts.title })
+    local patience = { timeout = opts.timeout or db.opts.timeout, title = opts.title }
+    local r = args.complete("db:tx", { text = "COMMIT" }, patience)
     r.action, r.dsn, r.tx, r.idempotent = "commit", db.dsn, state.key, opts.idempotent
     r.writes = #state.writes > 0 and state.writes or nil
     r.looks, r.read = state.read, state.read

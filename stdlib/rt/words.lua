@@ -73,7 +73,7 @@ for _, name in ipairs { "query", "one", "value", "exec" } do
     M.options["tx:" .. name] =
         { arg = 1, list = true, keys = set "title timeout max_rows max_bytes numeric script secret params" }
 end
-M.options["db:each"] = { arg = 3, keys = set "timeout retry title max_rows max_bytes numeric batch" }
+M.options["db:each"] = { arg = 3, keys = set "timeout retry title max_rows max_bytes numeric batch key" }
 M.options["db:backup"] = { arg = 2, keys = set "timeout retry title idempotent on_doubt" }
 M.options["db:tx"] =
     { arg = 1, keys = set "title timeout attempts isolation read on_doubt exactly_once idempotent" }

@@ -246,4 +246,21 @@ c.run()
 check("a password in a DSN is in no message and no event, but in the source that says it",
       "tr0ub4dor" not in "".join(map(str, c.events())) + "".join(c.prints()) and
       c.events("result")[0]["args"]["dsn"] == "postgres://ada@127.0.0.1:1/db?connect_timeout=1", c.events("result"))
+
+c = Case("""
+    local p = runbook { params = { pw = { "secret", required = true } } }
+    local db = sql.open("sqlite:app.db")
+    local function try(...) local _, e = pcall(...) print(e.kind, e.outcome, e.message:match "placeholder of a secret") end
+    try(db.exec, db, "INSERT INTO t (b) VALUES (?)", tostring(p.pw))
+    try(db.exec, db, "INSERT INTO t (b) VALUES (:b)", { b = "x" .. tostring(p.pw) })
+    try(db.exec, db, "INSERT INTO t (d) VALUES (?)", sql.bytes(tostring(p.pw)))
+    try(db.exec, db, "INSERT INTO t (b) VALUES ('" .. tostring(p.pw) .. "')")
+    print(pcall(function() return #p.pw end))
+""")
+database(c, TABLE)
+c.write("pw", "correct-horse\n")
+ends("what was printed of a secret", c.run("pw=@pw"), 0)
+eq("is no parameter and no statement", c.prints()[:-1], ["usage\tnot_started\tplaceholder of a secret"] * 4)
+contains("a secret is called one", c.prints()[-1], "get length of a secret value")
+eq("and nothing was written", rows(c, "SELECT count(*) FROM t"), [(0,)])
 finish()

@@ -5,11 +5,12 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 
 sys.path.insert(0, os.environ["T"] + "/e2e")
 from book import Case, ends, park, waits
-from lib import check, contains, eq, finish, wait_for
+from lib import RBHOST, check, contains, eq, finish, wait_for
 
 LONG = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT count(*) AS n FROM c"  # has no end
 
@@ -69,6 +70,7 @@ with contextlib.closing(sqlite3.connect(c.dir / "app.db", isolation_level=None))
     other.execute("BEGIN IMMEDIATE")
     ends("another holds the lock", c.run(), 0)
     contains("for longer than the time-out: busy, and not started", c.prints()[0], "false\tsql.busy\tnot_started\ttrue")
+    contains("the message says who", c.prints()[0], f"app.db: the database is locked by process {os.getpid()} (")
     eq("reads go on", c.prints()[1], "0")
     other.execute("ROLLBACK")
 eq("nothing was written", count(c), 0)
@@ -96,6 +98,47 @@ with contextlib.closing(sqlite3.connect(c.dir / "app.db", isolation_level=None))
     waits(c, "record")
     other.execute("COMMIT")
 eq("busy can be retried", (p.wait(60), c.prints(), count(c)), (0, ["true"], 1))
+
+c = Case("""
+    local db = sql.open("sqlite:app.db", { timeout = "100ms" })
+    local ok, e = pcall(db.tx, db, { attempts = 1 }, function() end)
+    print(e.kind, e.message:match "[0-9.]+s; nothing was done")
+""")
+database(c)
+with contextlib.closing(sqlite3.connect(c.dir / "app.db", isolation_level=None)) as other:
+    other.execute("BEGIN IMMEDIATE")
+    c.run()
+    eq("a transaction waits for its lock as long as its db says", c.prints()[0], "sql.busy\t0.1s; nothing was done")
+
+# -- no right to write beside it
+
+c = Case("""
+    local function try(dsn, text) local _, e = pcall(sql, dsn, text) print(e.kind, e.outcome, e.message) end
+    try("sqlite:wal/app.db", "SELECT * FROM t")
+    try("sqlite:wal/app.db?mode=ro", "SELECT * FROM t")
+    try("sqlite:wal/app.db", "DELETE FROM t")
+    try("sqlite:wal/closed.db", "SELECT 1")
+""")
+(c.dir / "wal").mkdir()
+for name in ("wal/app.db", "wal/closed.db"):
+    database(c, "PRAGMA journal_mode = WAL; CREATE TABLE t (a)", name)
+(c.dir / "wal/app.db").chmod(0o444)
+(c.dir / "wal/closed.db").chmod(0)
+(c.dir / "wal").chmod(0o555)
+as_another = []
+if os.getuid() == 0:  # root may write everywhere
+    os.chmod(c.dir.parent, 0o755)
+    c.dir.chmod(0o777)
+    as_another = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+r = subprocess.run([*as_another, RBHOST, "run", "t.lua"], cwd=c.dir, env={**c.env, "HOME": str(c.dir)}, stdin=subprocess.DEVNULL,
+                   capture_output=True, text=True)
+ends("a database in WAL mode whose side files can not be made", r, 0)
+for i in (0, 1):
+    contains("says so, and not that the statement writes", c.prints()[i], "sql.connect\tnot_started\t")
+    contains("and what it needs", c.prints()[i], "the right to write in its folder")
+contains("and so does a write", c.prints()[2], "the right to write in its folder")
+contains("a file that can not be read", c.prints()[3], "Permission denied")
+(c.dir / "wal").chmod(0o755)
 
 # -- stopping
 
@@ -195,9 +238,7 @@ c = Case('print(sql("sqlite:app.db", "SELECT count(*) AS n FROM t")[1].n) signal
 database(c)
 c.run()
 os.makedirs(c.dir / "elsewhere")
-import subprocess  # noqa: E402
 
-from lib import RBHOST  # noqa: E402
 
 r = subprocess.run([RBHOST, "signal", c.id, "go", "--resume"], cwd=c.dir / "elsewhere", env=c.env, capture_output=True, text=True)
 eq("a relative file counts from the runbook, wherever it is resumed", (r.returncode, c.prints()), (0, ["0", "0"]))

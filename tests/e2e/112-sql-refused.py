@@ -16,6 +16,12 @@ def database(case, name="app.db", script="CREATE TABLE t (id INTEGER PRIMARY KEY
         db.executescript(script)
 
 
+def rows(case, name="app.db"):
+    """How many rows t has."""
+    with contextlib.closing(sqlite3.connect(case.dir / name)) as db:
+        return db.execute("SELECT count(*) FROM t").fetchone()[0]
+
+
 def refused(name, call, kind, says, prepare=None):
     c = Case(f"local db = sql.open('sqlite:app.db')\nlocal ok, e = pcall(function() {call} end)\n"
              "print(ok, e and e.kind, e and e.outcome, e and e.message)\nprint(db:value 'SELECT count(*) FROM t')")
@@ -127,4 +133,87 @@ for i, what in enumerate(("a read of another", "a write to another", "another th
     contains(f"{what} is refused", c.prints()[i], "is not in the runbook's reach")
 eq("before its intent", [e for e in c.events("intent")], [])
 eq("and not caught: exit code 4", r.returncode, 4)
+
+# -- links, and other ways to write a path
+
+POLICY = """
+    runbook { allow = { sql = { "sqlite:@DIR@/in/**", "sqlite:@DIR@/base/*.db" }, file = { "out/**" } } }
+    local function try(f, ...)
+      local ok, e = pcall(f, ...)
+      print(ok or e.kind .. " " .. e.outcome .. " " .. tostring(e.message:find("is not in the runbook's reach", 1, true) ~= nil))
+    end
+    local db = sql.open "sqlite:in/app.db"
+    local function attach(path)
+      return function() return sql.open("sqlite:in/app.db", { attach = { o = path } }):value "SELECT count(*) FROM o.t" end
+    end
+"""
+c = Case(POLICY + """
+    try(sql, "sqlite:in/%2e%2e/app.db", "SELECT 1")
+    try(sql, "sqlite:in/%2e%2e%2fapp.db", "SELECT 1")
+    try(sql, "sqlite:in/..%2Fapp.db", "SELECT 1")
+    try(sql, "sqlite:in/link.db", "SELECT 1")
+    try(sql, "sqlite:in/link.db", "DELETE FROM t")
+    try(sql, "sqlite:in/folder/app.db", "SELECT 1")
+    try(sql, "sqlite:in/folder/new.db", "CREATE TABLE t (a)")
+    try(db.tx, sql.open "sqlite:in/link.db", function(tx) return tx:exec "DELETE FROM t" end)
+    try(attach "in/link.db")
+    try(attach "in/app.db?/../../app.db")
+    try(db.backup, db, "out/folder/copy.db")
+    try(db.backup, db, "out/../copy.db")
+""")
+for name in ("in", "out", "far"):
+    (c.dir / name).mkdir()
+database(c, script="CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+database(c, "in/app.db")
+(c.dir / "in/link.db").symlink_to(c.dir / "app.db")
+(c.dir / "in/folder").symlink_to(c.dir)
+(c.dir / "out/folder").symlink_to(c.dir / "far")
+ends("ways out of a folder: percent signs, links, what is attached, a backup", c.run(), 0)
+eq("each is refused by the policy, and nothing was started", c.prints(), ["policy not_started true"] * 12)
+eq("nothing was changed or made", (rows(c), [p.name for p in (c.dir / "far").iterdir()], (c.dir / "new.db").exists()), (1, [], False))
+
+c = Case(POLICY + """
+    try(sql, "sqlite:in/link.db", "DELETE FROM t")
+    try(sql, "sqlite:base/app.db", "SELECT 1")
+    try(sql, "sqlite:in/a%20b.db", "CREATE TABLE t (a)")
+    try(sql, "sqlite:in/100%25.db", "CREATE TABLE t (a)")
+    try(attach "in/100%.db")
+    try(db.backup, db, "out/copy.db")
+    try(db.backup, db, "out/link.db")
+""")
+for name in ("in", "out", "real"):
+    (c.dir / name).mkdir()
+database(c, "in/app.db", "CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+database(c, "real/app.db")
+(c.dir / "in/link.db").symlink_to("app.db")
+(c.dir / "base").symlink_to("real")
+(c.dir / "out/link.db").symlink_to("target.db")
+(c.dir / "out/target.db").write_text("old")
+ends("links that stay inside, a folder that is named and is a link, names with signs in them", c.run(), 0)
+eq("are reached", c.prints(), ["true"] * 7)
+eq("as they are called", sorted(p.name for p in (c.dir / "in").iterdir()), ["100%.db", "a b.db", "app.db", "link.db"])
+eq("what the link leads to was written", rows(c, "in/app.db"), 0)
+eq("a copy to a link goes where it leads", (rows(c, "out/target.db"), (c.dir / "out/link.db").is_symlink()), (0, True))
+
+# -- what is no file
+
+c = Case("""
+    local function try(f, ...) local _, e = pcall(f, ...) print(e.kind, e.outcome, (e.message:match "no regular file" or e.message:match "no copy replaces")) end
+    local db = sql.open "sqlite:app.db"
+    for _, path in ipairs { "pipe", "/dev/null", "/dev/zero" } do
+      try(sql, "sqlite:" .. path, "SELECT 1")
+      try(sql, "sqlite:" .. path, "CREATE TABLE t (a)")
+      try(function() sql.open("sqlite:app.db", { attach = { o = path } }):query "SELECT 1" end)
+    end
+    try(db.backup, db, "pipe")
+    db:backup "link.db"
+""")
+database(c)
+os.mkfifo(c.dir / "pipe")
+(c.dir / "link.db").symlink_to("target.db")
+(c.dir / "target.db").write_text("old")
+ends("pipes and devices", c.run(), 0)
+eq("are neither opened nor replaced", c.prints(), ["sql.connect\tnot_started\tno regular file"] * 9 + ["usage\tnot_started\tno copy replaces"])
+check("the pipe is one", (c.dir / "pipe").is_fifo())
+eq("a copy to a link goes where it leads", (rows(c, "target.db"), (c.dir / "link.db").is_symlink()), (0, True))
 finish()

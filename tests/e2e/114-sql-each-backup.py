@@ -36,6 +36,38 @@ def ended(process):
         return False
 
 
+# -- each, by a key
+
+c = book("""
+    local db = sql.open("sqlite:app.db")
+    local seen = {}
+    print(db:each("SELECT id, a FROM t", nil, { key = "id", batch = 4 }, function(row)
+      seen[#seen + 1] = row.id
+      db:exec("DELETE FROM t WHERE id = ?", row.id)
+    end), table.concat(seen, " "))
+    for i = 1, 9 do db:exec("INSERT INTO t VALUES (?, ?)", i, i % 3 == 0 and null or "k" .. i) end
+    local function each(text, params, opts)
+      local keys = {}
+      local ok, e = pcall(db.each, db, text, params, opts, function(row) keys[#keys + 1] = row[opts.key] end)
+      print(ok and table.concat(keys, " ") or e.kind .. ": " .. e.message)
+    end
+    each("SELECT id FROM t WHERE id > ? AND id < ? -- all", { 2, 8 }, { key = "id", batch = 2 })
+    each("SELECT id FROM t WHERE id > :low", { low = 6 }, { key = "id", batch = 1 })
+    each("SELECT a FROM t WHERE a IS NOT NULL;", nil, { key = "a", batch = 2 })
+    each("SELECT a FROM t", nil, { key = "a", batch = 4 })
+    each("SELECT id % 5 AS k FROM t", nil, { key = "k", batch = 2 })
+    each("SELECT id FROM t", nil, { key = "no-such", batch = 3 })
+    each("SELECT id FROM t WHERE 0", nil, { key = "id" })
+""")
+ends("each by a key", c.run(), 0)
+every = " ".join(str(i) for i in range(1, 26))
+eq("loses no row when its function deletes", c.prints()[0], f"25\t{every}")
+eq("with parameters of either kind, in the order of the key", c.prints()[1:4], ["3 4 5 6 7", "7 8 9", "k1 k2 k4 k5 k7 k8"])
+contains("a key that is null", c.prints()[4], "usage: db:each: the key a is null in a row")
+contains("one that is there twice, though a border of a batch lies between", c.prints()[5], "usage: db:each: k is 1 in more than one row")
+contains("one that is no column", c.prints()[6], 'there is no column no-such; there are id')
+eq("no rows", c.prints()[7], "")
+
 # -- each
 
 c = book("""

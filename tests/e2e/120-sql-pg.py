@@ -89,7 +89,7 @@ try:
         said(db.query, db, "INSERT INTO t (id) VALUES (9)")
         said(db.exec, db, "INSERT INTO t (id) VALUES (1)")
         said(db.exec, db, "INSERT INTO t (id) VALUES (:x)", {{ y = 1 }})
-        said(db.exec, db, {{ "SELECT pg_sleep(600)", timeout = "50ms" }})
+        said(db.exec, db, {{ "SELECT pg_sleep(600)", timeout = "3s" }})
     """)
     ends("errors", c.run(), 0)
     eq("have their kind, code, outcome and place", c.prints(), [
@@ -105,6 +105,84 @@ try:
     c = Case('print(sql("postgres:host=127.0.0.1 port=%d user=app dbname=app password=\'w0rd s3\' ", "SELECT 1"))' % pg.port)
     r = c.run()
     lacks("nor is one that stands as a word", r.stdout + r.stderr + str(c.events()), "w0rd")
+
+    # -- reads that would like to write
+
+    c = Case(f"""
+        local dsn = {dsn!r}
+        local db = sql.open(dsn)
+        local function try(f, ...) local ok, e = pcall(f, ...) print(ok and "done" or e.kind) end
+        local leave = "SET default_transaction_read_only = off"
+        try(db.query, db, leave)
+        try(db.query, db, "SET TRANSACTION READ WRITE")
+        try(db.query, db, "/* /* */ SELECT */ DO $$ BEGIN COMMIT; SET TRANSACTION READ WRITE; CREATE TABLE out1 (a int); END $$")
+        try(db.query, db, "DO $$ BEGIN PERFORM set_config('default_transaction_read_only', 'off', false); COMMIT; CREATE TABLE out2 (a int); END $$")
+        try(sql, dsn, {{ "SET TRANSACTION READ WRITE; CREATE TABLE out3 (a int)", script = true, read = true }})
+        try(sql, dsn, {{ leave .. "; COMMIT; CREATE TABLE out4 (a int)", script = true, read = true }})
+        try(db.tx, db, {{ read = true }}, function(tx) pcall(tx.query, tx, "SET TRANSACTION READ WRITE") tx:query "CREATE TABLE out5 (a int)" end)
+        try(db.query, db, "SELECT set_config('default_transaction_read_only', 'off', false)")
+        try(db.query, db, "CREATE TABLE out6 (a int)")
+        try(db.query, db, "WITH x AS (INSERT INTO t (id) VALUES (77) RETURNING id) SELECT id FROM x")
+        try(db.query, db, "EXPLAIN ANALYZE INSERT INTO t (id) VALUES (77)")
+        try(db.query, db, "CALL nothing()")
+        try(db.query, db, "  (SELECT 1 AS n)")
+        try(db.query, db, "-- first\\n TABLE t LIMIT 1")
+        print(db:tx({{ read = true }}, function(tx) return #tx:query "SHOW server_version" end))
+        print(db:tx(function(tx) tx:exec "DECLARE c CURSOR FOR SELECT generate_series(1, 5) AS n" return #tx:query "FETCH 2 FROM c" end))
+    """)
+    r = c.run()
+    ends("reads that try to leave their session's limits", r, 0)
+    eq("are refused", c.prints(), ["sql.readonly"] * 4 + ["usage"] * 2 + ["sql.readonly", "done"] + ["sql.readonly"] * 4
+       + ["done"] * 2 + ["1", "2"])
+    eq("and nothing of them is there", pg.sql("SELECT count(*) FROM pg_class WHERE relname LIKE 'out_'; SELECT count(*) FROM t WHERE id = 77"), "0\n0")
+
+    # -- what the server's words leave open
+
+    c = Case(f"""
+        local db = sql.open({dsn!r})
+        local function try(f, ...) local _, e = pcall(f, ...) print(e.kind, e.outcome, e.message:match("; ([^;]+)$") or e.message:match "COPY.*") end
+        try(db.query, db, "SELECT $1 IS NULL", 1)
+        try(db.query, db, "SELECT 1; SELECT ';'")
+        try(db.query, db, "SELECT $1::jsonb", "{{")
+        try(db.exec, db, "COPY (SELECT 1) TO /* here */ STDOUT")
+        try(db.exec, db, "COPY t FROM STDIN")
+        try(db.query, db, {{ "SELECT $1, $2", params = {{ 1, nil, 3 }} }})
+    """)
+    ends("errors that need a next step", c.run(), 0)
+    eq("have one", c.prints(), [
+        "sql.error\tfailed\tsay what it is: $1::text",
+        "sql.error\tfailed\tone statement is sent at a time: db:tx(fn) keeps several together, and script = true takes all of them or none, without parameters",
+        "sql.error\tfailed\tjson.encode(…) makes the text of a value",
+        "usage\tnot_started\tuse INSERT and SELECT",
+        "usage\tnot_started\tuse INSERT and SELECT",
+        "usage\tnot_started\tNULL is null"])
+
+    # -- rows by a key, scripts, what is not for this database
+
+    pg.sql("CREATE TABLE paged AS SELECT i AS id, 'n' || i AS name, now() + i * interval '1 us' AS at FROM generate_series(1, 10) AS i; ALTER TABLE paged OWNER TO app")
+    c = Case(f"""
+        local db = sql.open({dsn!r})
+        local function each(text, params, opts)
+          local n = 0
+          db:each(text, params, opts, function(row) n = n + 1 db:exec("DELETE FROM paged WHERE id = $1", row.id) end)
+          return n
+        end
+        print(each("SELECT * FROM paged WHERE id < $1", {{ 4 }}, {{ key = "id", batch = 1 }}),
+          each("SELECT * FROM paged WHERE id < :top", {{ top = 7 }}, {{ key = "name", batch = 2 }}),
+          each("SELECT * FROM paged", nil, {{ key = "at", batch = 3 }}))
+        local function try(f, ...) local ok, e = pcall(f, ...) print(ok or e.kind .. " " .. e.outcome) end
+        for _, text in ipairs {{ "DELETE FROM t; COMMIT; SELECT 1/0", "DELETE FROM t; /* so */ end; SELECT 1/0", "DELETE FROM t;ROLLBACK;", "SELECT 1;\\nSTART TRANSACTION" }} do
+          try(db.exec, db, {{ text, script = true }})
+        end
+        try(db.exec, db, {{ "CREATE FUNCTION two() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 2 END; END; SELECT two() AS commit, 'x; COMMIT'", script = true }})
+        try(db.tx, db, function(tx) tx:exec {{ "SAVEPOINT a; SELECT 1; ROLLBACK TO a", script = true }} end)
+        try(function() return sql.open({dsn!r}, {{ attach = {{ o = "other.db" }} }}):query "SELECT 1" end)
+    """)
+    ends("each by a key", c.run(), 0)
+    eq("meets each row once", c.prints()[0], "3\t3\t4")
+    eq("a script that would end its transaction is refused, others are not; nothing is attached",
+       c.prints()[1:], ["usage not_started"] * 4 + ["true", "true", "usage not_started"])
+    eq("and nothing of them was done", pg.sql("SELECT count(*) > 0 FROM t"), "t")
 
     # -- transactions that meet
 

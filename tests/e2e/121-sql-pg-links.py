@@ -7,7 +7,7 @@ import sys
 sys.path.insert(0, os.environ["T"] + "/e2e")
 sys.path.insert(0, os.environ["T"])
 from book import Case, ends
-from lib import eq, finish, lacks, wait_for
+from lib import contains, eq, finish, lacks, wait_for
 from pg import PASSWORD, Postgres
 
 pg = Postgres()
@@ -44,6 +44,15 @@ try:
     c.write(".pgpass", f"localhost:{pg.port}:app:app:{quoted}\n").chmod(0o600)
     ends("a service and .pgpass", c.run(env={"HOME": str(c.dir)}), 0)
     eq("are read as psql reads them", c.prints(), ["app"])
+    (c.dir / ".pgpass").chmod(0o644)
+    r = c.run(env={"HOME": str(c.dir)})
+    contains("a .pgpass that others can read is not read, and whoever is refused reads why", r.stderr,
+             f"{c.dir}/.pgpass is not read, because others can read it (mode 0644): chmod 600 {c.dir}/.pgpass")
+    lacks("libpq prints nothing by itself", r.stdout + r.stderr, "WARNING")
+    c = Case('print(pcall(sql, "postgres://app:s3same-open@127.0.0.1/app?sslmod=x", "SELECT 1"))')
+    c.run()
+    contains("a word that libpq does not know is named", c.prints()[0], 'invalid URI query parameter: "sslmod"')
+    lacks("and the password is not", c.prints()[0], "s3same")
 
     # -- refused
 
@@ -105,6 +114,22 @@ try:
     """)
     ends("a hundred queries at once", c.run(), 0)
     eq("are all answered", c.prints(), ["5050"])
+
+    # -- how many connections
+
+    c = Case("""
+        local db = sql.open "app"
+        local pids, tasks = {}, {}
+        for i = 1, 8 do tasks[i] = function() pids[db:value "SELECT pg_backend_pid() FROM pg_sleep(0.02)"] = true end end
+        all(tasks)
+        local n = 0
+        for _ in pairs(pids) do n = n + 1 end
+        print(n)
+    """)
+    c.write("conf.lua", f"""return {{ secrets = {{ pg = {{ env = "PGPW" }} }}, dsns = {{ app = {{
+        dsn = "postgres://app@127.0.0.1:{pg.port}/app", password = {{ secret = "pg" }}, max_connections = 2 }} }} }}""")
+    ends("eight queries at once, and two connections in the configuration", c.run("--config", c.dir / "conf.lua", env={"PGPW": PASSWORD}), 0)
+    eq("share them", c.prints(), ["2"])
 finally:
     pg.close()
 finish()

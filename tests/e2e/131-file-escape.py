@@ -7,7 +7,7 @@ import threading
 
 sys.path.insert(0, os.environ["T"] + "/e2e")
 from book import Case, ends
-from lib import RBHOST, RBHOST_FAULT, check, contains, eq, finish
+from lib import RBHOST, RBHOST_FAULT, check, contains, eq, finish, lacks
 
 KERNELS = ((RBHOST, {}, ""), (RBHOST_FAULT, {"RBHOST_MUTATE": "no-openat2"}, " (no openat2)"))
 HEAD = 'runbook { allow = { file = { "in/**", "one.conf", "*.txt" } } }\n'
@@ -148,4 +148,18 @@ for binary, env, kernel in KERNELS:
     kinds = __import__("json").loads((c.prints() or ["{}"])[-1])
     check(f"some went inside, some were refused, none read what is outside{kernel}",
           kinds.get("done", 0) > 0 and set(kinds) - {"done"} and "lua" not in kinds, kinds)
+
+# -- the host's own process
+
+c = Case("""
+    for _, path in ipairs { "/proc/self/environ", "/proc/thread-self/environ", "/proc/self/root/proc/self/environ", "own" } do
+      local ok, e = pcall(file.read, path)
+      print(ok or e.kind, pcall(file.digest, path))
+    end
+    print(file.read("/proc/self/comm") ~= "", "not reached")
+""")
+(c.dir / "own").symlink_to("/proc/self/environ")
+r = c.run(env={"UNNAMED": "kept-for-another-run"})
+eq("what /proc says of it is the policy's no", (r.returncode, [line.split("\t")[:2] for line in c.prints()]), (4, [["policy", "false"]] * 4))
+lacks("a variable that a secret of another run comes from is nowhere", r.stdout + r.stderr + str(c.events()), "kept-for-another-run")
 finish()

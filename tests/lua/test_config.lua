@@ -30,7 +30,8 @@ local EVERYTHING = [[
             max_tasks = 100, park_grace = "1s", cancel_grace = "1m30s" },
         people = { ada = { user = "al", slack = "U1" } },
         dsns = { app = "sqlite:/srv/app.db", mem = "sqlite::memory:", svc = "postgres:service=x",
-            pg = { dsn = "postgres://app@db/app?sslmode=require", password = { secret = "pw" }, read_only = true } },
+            pg = { dsn = "postgres://app@db/app?sslmode=require", password = { secret = "pw" }, read_only = true,
+                max_connections = 4 } },
         http = { proxy = "http://proxy:3128", no_proxy = { "localhost", "*.corp" }, proxy_env = true, ca_file = "/ca",
             timeout = "30s", connect_timeout = "10s", max_connections = 64 },
         ssh = { config = "/etc/rbhost/ssh_config", connect_timeout = "10s", max_connections = 24,
@@ -136,6 +137,9 @@ function TestConfig.test_dsns()
     wrong('dsns = { a = { password = { secret = "pw" } }, }, ' .. SECRETS, "dsns.a: `dsn` is missing")
     wrong(SECRETS .. 'dsns = { a = { dsn = "sqlite:/x", password = { secret = "pw" } } }',
         "dsns.a: an SQLite file has no password")
+    wrong('dsns = { a = { dsn = "sqlite:/x", max_connections = 2 } }', "dsns.a: max_connections is for PostgreSQL")
+    wrong('dsns = { a = { dsn = "postgres:service=x", max_connections = 0 } }',
+        "dsns.a.max_connections: got 0, expected a whole number from 1 to 1000")
     wrong('dsns = { a = "mysql://db/app" }',
         'dsns.a: got "mysql://db/app", expected sqlite:/path, postgres://user@host/database or postgres:service=name')
     wrong('dsns = { a = "sqlite://x" }', 'dsns.a: got "sqlite://x", expected sqlite:/path/of/the.db')
@@ -194,6 +198,18 @@ function TestConfig.test_freeze()
         ": a window is either weekly or has `from` and `to`")
     window("weekly = 'fri 16:00 - mon 06:00', tz = 'CET'",
         '.tz: got "CET", expected an offset from UTC such as "+01:00" (without it: the local time of the host)')
+    window("from = '2026-02-30', to = '2026-03-01'",
+        '.from: got "2026-02-30", expected a time such as "2026-12-20T08:00:00Z" or "2026-12-20"')
+    window("from = '2026-02-01', to = '2027-02-29'",
+        '.to: got "2027-02-29", expected a time such as "2026-12-20T08:00:00Z" or "2026-12-20"')
+    window("from = '2026-02-01T10:00:00+02:00', to = '2026-02-01T09:00:00+01:00'",
+        ": it ends (2026-02-01T09:00:00+01:00) before it begins (2026-02-01T10:00:00+02:00)")
+    window("from = '2026-02-02T00:00:00Z', to = '2026-02-02T01:00:00+01:00'",
+        ": it ends (2026-02-02T01:00:00+01:00) before it begins (2026-02-02T00:00:00Z)")
+    window("from = '2026-02-02T10:00', to = '2026-02-01'",
+        ": it ends (2026-02-01) before it begins (2026-02-02T10:00)")
+    good "policy = { freeze = { { from = '2026-02-01T10:00+02:00', to = '2026-02-01T09:00+00:00', reason = 'r' } } }"
+    good "policy = { freeze = { { from = '2028-02-29', to = '2028-02-29', reason = 'r' } } }"
     wrong("policy = { freeze = { { from = '2026-12-01', to = '2026-12-02' } } }",
         "policy.freeze[1]: `reason` is missing: whoever is refused reads it")
     wrong("policy = { freeze = { from = '2026-12-01' } }",

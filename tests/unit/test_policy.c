@@ -399,7 +399,7 @@ static void bases(void **state)
         if (rows[i].site)
             snprintf(config, sizeof(config), "{\"policy\":{\"allow\":{\"file\":[\"%s\"]}}}", rows[i].site);
         struct site *s = site(header, config);
-        assert_int_equal(rb_policy_check_path(&s->run, rows[i].path, got, &s->err), 0);
+        assert_int_equal(rb_policy_check_path(&s->run, "file", rows[i].path, got, &s->err), 0);
         if (got[0] != rows[i].outer || got[1] != rows[i].inner)
             fail_msg("row %zu: bases %zu %zu, expected %zu %zu", i, got[0], got[1], rows[i].outer, rows[i].inner);
         end(s);
