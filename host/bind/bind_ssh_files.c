@@ -32,7 +32,7 @@ struct files_op {
     char *far;     /* and over there */
     char *content; /* UPLOAD: what is sent */
     size_t content_len;
-    char *mode, *owner;
+    char *mode, *owner, *sudo_password;
     bool sudo, content_secret;
     uint64_t max, timeout_ms;
 
@@ -59,6 +59,7 @@ static void destroy(struct files_op *op)
     rb_ssh_local_close(&op->file);
     rb_ssh_where_release(&op->where);
     rb_ssh_wipe(op->content, op->content_len);
+    rb_ssh_wipe(op->sudo_password, op->sudo_password ? strlen(op->sudo_password) : 0);
     if (op->fetched.data)
         explicit_bzero(op->fetched.data, op->fetched.cap);
     rb_buf_release(&op->fetched);
@@ -133,6 +134,12 @@ static void succeed(struct files_op *op, uint64_t size, const uint8_t digest[RB_
 
 /* -- its ways ------------------------------------------------------------------------------------------------------ */
 
+static void fail_differs(struct files_op *op)
+{
+    fail(op, "ssh.file", RB_OUTCOME_FAILED,
+         "what came has another digest than the file over there: it was changed meanwhile; try again");
+}
+
 static void on_kept(struct ssh_local *l)
 {
     struct files_op *op = RB_CONTAINER(l, struct files_op, file);
@@ -141,19 +148,27 @@ static void on_kept(struct ssh_local *l)
     else if (l->failed && op->stopping)
         fail_stopped(op, RB_OUTCOME_FAILED);
     else if (l->differs)
-        fail(op, "ssh.file", RB_OUTCOME_FAILED,
-             "what came has another digest than the file over there: it was changed "
-             "meanwhile; try again");
+        fail_differs(op);
     else if (l->failed)
         fail(op, "ssh.file", RB_OUTCOME_FAILED, "%.500s can not be written: %s", op->local, strerror(l->failed));
     else
         succeed(op, l->size, l->digest);
 }
 
+/* What the login has said before the file, which has so many bytes, is none of it. */
+static void strip(struct rb_buf *fetched, uint64_t size)
+{
+    if (fetched->len <= size)
+        return;
+    size_t more = fetched->len - (size_t)size;
+    memmove(fetched->data, fetched->data + more, (size_t)size);
+    fetched->len = (size_t)size;
+}
+
 /* The file is here: is it the one that is there? */
 static void fetched(struct files_op *op)
 {
-    char sum[RB_SHA_HEX + 8], mode[16] = "";
+    char sum[RB_SHA_HEX + 8], mode[16] = "", size[24] = "";
     uint8_t digest[RB_SHA_LEN];
     const char *said = rb_buf_text(&op->answer);
     if (!rb_far_file_said(said, op->answer.len, "sum", sum, sizeof(sum)) || rb_sha_parse(sum, op->file.expected)) {
@@ -161,6 +176,8 @@ static void fetched(struct files_op *op)
         return;
     }
     rb_far_file_said(said, op->answer.len, "mode", mode, sizeof(mode));
+    rb_far_file_said(said, op->answer.len, "size", size, sizeof(size));
+    op->file.want = strtoull(size, NULL, 10);
     if (op->local) {
         op->stage = FILES_KEEPING;
         op->file.mode = (unsigned)strtoul(mode, NULL, 8) & 0777;
@@ -168,24 +185,23 @@ static void fetched(struct files_op *op)
         rb_ssh_local_keep(&op->file, rb_effect_loop(&op->effect));
         return;
     }
+    strip(&op->fetched, op->file.want);
     rb_sha(rb_buf_text(&op->fetched), op->fetched.len, digest);
     if (memcmp(digest, op->file.expected, RB_SHA_LEN) != 0) {
-        fail(op, "ssh.file", RB_OUTCOME_FAILED,
-             "what came has another digest than the file over there: it was changed "
-             "meanwhile; try again");
+        fail_differs(op);
         return;
     }
-    size_t size = op->fetched.len;
+    size_t length = op->fetched.len;
     const struct rb_run *run = op->effect.run;
-    if (rb_secret_any(run) && size) {
+    if (rb_secret_any(run) && length) {
         struct rb_buf clean;
         rb_buf_init(&clean, SIZE_MAX / 2);
-        rb_secret_redact(run, op->fetched.data, size, &clean);
+        rb_secret_redact(run, op->fetched.data, length, &clean);
         explicit_bzero(op->fetched.data, op->fetched.cap);
         rb_buf_release(&op->fetched);
         op->fetched = clean;
     }
-    succeed(op, size, digest);
+    succeed(op, length, digest);
 }
 
 static void on_done(void *arg, struct rb_ssh_result *r)
@@ -198,9 +214,8 @@ static void on_done(void *arg, struct rb_ssh_result *r)
             destroy(op);
         return;
     }
-    struct rb_buf *answer = op->upload ? &r->out.buf : &r->err.buf;
     rb_buf_reset(&op->answer);
-    rb_buf_add(&op->answer, rb_buf_text(answer), answer->len);
+    rb_buf_add(&op->answer, rb_buf_text(&r->err.buf), r->err.buf.len);
     if (!op->upload && !op->local) {
         op->fetched = r->out.buf;
         rb_buf_init(&r->out.buf, 0);
@@ -209,7 +224,8 @@ static void on_done(void *arg, struct rb_ssh_result *r)
     if (op->upload && rb_far_file_said(rb_buf_text(&op->answer), op->answer.len, "done", why, sizeof(why))) {
         succeed(op, op->file.size, op->file.digest);
     } else if (rb_far_file_said(rb_buf_text(&op->answer), op->answer.len, "no", why, sizeof(why)) && !op->stopping) {
-        fail(op, "ssh.file", RB_OUTCOME_FAILED, "%s", why);
+        bool sudo = strncmp(why, "sudo:", 5) == 0;
+        fail(op, sudo ? "ssh.sudo" : "ssh.file", sudo ? RB_OUTCOME_NOT_STARTED : RB_OUTCOME_FAILED, "%s", why);
     } else if (r->end == RB_SSH_NOT_STARTED && !op->stopping) {
         struct rb_buf words;
         rb_buf_init(&words, 2048);
@@ -234,44 +250,60 @@ static void on_done(void *arg, struct rb_ssh_result *r)
     }
 }
 
+/* Of this run and this op: another that sends a file to the same place has another. */
+static void name_temporary(const struct files_op *op, char tag[RB_SHA_HEX])
+{
+    struct rb_buf who;
+    rb_buf_init(&who, 64 << 10);
+    rb_buf_addf(&who, "%s %s", op->effect.run->id, op->effect.key);
+    rb_sha_of_hex(rb_buf_text(&who), who.len, tag);
+    tag[16] = '\0';
+    rb_buf_release(&who);
+}
+
+static int make_request(struct files_op *op, struct rb_far_request *r, struct rb_err *err)
+{
+    char sum[RB_SHA_HEX], tag[RB_SHA_HEX], mode[8];
+    struct rb_far_file f = {.path = op->far,
+                            .sudo = op->sudo,
+                            .sudo_password = op->sudo_password,
+                            .mode = op->mode,
+                            .owner = op->owner,
+                            .size = op->max};
+    if (!op->upload)
+        return rb_far_download(&f, r, err);
+    name_temporary(op, tag);
+    rb_sha_hex(op->file.digest, sum);
+    snprintf(mode, sizeof(mode), "%04o", op->local ? op->file.mode : op->content_secret ? 0600U : 0644U);
+    f.size = op->file.size;
+    f.sha256 = sum;
+    f.mode_of_new = mode;
+    f.tag = tag;
+    int rc = rb_far_upload(&f, r, err);
+    if (!rc)
+        rb_buf_add(&r->input, op->content, op->content_len);
+    return rc;
+}
+
 static int open_session(struct files_op *op, struct rb_err *err)
 {
-    struct rb_buf command;
-    char sum[RB_SHA_HEX], tag[RB_SHA_HEX], mode[8];
-    struct rb_far_file f = {.path = op->far, .sudo = op->sudo, .mode = op->mode, .owner = op->owner};
+    struct rb_far_request r = {0};
+    int rc = make_request(op, &r, err);
     struct rb_ssh_options opt = {.target = rb_ssh_where_target(&op->where),
-                                 .stdin_fd = -1,
-                                 .stdout_fd = -1,
+                                 .command = rb_buf_text(&r.command),
+                                 .stdin_data = rb_buf_text(&r.input),
+                                 .stdin_len = r.input.len,
+                                 .stdin_fd = op->upload ? op->file.fd : -1,
+                                 .stdout_fd = op->upload ? -1 : op->file.fd,
                                  .max_output = ANSWER_MAX,
                                  .drain_ms = DRAIN_MS,
                                  .on_done = on_done,
                                  .arg = op};
-    rb_buf_init(&command, 64 << 10);
-    rb_sha_of_hex(op->effect.key, strlen(op->effect.key), tag);
-    tag[16] = '\0';
-    int rc;
-    if (op->upload) {
-        rb_sha_hex(op->file.digest, sum);
-        snprintf(mode, sizeof(mode), "%04o", op->local ? op->file.mode : op->content_secret ? 0600U : 0644U);
-        f.size = op->file.size;
-        f.sha256 = sum;
-        f.mode_of_new = mode;
-        f.tag = tag;
-        opt.stdin_fd = op->file.fd;
-        opt.stdin_data = op->local ? NULL : op->content;
-        opt.stdin_len = op->content_len;
-        rc = rb_far_upload(&f, &command, err);
-    } else {
-        f.size = op->max;
-        opt.stdout_fd = op->file.fd;
-        if (!op->local && op->max > ANSWER_MAX)
-            opt.max_output = (size_t)op->max;
-        rc = rb_far_download(&f, &command, err);
-    }
-    opt.command = rb_buf_text(&command);
+    if (!op->upload && !op->local)
+        opt.max_output = (size_t)op->max + ANSWER_MAX;
     if (!rc)
         rc = rb_ssh_start(rb_effect_loop(&op->effect), &opt, &op->session, err);
-    rb_buf_release(&command);
+    rb_far_request_release(&r);
     op->stage = rc ? FILES_REST : FILES_SENDING;
     return rc;
 }
@@ -425,7 +457,6 @@ int rb_bind_ssh_upload(lua_State *L)
     op->far = rb_args_text(L, 1, "ssh.upload", "to");
     op->mode = rb_args_text(L, 1, "ssh.upload", "mode");
     op->owner = rb_args_text(L, 1, "ssh.upload", "owner");
-    op->sudo = rb_args_bool(L, 1, "sudo", false);
     rb_json_ktext(&j, "from", op->local);
     if (!op->local) {
         lua_getfield(L, 1, "content");
@@ -436,8 +467,7 @@ int rb_bind_ssh_upload(lua_State *L)
     rb_json_ktext(&j, "to", op->far);
     rb_json_ktext(&j, "mode", op->mode);
     rb_json_ktext(&j, "owner", op->owner);
-    if (op->sudo)
-        rb_json_kbool(&j, "sudo", true);
+    op->sudo = rb_ssh_read_sudo(L, "ssh.upload", &op->sudo_password, &j);
     return call(L, op, &j);
 }
 
@@ -454,14 +484,12 @@ int rb_bind_ssh_download(lua_State *L)
     rb_ssh_read_where(L, "ssh.download", &op->effect, &op->where, &j);
     op->far = rb_args_text(L, 1, "ssh.download", "from");
     op->local = rb_args_text(L, 1, "ssh.download", "to");
-    op->sudo = rb_args_bool(L, 1, "sudo", false);
     op->max = (uint64_t)rb_args_int(L, 1, "max", keeps ? FILE_MAX : FETCH_MAX);
     if (!keeps && op->max > RB_SSH_STDIN_MAX)
         rb_error_raise(L, "usage", "not_started", "ssh.download: max is %d MiB at most without to = PATH",
                        (int)(RB_SSH_STDIN_MAX >> 20));
     rb_json_ktext(&j, "from", op->far);
     rb_json_ktext(&j, "to", op->local);
-    if (op->sudo)
-        rb_json_kbool(&j, "sudo", true);
+    op->sudo = rb_ssh_read_sudo(L, "ssh.download", &op->sudo_password, &j);
     return call(L, op, &j);
 }

@@ -19,6 +19,7 @@ struct ssh_local {
     int fd, dir;                 /* of the file; of the folder that it is to be in. -1 */
     char name[256], part[64];
     uint64_t size;
+    uint64_t want; /* what is kept: the last so many bytes of it */
     uint8_t digest[RB_SHA_LEN];
     unsigned mode;
     struct rb_loop *loop;

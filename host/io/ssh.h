@@ -71,10 +71,10 @@ struct rb_ssh_options {
     const char *command;    /* one text for the user's login shell over there, as ssh passes it on */
     const void *stdin_data; /* copied; NULL or of no length: empty input (/dev/null) */
     size_t stdin_len;
-    /* used when stdin_data is NULL and it is > 2: read from by ssh itself; borrowed until on_done. ssh makes it
-     * non-blocking, which a pipe's other holders notice */
-    int stdin_fd;
-    int stdout_fd;     /* > 2: output goes there and not to result.out; borrowed and non-blocking as stdin_fd */
+    int stdin_fd; /* > 2: a regular file that follows stdin_data, from its beginning; borrowed until on_done */
+    /* > 2: output goes there and not to result.out; borrowed until on_done. ssh makes it non-blocking, which a pipe's
+     * other holders notice */
+    int stdout_fd;
     size_t max_output; /* for each stream */
     uint64_t drain_ms; /* how long to wait for end of file after the session has ended */
     /* The session is open: from now on it has begun. May be NULL. */

@@ -245,6 +245,22 @@ int rb_far_plain(const struct rb_far_command *c, struct rb_far_request *out, str
     return finish(out, err);
 }
 
+int rb_far_bare(const struct rb_far_command *c, struct rb_far_request *out, struct rb_err *err)
+{
+    int rc = check_command(c, err);
+    if (rc < 0)
+        return rc;
+    begin_text(out);
+    if (c->sudo) {
+        add_text(out, rb_far_sh_common);
+        add_text(out, rb_far_sh_sudo);
+    }
+    end_text(out, rb_far_sh_bare);
+    add_what(&out->input, c);
+    rb_buf_add(&out->input, c->stdin_data, c->stdin_data ? c->stdin_len : 0);
+    return finish(out, err);
+}
+
 int rb_far_probe(struct rb_far_request *out, struct rb_err *err)
 {
     begin_text(out);

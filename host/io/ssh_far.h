@@ -54,6 +54,10 @@ struct rb_far_head {
 };
 size_t rb_far_strip(const char *data, size_t len, struct rb_far_head *head);
 
+/* A command whose output is its own from the first byte on, and that nobody has to end: without cwd, env, time-out and
+ * receipt. A line "rbhost-no WHY" of the error output: it has not been started. */
+int rb_far_bare(const struct rb_far_command *c, struct rb_far_request *out, struct rb_err *err);
+
 /* What the far side is: the answer goes to rb_far_read_place(). */
 int rb_far_probe(struct rb_far_request *out, struct rb_err *err);
 struct rb_far_place {

@@ -37,13 +37,11 @@
 
 static void maybe_free(struct rb_ssh *s)
 {
-    if (!s->unowned || s->handles)
+    if (!s->unowned || s->handles || s->input.reading)
         return;
     rb_capture_release(&s->result.out);
     rb_capture_release(&s->result.err);
-    if (s->input) /* it may be a password */
-        explicit_bzero(s->input, s->input_len);
-    free(s->input);
+    rb_ssh_input_release(&s->input);
     free(s->command);
     free(s);
 }
@@ -121,15 +119,20 @@ static void on_writable(uv_poll_t *h, int status, int events)
     (void)events;
     struct rb_ssh *s = h->data;
     struct rb_ssh_stream *st = &s->io[0];
-    ssize_t n = 0;
-    if (s->input_sent < s->input_len)
-        n = write(st->fd, s->input + s->input_sent, s->input_len - s->input_sent);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR) && status == 0)
-        return;
-    if (n > 0)
-        s->input_sent += (size_t)n;
-    if (n < 0 || s->input_sent == s->input_len) /* EPIPE is no error: a command need not read its input */
+    enum rb_ssh_fed fed = status ? RB_SSH_FED_ALL : rb_ssh_input_feed(&s->input, st->fd);
+    if (fed == RB_SSH_FED_ALL)
         close_stream(st);
+    else if (fed == RB_SSH_FED_WAIT)
+        uv_poll_stop(&st->poll);
+}
+
+static void on_input_read(struct rb_ssh_input *in)
+{
+    struct rb_ssh *s = RB_CONTAINER(in, struct rb_ssh, input);
+    if (s->io[0].fd >= 0)
+        uv_poll_start(&s->io[0].poll, UV_WRITABLE, on_writable);
+    else
+        maybe_free(s);
 }
 
 /* Reads until there is nothing more, at most `chunks` times, and closes the stream at its end of file. */
@@ -358,10 +361,8 @@ int rb_ssh_session_begin(struct rb_ssh *s, int null_fd, struct rb_err *err)
         .arg = s,
     };
     int rc = RB_OK;
-    if (s->input)
+    if (s->has_input)
         rc = open_pipe(s, 0, err);
-    else if (s->opt.stdin_fd > 2)
-        ask.fds[0] = s->opt.stdin_fd;
     if (!rc && s->opt.stdout_fd <= 2)
         rc = open_pipe(s, 1, err);
     if (!rc)
@@ -397,11 +398,9 @@ struct rb_ssh *rb_ssh_session_new(struct rb_loop *loop, const struct rb_ssh_opti
     rb_list_init(&s->link);
     for (int i = 0; i < 3; i++)
         s->theirs[i] = s->io[i].fd = -1;
-    if (opt->stdin_data && opt->stdin_len) {
-        s->input = rb_alloc(opt->stdin_len);
-        memcpy(s->input, opt->stdin_data, opt->stdin_len);
-        s->input_len = opt->stdin_len;
-    }
+    s->input.on_read = on_input_read;
+    s->has_input = rb_ssh_input_init(&s->input, loop, opt->stdin_data, opt->stdin_len,
+                                     opt->stdin_fd > 2 ? opt->stdin_fd : -1);
     rb_timer_init(&s->drain, loop, on_drain);
     rb_capture_init(&s->result.out, opt->max_output);
     rb_capture_init(&s->result.err, opt->max_output);
@@ -413,7 +412,7 @@ void rb_ssh_session_done(struct rb_ssh *s)
 {
     rb_capture_end(&s->result.out);
     rb_capture_end(&s->result.err);
-    s->result.stdin_short = s->result.started && s->input_sent < s->input_len;
+    s->result.stdin_short = s->result.started && rb_ssh_input_left(&s->input);
     s->opt.on_done(s->opt.arg, &s->result);
     s->unowned = true;
     maybe_free(s);

@@ -3,6 +3,7 @@
 #ifndef RB_SSH_SESSION_H
 #define RB_SSH_SESSION_H
 
+#include "io/ssh_input.h"
 #include "io/ssh_master.h"
 #include "io/ssh_mux.h"
 
@@ -41,8 +42,8 @@ struct rb_ssh {
     uint32_t id; /* the session's number, by which ssh tells why it ended */
     bool exited;
     struct rb_timer drain;
-    char *input;
-    size_t input_len, input_sent;
+    bool has_input;
+    struct rb_ssh_input input;
     struct rb_ssh_options opt; /* without what was copied */
     struct rb_ssh_result result;
     char text[RB_SSH_TEXT_MAX];

@@ -71,14 +71,6 @@ M.call = function(where, command, opts)
     return M.run("ssh", where, command, base.options("ssh", opts))
 end
 
--- Files are sent over standard input, so no password can be.
-local function file_request(verb, where, opts)
-    if opts.sudo ~= nil and type(opts.sudo) ~= "boolean" then
-        base.usage("%s: sudo is true (without a password) or absent", verb)
-    end
-    return request(verb, where, opts)
-end
-
 --- A path of this machine: below the runbook's folder when it is relative.
 local function here(path)
     return path:sub(1, 1) == "/" and path or base.info.folder and base.info.folder .. "/" .. path or path
@@ -103,7 +95,7 @@ end
 function M.fields.upload(where, opts)
     local verb = "ssh.upload"
     opts = base.options(verb, opts)
-    local r = file_request(verb, where, opts)
+    local r = request(verb, where, opts)
     if (opts.from == nil) == (opts.content == nil) then
         base.usage("%s: what is sent is either from = PATH or content = TEXT", verb)
     elseif opts.content ~= nil and type(opts.content) ~= "string" and not host.is_secret(opts.content) then
@@ -124,7 +116,7 @@ end
 function M.fields.download(where, opts)
     local verb = "ssh.download"
     opts = base.options(verb, opts)
-    local r = file_request(verb, where, opts)
+    local r = request(verb, where, opts)
     r.from = path(verb, "from", opts.from)
     r.to = opts.to and here(path(verb, "to", opts.to))
     r.max = bytes(verb, "max", opts.max, 1)
