@@ -61,6 +61,7 @@ static void release(struct rb_effect *e)
 {
     struct ssh_op *op = ssh_op_of(e);
     rb_timer_disarm(&op->timer);
+    rb_ssh_outage_end(op, false);
     if (op->probe)
         rb_ssh_say_drop(op->probe);
     if (op->stage == SSH_PLAIN && op->session && op->pid && !op->killer)
@@ -167,6 +168,8 @@ static void on_output(void *arg, int stream, const char *data, size_t len)
             op->awaiting = false;
             rb_timer_disarm(&op->timer);
         }
+        if (op->answer.greeted)
+            rb_ssh_outage_end(op, true);
         if (op->answer.state != before && op->answer.state == RB_FAR_RUNNING) {
             op->tries = 0;
             rb_fault_point("ssh.running");
@@ -217,6 +220,7 @@ static void give_up(struct ssh_op *op, const char *why)
     rb_buf_init(&text, 1200);
     op->stage = SSH_REST;
     rb_timer_disarm(&op->timer);
+    rb_ssh_outage_end(op, false);
     rb_buf_addf(&text, "%.600s", why);
     if (op->effect.looking) {
         struct rb_buf whole;
@@ -255,6 +259,7 @@ static void look_again(struct ssh_op *op, const char *why)
         return;
     }
     op->stage = SSH_WAITING;
+    rb_ssh_outage_begin(op);
     rb_timer_arm_ms(&op->timer, (uint64_t)500 << op->tries++);
 }
 
@@ -484,6 +489,7 @@ static bool detach(struct rb_effect *e)
     if (op->stage != SSH_LAUNCHED && op->stage != SSH_LOOKING && op->stage != SSH_WAITING)
         return false;
     rb_timer_disarm(&op->timer);
+    rb_ssh_outage_end(op, false);
     if (op->killer)
         rb_ssh_say_leave(op->killer);
     op->killer = NULL;

@@ -1,5 +1,5 @@
 /* What the files of ssh in bind/ share: where to, a command on its way, and what is said of how it ended. For
- * bind_ssh*.c only. */
+ * bind_ssh*.c; the doctor in front/ takes its words from here. */
 #ifndef RB_BIND_SSH_H
 #define RB_BIND_SSH_H
 
@@ -75,7 +75,9 @@ void rb_ssh_say_drop(struct ssh_say *s);
 /* -- bind_ssh_words.c ---------------------------------------------------------------------------------------------- */
 
 /* What it is for people when it was not begun: what was tried, what came back, what to do. */
-void rb_ssh_words_why(struct rb_buf *out, const struct ssh_where *w, enum rb_ssh_why why, const char *text);
+void rb_ssh_words_why(struct rb_buf *out, const struct rb_ssh_target *t, enum rb_ssh_why why, const char *text);
+/* "ssh -F FILE -p 2222 deploy@web1": how a person gets there in a shell, with these words between. */
+void rb_ssh_words_command(struct rb_buf *out, const struct rb_ssh_target *t, const char *options);
 /* "ssh.refused" */
 void rb_ssh_kind(enum rb_ssh_why why, char kind[32]);
 

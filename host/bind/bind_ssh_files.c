@@ -228,8 +228,9 @@ static void on_done(void *arg, struct rb_ssh_result *r)
         fail(op, sudo ? "ssh.sudo" : "ssh.file", sudo ? RB_OUTCOME_NOT_STARTED : RB_OUTCOME_FAILED, "%s", why);
     } else if (r->end == RB_SSH_NOT_STARTED && !op->stopping) {
         struct rb_buf words;
+        struct rb_ssh_target target = rb_ssh_where_target(&op->where);
         rb_buf_init(&words, 2048);
-        rb_ssh_words_why(&words, &op->where, r->why, r->text);
+        rb_ssh_words_why(&words, &target, r->why, r->text);
         rb_ssh_kind(r->why, kind);
         fail(op, kind, RB_OUTCOME_NOT_STARTED, "%s", rb_buf_text(&words));
         rb_buf_release(&words);

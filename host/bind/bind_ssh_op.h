@@ -40,8 +40,9 @@ struct ssh_op {
     bool orphan;   /* the op has been dropped: the session's end frees it */
     bool detached; /* the host leaves: it runs on */
     bool stopping, timed_out, cut;
-    bool awaiting, silent; /* LOOKING: for the shell over there to say anything; it has not */
-    int tries;             /* to look again, since the connection was lost */
+    bool awaiting, silent;     /* LOOKING: for the shell over there to say anything; it has not */
+    int tries;                 /* to look again, since the connection was lost */
+    struct ssh_outage *outage; /* while it is */
     struct rb_far_place place;
     struct rb_far_answer answer;
     struct rb_buf head;       /* PLAIN: the line before the command's output */
@@ -58,6 +59,12 @@ static inline struct ssh_op *ssh_op_of(struct rb_effect *e)
 {
     return RB_CONTAINER(e, struct ssh_op, effect);
 }
+
+/* -- bind_ssh_outage.c --------------------------------------------------------------------------------------------- */
+
+/* Its host can not be reached, and will be asked again; it was reached, or nobody asks any more. */
+void rb_ssh_outage_begin(struct ssh_op *op);
+void rb_ssh_outage_end(struct ssh_op *op, bool connected);
 
 /* -- bind_ssh_result.c --------------------------------------------------------------------------------------------- */
 

@@ -100,9 +100,10 @@ enum rb_outcome rb_ssh_unknown(const struct ssh_op *op)
 void rb_ssh_not_begun(struct ssh_op *op, enum rb_ssh_why why, const char *text)
 {
     struct rb_buf cmd = what(op), words;
+    struct rb_ssh_target target = rb_ssh_where_target(&op->where);
     char kind[32];
     rb_buf_init(&words, 2048);
-    rb_ssh_words_why(&words, &op->where, why, text);
+    rb_ssh_words_why(&words, &target, why, text);
     rb_ssh_kind(why, kind);
     op->effect.retryable = false;
     rb_effect_failed(&op->effect, kind, RB_OUTCOME_NOT_STARTED, false, "%s was not started: %s", rb_buf_text(&cmd),

@@ -10,28 +10,46 @@ void rb_ssh_kind(enum rb_ssh_why why, char kind[32])
     snprintf(kind, 32, "ssh.%s", why == RB_SSH_WHY_NONE ? "lost" : rb_ssh_why_name(why));
 }
 
-/* "-p 2222 deploy@web1": how ssh's own programs are told about the host. */
-static void add_address(struct rb_buf *out, const struct ssh_where *w, bool with_user)
+/* A word for a shell, in quotes where it needs them. */
+static void add_word(struct rb_buf *out, const char *word)
 {
-    if (w->config && with_user)
-        rb_buf_addf(out, "-F %.200s ", w->config);
-    if (w->port)
-        rb_buf_addf(out, "-p %d ", w->port);
-    if (w->jump && with_user)
-        rb_buf_addf(out, "-J %.100s ", w->jump);
-    rb_buf_addf(out, "%s%s%s", w->user && with_user ? w->user : "", w->user && with_user ? "@" : "", w->host);
+    struct rb_err err;
+    if (word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%_+=:,./-")])
+        rb_far_quote(out, word, strlen(word), &err);
+    else
+        rb_buf_adds(out, word);
+}
+
+void rb_ssh_words_command(struct rb_buf *out, const struct rb_ssh_target *t, const char *options)
+{
+    rb_buf_addf(out, "ssh %s", options);
+    const char *const words[][2] = {{"-F ", t->config}, {"-i ", t->identity}, {"-J ", t->jump}};
+    for (size_t i = 0; i < RB_COUNT(words); i++) {
+        if (!words[i][1])
+            continue;
+        rb_buf_adds(out, words[i][0]);
+        add_word(out, words[i][1]);
+        rb_buf_addc(out, ' ');
+    }
+    if (t->port)
+        rb_buf_addf(out, "-p %d ", t->port);
+    if (t->user) {
+        add_word(out, t->user);
+        rb_buf_addc(out, '@');
+    }
+    add_word(out, t->host);
 }
 
 /* As known_hosts has it: web1, or [web1]:2222. */
-static void add_known(struct rb_buf *out, const struct ssh_where *w)
+static void add_known(struct rb_buf *out, const struct rb_ssh_target *t)
 {
-    if (w->port && w->port != 22)
-        rb_buf_addf(out, "'[%s]:%d'", w->host, w->port);
+    if (t->port && t->port != 22)
+        rb_buf_addf(out, "'[%s]:%d'", t->host, t->port);
     else
-        rb_buf_addf(out, "%s", w->host);
+        rb_buf_addf(out, "%s", t->host);
 }
 
-void rb_ssh_words_why(struct rb_buf *out, const struct ssh_where *w, enum rb_ssh_why why, const char *text)
+void rb_ssh_words_why(struct rb_buf *out, const struct rb_ssh_target *t, enum rb_ssh_why why, const char *text)
 {
     switch (why) {
     case RB_SSH_WHY_NAME:
@@ -42,20 +60,18 @@ void rb_ssh_words_why(struct rb_buf *out, const struct ssh_where *w, enum rb_ssh
         rb_buf_addf(out, "the connection was refused (%.300s); is sshd running there, and is the port right?", text);
         break;
     case RB_SSH_WHY_TIMEOUT:
-        rb_buf_addf(out, "no connection within %.3gs (%.300s); connect_timeout gives it longer, `ssh -v ",
-                    (double)w->connect_ms / 1000, text);
-        add_address(out, w, true);
+        rb_buf_addf(out, "no connection within %.3gs (%.300s); connect_timeout gives it longer, `",
+                    (double)t->connect_ms / 1000, text);
+        rb_ssh_words_command(out, t, "-v ");
         rb_buf_adds(out, "` shows where it hangs");
         break;
     case RB_SSH_WHY_UNREACHABLE:
         rb_buf_addf(out, "the host can not be reached (%.300s); look at the network between here and there", text);
         break;
     case RB_SSH_WHY_HOST_KEY:
-        rb_buf_addf(out,
-                    "nobody has said yet that this key is the host's (%.300s); compare it, then accept it with "
-                    "`ssh -o StrictHostKeyChecking=ask ",
+        rb_buf_addf(out, "nobody has said yet that this key is the host's (%.300s); compare it, then accept it with `",
                     text);
-        add_address(out, w, true);
+        rb_ssh_words_command(out, t, "-o StrictHostKeyChecking=ask ");
         rb_buf_adds(out, " true`, which asks");
         break;
     case RB_SSH_WHY_HOST_KEY_CHANGED:
@@ -63,15 +79,15 @@ void rb_ssh_words_why(struct rb_buf *out, const struct ssh_where *w, enum rb_ssh
                     "the host's key is another than the one that is known (%.300s): it was set up anew, or somebody "
                     "stands between. When you know that it is right: `ssh-keygen -R ",
                     text);
-        add_known(out, w);
+        add_known(out, t);
         rb_buf_adds(out, "` (with -f FILE where ssh's configuration has another known_hosts), then accept the new one "
-                         "with `ssh -o StrictHostKeyChecking=ask ");
-        add_address(out, w, true);
+                         "with `");
+        rb_ssh_words_command(out, t, "-o StrictHostKeyChecking=ask ");
         rb_buf_adds(out, " true`");
         break;
     case RB_SSH_WHY_AUTH:
-        rb_buf_addf(out, "it lets nobody in with what was offered (%.300s); try `ssh -o BatchMode=yes ", text);
-        add_address(out, w, true);
+        rb_buf_addf(out, "it lets nobody in with what was offered (%.300s); try `", text);
+        rb_ssh_words_command(out, t, "-o BatchMode=yes ");
         rb_buf_adds(out, " true`: a password is never asked for, a key is in a file or an agent");
         break;
     case RB_SSH_WHY_CONFIG: rb_buf_addf(out, "ssh does not accept its configuration: %.400s", text); break;

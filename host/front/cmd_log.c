@@ -45,10 +45,8 @@ static int on_event(void *arg, const struct rb_event *ev)
     if (ev->seq > l->after) {
         if (l->cli->json > 0)
             rb_jsonout_event(&l->out, l->view.id, ev);
-        else {
-            rb_plain_event(&l->out, l->view.id, ev, node, data);
+        else if (rb_plain_event(&l->out, l->view.id, ev, node, data))
             rb_buf_addc(&l->out, '\n');
-        }
     }
     json_decref(data);
     if (l->out.len > 64 << 10)

@@ -31,8 +31,8 @@ struct rb_display *rb_tty_new(struct rb_cli *cli, struct rb_view *view, struct r
  * never live. */
 struct rb_display *rb_display_new(struct rb_cli *cli, struct rb_view *view, struct rb_loop *loop);
 
-/* One event as one line without its end: "03:04:05  pass      Roll out / web1  (1.2s)". */
-void rb_plain_event(struct rb_buf *out, const char *run, const struct rb_event *ev, const struct rb_node *node,
+/* One event as one line without its end: "03:04:05  pass      Roll out / web1  (1.2s)". False: it has none. */
+bool rb_plain_event(struct rb_buf *out, const char *run, const struct rb_event *ev, const struct rb_node *node,
                     const json_t *data);
 /* One event as one JSON object and a line end. */
 void rb_jsonout_event(struct rb_buf *out, const char *run, const struct rb_event *ev);

@@ -4,10 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bind/bind_ssh.h"
 #include "front/doctor.h"
 #include "front/text.h"
-#include "io/ssh.h"
-#include "io/ssh_far.h"
 #include "loop/loop.h"
 
 #define CONNECT_MS 30000
@@ -68,7 +67,7 @@ struct visit {
     enum rb_ssh_end end;
     enum rb_ssh_why why;
     int code;
-    struct rb_buf out;
+    struct rb_buf out, said; /* its output, its error output */
     char text[400];
 };
 
@@ -81,6 +80,8 @@ static void on_done(void *arg, struct rb_ssh_result *r)
     snprintf(v->text, sizeof(v->text), "%s", r->text);
     rb_buf_reset(&v->out);
     rb_buf_add(&v->out, rb_buf_text(&r->out.buf), r->out.buf.len);
+    rb_buf_reset(&v->said);
+    rb_buf_add(&v->said, rb_buf_text(&r->err.buf), r->err.buf.len);
     rb_loop_stop(&v->loop);
 }
 
@@ -109,19 +110,53 @@ static bool ask(struct visit *v, struct rb_far_request *r, struct rb_err *err)
     return false;
 }
 
+/* Why it was not reached, as a run would say it: with the command that shows more or mends it. */
+static void say_unreached(struct rb_doctor *d, const struct visit *v, const char *host, const char *why)
+{
+    struct rb_buf words, command;
+    char kind[32];
+    rb_buf_init(&words, 4096);
+    rb_buf_init(&command, 4096);
+    rb_ssh_kind(v->why, kind);
+    rb_ssh_words_why(&words, &v->target, v->why, why);
+    rb_ssh_words_command(&command, &v->target, "");
+    rb_doctor_say(d, RB_BAD, "connection", "%s: %s (kind %s); `%s true` says more", host, rb_buf_text(&words), kind,
+                  rb_buf_text(&command));
+    rb_buf_release(&words);
+    rb_buf_release(&command);
+}
+
+/* Something there is connected to, and it is no shell. */
+static void say_no_shell(struct rb_doctor *d, struct visit *v, const char *host, const char *why)
+{
+    char line[300];
+    struct rb_buf command;
+    rb_buf_init(&command, 4096);
+    rb_ssh_words_last(&v->out, &v->said, line, sizeof(line));
+    rb_ssh_words_command(&command, &v->target, "");
+    rb_doctor_say(
+        d, RB_BAD, "shell",
+        "%s: commands are not run there by a shell (an account without one, a forced command?): %s; `%s 'echo "
+        "$0'` shows what answers",
+        host,
+        line[0] ? line
+        : *why  ? why
+                : "nothing was said",
+        rb_buf_text(&command));
+    rb_buf_release(&command);
+}
+
 static bool find_place(struct rb_doctor *d, struct visit *v, const char *host, struct rb_far_place *place)
 {
     struct rb_far_request r = {0};
     struct rb_err err = {0};
     bool asked = !rb_far_probe(&r, &err) && ask(v, &r, &err);
     if (!asked && v->end == RB_SSH_NOT_STARTED && v->why != RB_SSH_WHY_NONE) {
-        rb_doctor_say(d, RB_BAD, "connection", "%s: %s (kind ssh.%s); `ssh %s true` says more", host, err.msg,
-                      rb_ssh_why_name(v->why), host);
+        say_unreached(d, v, host, err.msg);
         return false;
     }
     if (!asked || v->code || rb_far_read_place(rb_buf_text(&v->out), v->out.len, place, &err)) {
-        rb_doctor_say(d, RB_BAD, "shell", "%s: the shell there does not answer as /bin/sh does: %s", host,
-                      err.msg[0] ? err.msg : v->text);
+        say_no_shell(d, v, host, err.msg);
         return false;
     }
     rb_doctor_say(d, RB_FINE, "connection", "%s answers; user %s, machine %s, boot %s", host, place->user,
@@ -188,25 +223,42 @@ static void sweep(struct rb_doctor *d, struct visit *v, const struct rb_far_plac
         say_swept(d, v);
 }
 
+/* [user@]host[:port], an address of IPv6 with a port in brackets; cuts the name into its parts. False: it is none. */
+static bool split(char *name, struct rb_ssh_target *t)
+{
+    char *host = name, *at = strrchr(name, '@'), *port = NULL;
+    if (at) {
+        *at = '\0';
+        t->user = name;
+        host = at + 1;
+    }
+    char *bracket = host[0] == '[' ? strchr(host, ']') : NULL, *colon = strrchr(host, ':');
+    if (bracket) {
+        *bracket = '\0';
+        host++;
+        if (bracket[1] && bracket[1] != ':')
+            return false;
+        port = bracket[1] ? bracket + 2 : NULL;
+    } else if (colon && strchr(host, ':') == colon) {
+        *colon = '\0';
+        port = colon + 1;
+    }
+    t->host = host;
+    t->port = port ? (int)strtol(port, NULL, 10) : 0;
+    bool number = !port || (*port && strlen(port) < 6 && !port[strspn(port, "0123456789")]);
+    return *host && (!at || *name) && number && (!port || (t->port > 0 && t->port <= 65535));
+}
+
 void rb_doctor_host(struct rb_doctor *d, const char *host, bool clean)
 {
     struct visit v = {.target.connect_ms = CONNECT_MS};
     struct rb_far_place place;
     struct rb_err err;
-    char name[512], *user = NULL, *at;
+    char name[512];
     const json_t *ssh = json_object_get(d->cli->config, "ssh");
-    snprintf(name, sizeof(name), "%s", host);
-    v.target.host = name;
-    if ((at = strrchr(name, '@'))) {
-        user = name;
-        *at = '\0';
-        v.target.user = user;
-        v.target.host = at + 1;
-    }
-    char *colon = strrchr(at ? at + 1 : name, ':');
-    if (colon && strchr(v.target.host, ':') == colon && colon[1] && !colon[1 + strspn(colon + 1, "0123456789")]) {
-        *colon = '\0';
-        v.target.port = atoi(colon + 1);
+    if ((size_t)snprintf(name, sizeof(name), "%s", host) >= sizeof(name) || !split(name, &v.target)) {
+        rb_doctor_say(d, RB_BAD, "host", "\"%.200s\" names no host: expected host, user@host or user@host:port", host);
+        return;
     }
     v.target.config = json_string_value(json_object_get(ssh, "config"));
     if (json_is_number(json_object_get(ssh, "connect_timeout")))
@@ -216,11 +268,13 @@ void rb_doctor_host(struct rb_doctor *d, const char *host, bool clean)
         return;
     }
     rb_buf_init(&v.out, ANSWER_MAX);
+    rb_buf_init(&v.said, ANSWER_MAX);
     if (find_place(d, &v, host, &place)) {
         look_around(d, &v);
         if (clean)
             sweep(d, &v, &place);
     }
     rb_buf_release(&v.out);
+    rb_buf_release(&v.said);
     rb_loop_release(&v.loop);
 }

@@ -159,6 +159,45 @@ static void other_line(struct rb_buf *out, const struct rb_event *ev, const stru
     add_text(out, "  by ", actor_of(data));
 }
 
+enum { HOSTS_SHOWN = 8 };
+
+/* What a list of hosts stood for, when that was more than its words. */
+static bool hosts_line(struct rb_buf *out, const json_t *lists)
+{
+    size_t i, k, total = 0;
+    const json_t *list, *host;
+    bool telling = false;
+    json_array_foreach((json_t *)(uintptr_t)lists, i, list)
+    {
+        total += json_array_size(list);
+        telling = telling || json_array_size(list) != 1;
+    }
+    if (!telling)
+        return false;
+    add_word(out, "hosts");
+    rb_buf_addf(out, "%zu:", total);
+    size_t n = 0;
+    json_array_foreach((json_t *)(uintptr_t)lists, i, list) json_array_foreach((json_t *)(uintptr_t)list, k, host)
+    {
+        if (n++ < HOSTS_SHOWN && json_is_string(host))
+            add_text(out, " ", json_string_value(host));
+    }
+    if (total > HOSTS_SHOWN)
+        rb_buf_addf(out, " … and %zu more", total - HOSTS_SHOWN);
+    return true;
+}
+
+static bool record_line(struct rb_buf *out, const struct rb_event *ev, const struct rb_node *p, const json_t *data)
+{
+    const char *op = get(data, "op");
+    if (op && strcmp(op, "ssh.limit") == 0)
+        return false;
+    if (op && strcmp(op, "ssh.hosts") == 0)
+        return hosts_line(out, json_object_get(data, "value"));
+    other_line(out, ev, p, data);
+    return true;
+}
+
 static void notice_line(struct rb_buf *out, const json_t *data)
 {
     const char *what = get(data, "for"), *by = get(data, "by");
@@ -173,21 +212,22 @@ static void notice_line(struct rb_buf *out, const json_t *data)
     add_text(out, ": ", get(data, "error"));
 }
 
-void rb_plain_event(struct rb_buf *out, const char *run, const struct rb_event *ev, const struct rb_node *node,
+bool rb_plain_event(struct rb_buf *out, const char *run, const struct rb_event *ev, const struct rb_node *node,
                     const json_t *data)
 {
     static const char *const texts[] = {"log", "note", "evidence"}, *const ops[] = {"intent", "wait", "result"};
     char at[12];
+    size_t before = out->len;
     rb_text_clock(ev->at, at);
     rb_buf_addf(out, "%s  ", at);
     for (size_t i = 0; i < RB_COUNT(texts); i++) {
         if (strcmp(ev->kind, texts[i]) == 0) {
             text_line(out, ev, node, data);
-            return;
+            return true;
         }
         if (strcmp(ev->kind, ops[i]) == 0) {
             op_line(out, ev, node, data);
-            return;
+            return true;
         }
     }
     if (strncmp(ev->kind, "run.", 4) == 0 || strcmp(ev->kind, "undo.start") == 0 || strcmp(ev->kind, "undo.end") == 0)
@@ -196,8 +236,12 @@ void rb_plain_event(struct rb_buf *out, const char *run, const struct rb_event *
         step_line(out, ev, node, data);
     else if (strcmp(ev->kind, "notice") == 0)
         notice_line(out, data);
-    else
+    else if (strcmp(ev->kind, "record") == 0 && !record_line(out, ev, node, data)) {
+        out->len = before;
+        return false;
+    } else if (strcmp(ev->kind, "record") != 0)
         other_line(out, ev, node, data);
+    return true;
 }
 
 static void on_event(struct rb_display *d, const struct rb_event *ev, struct rb_node *node, const json_t *data)
@@ -207,13 +251,14 @@ static void on_event(struct rb_display *d, const struct rb_event *ev, struct rb_
         return;
     rb_buf_init(&line, 64 << 10);
     rb_buf_init(&out, 64 << 10);
-    rb_plain_event(&line, d->view->id, ev, node, data);
-    if (line.len > LINE_MAX_BYTES)
-        rb_text_fit(&out, rb_buf_text(&line), line.len, LINE_MAX_BYTES);
-    else
-        rb_buf_add(&out, rb_buf_text(&line), line.len);
-    rb_buf_addc(&out, '\n');
-    rb_cli_write(STDOUT_FILENO, rb_buf_text(&out), out.len);
+    if (rb_plain_event(&line, d->view->id, ev, node, data)) {
+        if (line.len > LINE_MAX_BYTES)
+            rb_text_fit(&out, rb_buf_text(&line), line.len, LINE_MAX_BYTES);
+        else
+            rb_buf_add(&out, rb_buf_text(&line), line.len);
+        rb_buf_addc(&out, '\n');
+        rb_cli_write(STDOUT_FILENO, rb_buf_text(&out), out.len);
+    }
     rb_buf_release(&line);
     rb_buf_release(&out);
 }

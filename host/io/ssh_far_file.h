@@ -1,5 +1,5 @@
-/* What is said to the shell on another machine to put a file there, or to get one. Texts only, as ssh_far.h. Answers are
- * lines of the error output: "rbhost-no WHY", and those below. */
+/* What is said to the shell on another machine to put a file there, or to get one. Texts only, as ssh_far.h. Answers
+ * are lines of the error output: "rbhost-no WHY", and those below. */
 #ifndef RB_SSH_FAR_FILE_H
 #define RB_SSH_FAR_FILE_H
 

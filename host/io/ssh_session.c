@@ -399,8 +399,8 @@ struct rb_ssh *rb_ssh_session_new(struct rb_loop *loop, const struct rb_ssh_opti
     for (int i = 0; i < 3; i++)
         s->theirs[i] = s->io[i].fd = -1;
     s->input.on_read = on_input_read;
-    s->has_input = rb_ssh_input_init(&s->input, loop, opt->stdin_data, opt->stdin_len,
-                                     opt->stdin_fd > 2 ? opt->stdin_fd : -1);
+    s->has_input =
+        rb_ssh_input_init(&s->input, loop, opt->stdin_data, opt->stdin_len, opt->stdin_fd > 2 ? opt->stdin_fd : -1);
     rb_timer_init(&s->drain, loop, on_drain);
     rb_capture_init(&s->result.out, opt->max_output);
     rb_capture_init(&s->result.err, opt->max_output);
