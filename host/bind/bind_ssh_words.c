@@ -40,13 +40,42 @@ void rb_ssh_words_command(struct rb_buf *out, const struct rb_ssh_target *t, con
     add_word(out, t->host);
 }
 
-/* As known_hosts has it: web1, or [web1]:2222. */
-static void add_known(struct rb_buf *out, const struct rb_ssh_target *t)
+/* What stands between two texts, or up to the end; its length. */
+static const char *between(const char *text, const char *before, const char *after, size_t *n)
 {
-    if (t->port && t->port != 22)
-        rb_buf_addf(out, "'[%s]:%d'", t->host, t->port);
+    const char *p = strstr(text, before), *end;
+    if (!p)
+        return NULL;
+    p += strlen(before);
+    end = after ? strstr(p, after) : p + strlen(p);
+    *n = end ? (size_t)(end - p) : 0;
+    return *n ? p : NULL;
+}
+
+/* How the key that is known is forgotten, as far as io/ssh_why.c could read where it stands. */
+static void add_forget(struct rb_buf *out, const struct rb_ssh_target *t, const char *text)
+{
+    char word[600];
+    size_t n;
+    rb_buf_adds(out, "ssh-keygen ");
+    const char *p = between(text, ", and another stands in ", NULL, &n);
+    while (p && n && p[n - 1] != ':') /* the line behind the file's name */
+        n--;
+    if (p && n > 1) {
+        snprintf(word, sizeof(word), "%.*s", (int)n - 1, p);
+        rb_buf_adds(out, "-f ");
+        add_word(out, word);
+        rb_buf_addc(out, ' ');
+    }
+    rb_buf_adds(out, "-R ");
+    p = between(text, "the host key of ", " has changed", &n);
+    if (p)
+        snprintf(word, sizeof(word), "%.*s", (int)n, p);
+    else if (t->port && t->port != 22)
+        snprintf(word, sizeof(word), "[%s]:%d", t->host, t->port);
     else
-        rb_buf_addf(out, "%s", t->host);
+        snprintf(word, sizeof(word), "%s", t->host);
+    add_word(out, word);
 }
 
 void rb_ssh_words_why(struct rb_buf *out, const struct rb_ssh_target *t, enum rb_ssh_why why, const char *text)
@@ -77,11 +106,10 @@ void rb_ssh_words_why(struct rb_buf *out, const struct rb_ssh_target *t, enum rb
     case RB_SSH_WHY_HOST_KEY_CHANGED:
         rb_buf_addf(out,
                     "the host's key is another than the one that is known (%.300s): it was set up anew, or somebody "
-                    "stands between. When you know that it is right: `ssh-keygen -R ",
+                    "stands between. When you know that it is right: `",
                     text);
-        add_known(out, t);
-        rb_buf_adds(out, "` (with -f FILE where ssh's configuration has another known_hosts), then accept the new one "
-                         "with `");
+        add_forget(out, t, text);
+        rb_buf_adds(out, "`, then accept the new one with `");
         rb_ssh_words_command(out, t, "-o StrictHostKeyChecking=ask ");
         rb_buf_adds(out, " true`");
         break;

@@ -120,8 +120,9 @@ static void say_unreached(struct rb_doctor *d, const struct visit *v, const char
     rb_ssh_kind(v->why, kind);
     rb_ssh_words_why(&words, &v->target, v->why, why);
     rb_ssh_words_command(&command, &v->target, "");
-    rb_doctor_say(d, RB_BAD, "connection", "%s: %s (kind %s); `%s true` says more", host, rb_buf_text(&words), kind,
-                  rb_buf_text(&command));
+    if (!strchr(rb_buf_text(&words), '`')) /* else it has one already */
+        rb_buf_addf(&words, "; `%s true` says more", rb_buf_text(&command));
+    rb_doctor_say(d, RB_BAD, "connection", "%s: %s (kind %s)", host, rb_buf_text(&words), kind);
     rb_buf_release(&words);
     rb_buf_release(&command);
 }
@@ -246,7 +247,7 @@ static bool split(char *name, struct rb_ssh_target *t)
     t->host = host;
     t->port = port ? (int)strtol(port, NULL, 10) : 0;
     bool number = !port || (*port && strlen(port) < 6 && !port[strspn(port, "0123456789")]);
-    return *host && (!at || *name) && number && (!port || (t->port > 0 && t->port <= 65535));
+    return *host && !strpbrk(host, "[]") && (!at || *name) && number && (!port || (t->port > 0 && t->port <= 65535));
 }
 
 void rb_doctor_host(struct rb_doctor *d, const char *host, bool clean)

@@ -1,5 +1,6 @@
 -- The part of the static check that knows the verbs: literal option tables, checklists and their rows, checks that act.
 local lint_sql = require "rt.lint_sql"
+local lint_values = require "rt.lint_values"
 local tree = require "rt.tree"
 local words = require "rt.words"
 
@@ -178,8 +179,10 @@ function M.check_call(call, path, report)
         check_remote(call, path, spec, report)
     end
     local opts = argument(call, spec.arg)
+    lint_values.check_arguments(call, spec, path, report)
     if opts and opts.tag == "Table" then
         check_keys(opts, spec.keys, path, report)
+        lint_values.check(opts, spec, path, report)
     end
     check_function(call, path, report)
     if path == "check" then

@@ -21,32 +21,48 @@ local SSH = EXEC .. " sudo connect_timeout"
 local COPY = "from to timeout connect_timeout retry title on_doubt "
 local WIRE = "headers query auth bearer tls unix max_body proxy connect_timeout http2 "
 local HTTP = EFFECT .. WIRE .. "follow expect save "
+local URL, PATH = { "a URL" }, { "a path" }
 local HTTP_BODY = HTTP .. "json form multipart body"
 
 -- Each verb that takes a literal option table: which argument it is, its keys, and whether it also has positions (a
--- list).
+-- list). For `rbhost check`: what stands before it (takes), keys of which one must be there (needs), values that are
+-- something else here than elsewhere.
 M.options = {
     exec = { arg = 2, keys = set(EXEC) },
     ["exec.sh"] = { arg = 2, keys = set(EXEC) },
-    http = { arg = 1, keys = set(HTTP_BODY .. " method url") },
-    ["http.get"] = { arg = 2, keys = set(HTTP) },
-    ["http.head"] = { arg = 2, keys = set(HTTP) },
-    ["http.post"] = { arg = 2, keys = set(HTTP_BODY) },
-    ["http.put"] = { arg = 2, keys = set(HTTP_BODY) },
-    ["http.patch"] = { arg = 2, keys = set(HTTP_BODY) },
-    ["http.delete"] = { arg = 2, keys = set(HTTP_BODY) },
-    ["http.events"] = { arg = 2, keys = set("title timeout method json reconnect max_event last_id " .. WIRE) },
-    ["file.read"] = { arg = 2, keys = set(FILE .. "max cut secret") },
-    ["file.stat"] = { arg = 2, keys = set(FILE .. "follow") },
-    ["file.list"] = { arg = 2, keys = set(FILE .. "recursive depth glob max cut") },
-    ["file.digest"] = { arg = 2, keys = set(FILE) },
-    ["file.write"] = { arg = 3, keys = set(FILE_ACT .. "mode backup create expect") },
-    ["file.remove"] = { arg = 2, keys = set(FILE_ACT .. "recursive missing_ok max") },
-    ["file.mkdir"] = { arg = 2, keys = set(FILE_ACT .. "parents mode") },
-    ssh = { arg = 3, keys = set(SSH) },
+    http = { arg = 1, keys = set(HTTP_BODY .. " method url"), needs = { "url" } },
+    ["http.get"] = { arg = 2, takes = URL, keys = set(HTTP) },
+    ["http.head"] = { arg = 2, takes = URL, keys = set(HTTP) },
+    ["http.post"] = { arg = 2, takes = URL, keys = set(HTTP_BODY) },
+    ["http.put"] = { arg = 2, takes = URL, keys = set(HTTP_BODY) },
+    ["http.patch"] = { arg = 2, takes = URL, keys = set(HTTP_BODY) },
+    ["http.delete"] = { arg = 2, takes = URL, keys = set(HTTP_BODY) },
+    ["http.events"] = {
+        arg = 2,
+        takes = URL,
+        keys = set("title timeout method json reconnect max_event last_id " .. WIRE),
+    },
+    ["file.read"] = { arg = 2, takes = PATH, keys = set(FILE .. "max cut secret") },
+    ["file.stat"] = { arg = 2, takes = PATH, keys = set(FILE .. "follow") },
+    ["file.list"] = { arg = 2, takes = PATH, keys = set(FILE .. "recursive depth glob max cut") },
+    ["file.digest"] = { arg = 2, takes = PATH, keys = set(FILE) },
+    ["file.write"] = { arg = 3, takes = { "a path", "a text" }, keys = set(FILE_ACT .. "mode backup create expect") },
+    ["file.remove"] = { arg = 2, takes = PATH, keys = set(FILE_ACT .. "recursive missing_ok max") },
+    ["file.mkdir"] = { arg = 2, takes = PATH, keys = set(FILE_ACT .. "parents mode") },
+    ssh = { arg = 3, keys = set(SSH), takes = { "a host" } },
     ["ssh.each"] = { arg = 2, keys = set(SSH .. " limit fail_fast max_failures") },
-    ["ssh.upload"] = { arg = 2, keys = set(COPY .. "content mode owner sudo") },
-    ["ssh.download"] = { arg = 2, keys = set(COPY .. "max secret sudo") },
+    ["ssh.upload"] = {
+        arg = 2,
+        keys = set(COPY .. "content mode owner sudo"),
+        takes = { "a host", "a table of options" },
+        needs = { "from content", "to" },
+    },
+    ["ssh.download"] = {
+        arg = 2,
+        keys = set(COPY .. "max secret sudo"),
+        takes = { "a host", "a table of options" },
+        needs = { "from" },
+    },
     step = { arg = 2, keys = set "retry timeout undo on_doubt" },
     check = { arg = 4, keys = set "acts timeout retry" },
     manual = { arg = 2, keys = set "type choices by timeout on_timeout" },
@@ -55,15 +71,23 @@ M.options = {
         list = true,
         keys = set "text by not_requester timeout on_timeout binds",
     },
-    sleep = { arg = 2, keys = set "title" },
-    sleep_until = { arg = 2, keys = set "title" },
-    signal = { arg = 2, keys = set "timeout title" },
+    sleep = { arg = 2, takes = { "a duration" }, keys = set "title" },
+    sleep_until = { arg = 2, takes = { "a time" }, keys = set "title" },
+    signal = { arg = 2, takes = { "a name" }, keys = set "timeout title" },
     each = { arg = 2, keys = set "limit" },
-    retry = { arg = 1, keys = set "times delay backoff max jitter on title" },
+    retry = {
+        arg = 1,
+        keys = set "times delay backoff max jitter on title",
+        values = { max = "duration" },
+    },
     shield = { arg = 2, keys = set "timeout" },
     random_secret = { arg = 2, keys = set "alphabet" },
     wait_until = { arg = 1, keys = set "title every timeout" },
-    notify = { arg = 3, keys = set "timeout retry title check idempotent on_doubt" },
+    notify = {
+        arg = 3,
+        takes = { "a channel", "a message" },
+        keys = set "timeout retry title check idempotent on_doubt",
+    },
 }
 local SQL = EFFECT .. "max_rows max_bytes numeric script params"
 M.options.sql = { arg = 2, list = true, keys = set(SQL) }

@@ -108,6 +108,69 @@ function TestLint.test_assignments()
     finds("_G.x = 1", "1:1: error: assignment to the global x; write local x")
 end
 
+function TestLint.test_what_a_verb_can_not_do_without()
+    finds("ssh.upload('web1', { content = 'x' })", "1:20: error: ssh.upload needs to")
+    finds("ssh.upload('web1', { to = 'x' })", "1:20: error: ssh.upload needs from or content")
+    finds("ssh.upload('web1')", "1:1: error: ssh.upload needs a table of options")
+    finds("ssh.download('web1', { to = 'x' })", "1:22: error: ssh.download needs from")
+    finds("http { method = 'GET' }", "1:6: error: http needs url")
+    finds("http.get()", "1:1: error: http.get needs a URL")
+    finds("file.write('x')", "1:1: error: file.write needs a text")
+    for _, text in ipairs {
+        "local o = {} ssh.upload('web1', o)",
+        "local k = 'to' ssh.upload('web1', { [k] = 1 })", -- who knows what it is
+        "local t = {} ssh.upload(table.unpack(t))",
+        "local function f(...) file.write(...) end",
+    } do
+        lu.assertEquals(findings(text), "")
+    end
+end
+
+function TestLint.test_values_of_options()
+    finds(
+        "exec({ 'ls' }, { timeout = '5 mins' })",
+        '1:28: error: timeout of exec is "5 mins", expected a duration such as "90s" or "1h30m"'
+    )
+    finds(
+        "ssh('web1', { 'ls' }, { sudo = 'yes' })",
+        '1:32: error: sudo of ssh is "yes", expected true, or { password = secret("name") }'
+    )
+    finds(
+        "ssh.upload('a b', { from = 'x', to = 'y' })",
+        '1:12: error: the host of ssh.upload is "a b", expected host, user@host or user@host:port'
+    )
+    finds("ssh('web1', { 'ls' }, { read = 'yes' })", '1:32: error: read of ssh is "yes", expected true or false')
+    finds(
+        "ssh('web1', 'x', { retry = { times = 0 } })",
+        "1:38: error: times of retry is 0, expected a whole number from 1"
+    )
+    finds(
+        "ssh('web1', 'x', { max_output = -1 })",
+        "1:33: error: max_output of ssh is -1, expected a number of bytes"
+    )
+    finds(
+        "ssh.each('web', { max_failures = 'x%' }, 'x')",
+        '1:34: error: max_failures of ssh.each is "x%", expected a number, or a part such as "10%"'
+    )
+    finds(
+        "ssh.upload('a', { from = 'x', to = 'y', mode = 640 })",
+        '1:48: error: mode of ssh.upload is 640, expected a text such as "0644" or "755"'
+    )
+    finds(
+        "exec({ 'ls' }, { on_doubt = 'maybe' })",
+        '1:29: error: on_doubt of exec is "maybe", expected "ask", "retry", "fail" or a function'
+    )
+    for _, text in ipairs {
+        "local t = '1' .. 's' exec({ 'ls' }, { timeout = t, retry = 3, cwd = '/' .. t })",
+        "exec({ 'ls' }, { timeout = 1.5, title = 'x' .. 1, retry = false, read = 1 > 0, env = nil })",
+        "ssh.each('web', { max_failures = '10%', sudo = { password = secret 'x' }, limit = 1 }, 'x')",
+        "retry({ times = 3, max = '10s', delay = 0 }, function() end)",
+        "ssh({ host = 'a' }, 'x', { on_doubt = function() end, timeout = '1h30m' })",
+    } do
+        lu.assertEquals(findings(text), "")
+    end
+end
+
 function TestLint.test_options()
     finds(
         "exec({ 'ls' }, { tmeout = '5s' })",
