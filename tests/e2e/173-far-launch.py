@@ -42,6 +42,9 @@ def launches(shell):
     check(f"{shell}: and runs nothing", not (f.home / "late").exists())
 
     states(f.launch("sig", "--text", "kill -KILL $$").done(), name=f"{shell}: ended by a signal", state="ended", code=-1, signal=9)
+    for code in () if shell == "zsh" else (137, 143):
+        states(f.launch(f"code{code}", "--text", f"exit {code}").done(), name=f"{shell}: {code} is no signal", state="ended",
+               code=code, signal=0)
     a = f.launch("none", "--", "no-such-command").done()
     states(a, name=f"{shell}: no such command", state="refused")
     contains(f"{shell}: and it says so", a.why, "no-such-command")

@@ -98,6 +98,8 @@ rb_keep() {
     exec 3<&- 5<&- 8>&-
     fault 5
     [ -z "$rb_jobs" ] || set -m
+    # shellcheck disable=SC3040 # bash, which says nothing of signals while it obeys POSIX
+    ! (set +o posix) 2>/dev/null || set +o posix
     # It takes its streams from 4, 6 and 7 itself: what this shell has to say of its end goes to the note.
     # shellcheck disable=SC2086 # a command with its arguments, or nothing
     $rb_own /bin/sh -c "$rb_s" rbhost start "$PWD" "$rb_home" "$rb_umask" 4>&4 6>&6 7<&7
@@ -152,12 +154,15 @@ rb_size() {
 }
 
 # A shell tells an end by signal N as 128 + N; most also say so in words (not for INT and PIPE), which tells it from a
-# command that ended with such a code.
+# command that ended with such a code. No process ends by CHLD, CONT, and what stops it (17 to 23).
 rb_by_signal() {
     rb_sig=0
     [ "$rb_code" -gt 128 ] && [ "$rb_code" -lt 160 ] || return
+    [ "$rb_code" -lt 145 ] || [ "$rb_code" -gt 151 ] || return
     if [ ! -s note ] && [ "$rb_code" -ne 130 ] && [ "$rb_code" -ne 141 ]; then
-        sh -c 'kill -9 $$'
+        rb_t=9
+        [ "$rb_code" -ne 143 ] || rb_t=15 # of which some say nothing
+        sh -c "kill -$rb_t \$\$"
         [ ! -s note ] || return
     fi
     rb_sig=$((rb_code - 128))
