@@ -111,6 +111,13 @@ r = c.rb("check", "t.lua")
 contains("check knows the options", r.stdout, "unknown option tiemout of ssh; did you mean timeout?")
 contains("and that a command is wanted", r.stdout, "ssh takes a host and a command")
 contains("describe shows the reach", c.rb("describe", "t.lua").stdout, "ssh       web*")
+c = case('print(#ssh.hosts("every", "web[05-12]")) print(#ssh.hosts("a", "b"))')
+r = c.run("--limit", "web*,a")
+contains("a list that stood for more than its words is told", r.stdout,
+         "hosts     15: web01 web02 web03 edge dba.lab dbb.lab deploy@gate:2222 web05 … and 7 more\n")
+check("one of plain names is not, nor what the limit stood for",
+      all(t.count("  hosts  ") == 1 and "record" not in t for t in (r.stdout, c.rb("log", c.id).stdout)), r.stdout)
+
 c = case("print(1)", 'return { ssh = { connect_timeout = "soon", hosts = { web = { "a b", "[3-1]" } }, config = "~/x", foo = 1 } }')
 r = c.run()
 for what in ("ssh.connect_timeout", "ssh.hosts.web", "ssh.config", "ssh.foo"):
