@@ -27,7 +27,7 @@
 ---@field to string The path over there.
 ---@field mode? string Such as "0640". Default: of the file that is replaced, else of `from`, else "0644".
 ---@field owner? string Such as "app" or "app:www".
----@field sudo? boolean By sudo, where it wants no password.
+---@field sudo? boolean|{ password: rbhost.Secret } By sudo. It never waits for a password.
 ---@field timeout? rbhost.Duration
 ---@field connect_timeout? rbhost.Duration
 ---@field retry? rbhost.RetryOptions
@@ -39,7 +39,7 @@
 ---@field to? string A file of this machine. Without it the result has the content.
 ---@field max? integer Bytes; default 16 GiB, or 1 MiB without `to`.
 ---@field secret? boolean The content is a secret.
----@field sudo? boolean By sudo, where it wants no password.
+---@field sudo? boolean|{ password: rbhost.Secret } By sudo. It never waits for a password.
 ---@field timeout? rbhost.Duration
 ---@field connect_timeout? rbhost.Duration
 ---@field retry? rbhost.RetryOptions
@@ -56,15 +56,13 @@
 ---@field sha256 string
 ---@field content? string|rbhost.Secret of a download without `to`
 
----  command on another machine, by OpenSSH's client and its configuration. A list is passed word by word, a text goes
----  to
+---A command on another machine, by OpenSSH's client and its configuration. A list is passed word by word, a text goes to
 ---/bin/sh over there as it is. Another exit code than 0 is an error, unless check = false.
 ---@class rbhost.Ssh
 ---@overload fun(host: rbhost.HostLike, command: string[]|string, opts?: rbhost.SshOptions): rbhost.SshResult
 ssh = {}
 
---- he same on many hosts. Results in the order of the hosts; what failed is one error (kind "ssh.each") with
---- `failures`.
+---The same on many hosts. Results in the order of the hosts; what failed is one error (kind "ssh.each") with `failures`.
 ---@param hosts string|(string|rbhost.Host)[] as ssh.hosts has them
 ---@param opts? rbhost.SshEachOptions
 ---@param what string[]|string|fun(host: rbhost.HostLike, index: integer): any
