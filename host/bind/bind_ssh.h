@@ -21,7 +21,7 @@ struct ssh_where {
     char *host, *user, *identity, *jump, *config;
     int port;
     unsigned starting; /* as in rb_ssh_target */
-    uint64_t connect_ms;
+    uint64_t connect_ms, idle_ms;
 };
 void rb_ssh_where_release(struct ssh_where *w);
 struct rb_ssh_target rb_ssh_where_target(const struct ssh_where *w); /* borrows */

@@ -27,7 +27,8 @@ struct rb_ssh_target rb_ssh_where_target(const struct ssh_where *w)
                                   .identity = w->identity,
                                   .jump = w->jump,
                                   .starting = w->starting,
-                                  .connect_ms = w->connect_ms};
+                                  .connect_ms = w->connect_ms,
+                                  .idle_ms = w->idle_ms};
 }
 
 /* A host as the policy knows it: [user@]host[:port]. */
@@ -55,10 +56,10 @@ static void reach_jumps(struct rb_effect *e, const char *jump)
 }
 
 /* Of the configuration's `ssh`, in milliseconds. The Lua side has checked that it is a duration. */
-static uint64_t configured_ms(const struct rb_effect *e)
+static uint64_t configured_ms(const struct rb_effect *e, const char *key, uint64_t otherwise)
 {
-    const json_t *v = json_object_get(rb_effect_config(e, "ssh"), "connect_timeout");
-    return json_is_number(v) ? (uint64_t)(json_number_value(v) * 1000) : CONNECT_MS;
+    const json_t *v = json_object_get(rb_effect_config(e, "ssh"), key);
+    return json_is_number(v) ? (uint64_t)(json_number_value(v) * 1000) : otherwise;
 }
 
 void rb_ssh_read_where(lua_State *L, const char *verb, struct rb_effect *e, struct ssh_where *w, struct rb_json *j)
@@ -69,7 +70,8 @@ void rb_ssh_read_where(lua_State *L, const char *verb, struct rb_effect *e, stru
     w->identity = rb_args_text(L, 1, verb, "identity");
     w->jump = rb_args_text(L, 1, verb, "jump");
     w->port = (int)rb_args_int(L, 1, "port", 0);
-    w->connect_ms = (uint64_t)rb_args_int(L, 1, "connect_ms", (int64_t)configured_ms(e));
+    w->connect_ms = (uint64_t)rb_args_int(L, 1, "connect_ms", (int64_t)configured_ms(e, "connect_timeout", CONNECT_MS));
+    w->idle_ms = configured_ms(e, "idle_timeout", 0);
     w->config = rb_strdup(json_string_value(json_object_get(rb_effect_config(e, "ssh"), "config")));
     w->starting = (unsigned)json_integer_value(json_object_get(rb_effect_config(e, "ssh"), "max_connections"));
     if (!w->host || !w->host[0] || w->host[0] == '-')

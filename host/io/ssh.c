@@ -1,7 +1,7 @@
 /* Owns who works where: destinations, their masters, the queue before them. A session's own way is ssh_session.c's, a
  * master's is ssh_master.c's.
  *
- * - What differs in the target is another destination, but for connect_ms.
+ * - What differs in the target is another destination, but for the times.
  * - Everything is decided at one place, once a turn: serve() gives waiting sessions to masters that have room and
  *   starts masters for the rest; deliver() calls on_done. Whatever happens elsewhere only notes it and wakes them.
  * - Not too many masters start at once: in all, for the sake of this machine, and for each destination, as sshd turns
@@ -202,6 +202,11 @@ static void fail_all(struct dest *d, enum rb_ssh_why why, const char *text)
         rb_ssh_session_end(RB_CONTAINER(l, struct rb_ssh, link), RB_SSH_NOT_STARTED, why, text);
 }
 
+static uint64_t idle_ms(const struct dest *d)
+{
+    return d->target.idle_ms ? d->target.idle_ms : IDLE_MS;
+}
+
 /* It no longer takes room on its master. */
 static void leave_master(struct rb_ssh *s)
 {
@@ -215,7 +220,7 @@ static void leave_master(struct rb_ssh *s)
         if (m->cap == 0)
             rb_ssh_master_close(m);
         else
-            rb_timer_arm_ms(&m->idle, IDLE_MS);
+            rb_timer_arm_ms(&m->idle, idle_ms(s->dest));
     }
     wake(((struct dest *)s->dest)->pool);
 }
@@ -314,7 +319,7 @@ static void on_master(void *arg, struct rb_ssh_master *m)
     wake(p);
     if (m->state == RB_SSH_MASTER_UP) {
         d->knocks = 0;
-        rb_timer_arm_ms(&m->idle, IDLE_MS);
+        rb_timer_arm_ms(&m->idle, idle_ms(d));
         return;
     }
     rb_list_remove(&m->link);
@@ -563,6 +568,7 @@ int rb_ssh_start(struct rb_loop *loop, const struct rb_ssh_options *opt, struct 
     if (rb_list_empty(&d->masters))
         d->target.connect_ms = opt->target.connect_ms;
     d->target.starting = opt->target.starting;
+    d->target.idle_ms = opt->target.idle_ms;
     struct rb_ssh *s = rb_ssh_session_new(loop, opt, &watcher);
     s->dest = d;
     enqueue(d, s);

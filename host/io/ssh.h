@@ -24,6 +24,7 @@ struct rb_ssh_target {
     const char *jump;     /* for `ssh -J`, or NULL */
     unsigned starting;    /* connections, to whatever target, that are made at the same time; 0: 24 */
     uint64_t connect_ms;  /* until the connection stands (authentication included); 0: 30 s */
+    uint64_t idle_ms;     /* a connection that carries nothing is kept so long; 0: 5 min */
 };
 
 enum rb_ssh_end {

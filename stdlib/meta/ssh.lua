@@ -56,13 +56,15 @@
 ---@field sha256 string
 ---@field content? string|rbhost.Secret of a download without `to`
 
----A command on another machine, by OpenSSH's client and its configuration. A list is passed word by word, a text goes to
+---  command on another machine, by OpenSSH's client and its configuration. A list is passed word by word, a text goes
+---  to
 ---/bin/sh over there as it is. Another exit code than 0 is an error, unless check = false.
 ---@class rbhost.Ssh
 ---@overload fun(host: rbhost.HostLike, command: string[]|string, opts?: rbhost.SshOptions): rbhost.SshResult
 ssh = {}
 
----The same on many hosts. Results in the order of the hosts; what failed is one error (kind "ssh.each") with `failures`.
+--- he same on many hosts. Results in the order of the hosts; what failed is one error (kind "ssh.each") with
+--- `failures`.
 ---@param hosts string|(string|rbhost.Host)[] as ssh.hosts has them
 ---@param opts? rbhost.SshEachOptions
 ---@param what string[]|string|fun(host: rbhost.HostLike, index: integer): any

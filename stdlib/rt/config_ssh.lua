@@ -29,6 +29,9 @@ local SSH = {
     connect_timeout = function(c, v)
         c:duration(v)
     end,
+    idle_timeout = function(c, v)
+        c:duration(v)
+    end,
     max_connections = function(c, v)
         c:whole(v, 1, 1000)
     end,
@@ -40,11 +43,13 @@ function M.ssh(c, v)
         return
     end
     c:each(v, SSH)
-    local seconds = v.connect_timeout and require("rt.scalars").seconds(v.connect_timeout)
-    if seconds and seconds > 3600 then
-        c:at("connect_timeout", c.wrong, "got %s, which is more than an hour", phrase.show(v.connect_timeout))
+    for _, key in ipairs { "connect_timeout", "idle_timeout" } do
+        local seconds = v[key] and require("rt.scalars").seconds(v[key])
+        if seconds and (seconds > 3600 or seconds < 0.001) then
+            c:at(key, c.wrong, "got %s, expected from 1ms to an hour", phrase.show(v[key]))
+        end
+        v[key] = seconds
     end
-    v.connect_timeout = seconds
 end
 
 return M

@@ -37,7 +37,7 @@ def descriptors(connection):
 
 
 def serve(connection, host):
-    connection.sendall(HELLO)
+    connection.sendall(HELLO if host != "old" else struct.pack(">III", 8, 1, 3))
     request(connection)  # the greeting
     kind = request(connection)
     if kind == 0x10000004:
@@ -46,7 +46,10 @@ def serve(connection, host):
         connection.sendall(struct.pack(">IIII", 12, 0x80000005, 0, os.getpid()))
         return
     fds = descriptors(connection)
-    if host == "no-exec":
+    if host in ("denies", "refuses"):
+        text = b"Session open refused by peer"
+        connection.sendall(struct.pack(">IIII", 12 + len(text), 0x80000002 + (host == "refuses"), 0, len(text)) + text)
+    elif host == "no-exec":
         connection.sendall(OPENED)
         os.write(fds[2], b"exec request failed on channel 5\r\n")
     elif host == "says-no-exec":  # the command says so, in another session

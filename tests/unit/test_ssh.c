@@ -102,6 +102,62 @@ static void test_files_as_input_and_output(void **state)
     drop(&f);
 }
 
+/* Bytes, and a file behind them, which is read from its beginning wherever its holder is in it. */
+static void test_a_file_behind_what_is_said(void **state)
+{
+    (void)state;
+    struct far f;
+    static char much[3000001];
+    FILE *in = tmpfile();
+    memset(much, 'y', sizeof(much));
+    fwrite(much, 1, sizeof(much), in);
+    fflush(in);
+    struct rb_ssh_options opt = options(&f, "web01", "read -r line; echo $line; cksum");
+    opt.stdin_data = "a line\n";
+    opt.stdin_len = 7;
+    opt.stdin_fd = fileno(in);
+    run_with(&f, &opt);
+    ends(&f, RB_SSH_EXITED, RB_SSH_WHY_NONE);
+    assert_string_equal(f.out, "a line\n770779085 3000001\n");
+    assert_false(f.r.stdin_short);
+    drop(&f);
+
+    opt = options(&f, "web01", "head -c 100000 >/dev/null; exit 4"); /* which need not read it all */
+    opt.stdin_fd = fileno(in);
+    run_with(&f, &opt);
+    ends(&f, RB_SSH_EXITED, RB_SSH_WHY_NONE);
+    assert_int_equal(f.r.code, 4);
+    assert_true(f.r.stdin_short);
+    drop(&f);
+
+    assert_int_equal(ftruncate(fileno(in), 0), 0); /* one of no length is an end of file all the same */
+    opt = options(&f, "web01", "wc -c");
+    opt.stdin_fd = fileno(in);
+    run_with(&f, &opt);
+    assert_string_equal(f.out, "0\n");
+    drop(&f);
+    fclose(in);
+}
+
+/* It is let go of while a piece of its file is being read. */
+static void test_let_go_while_its_file_is_read(void **state)
+{
+    (void)state;
+    struct far f;
+    FILE *in = tmpfile();
+    assert_int_equal(ftruncate(fileno(in), 1 << 30), 0);
+    struct rb_ssh_options opt = options(&f, "web01", "cat >/dev/null");
+    opt.stdin_fd = fileno(in);
+    start(&f, &opt);
+    while (!f.opened)
+        uv_run(&loop.uv, UV_RUN_ONCE);
+    rb_ssh_close(f.ssh);
+    fclose(in); /* at once: what is read of it then is nobody's */
+    rb_loop_run(&loop);
+    ends(&f, RB_SSH_CLOSED, RB_SSH_WHY_NONE);
+    drop(&f);
+}
+
 static void test_output_over_the_cap_is_cut_and_digested(void **state)
 {
     (void)state;
@@ -185,6 +241,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ended_by_a_signal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_standard_input, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_as_input_and_output, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_file_behind_what_is_said, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_let_go_while_its_file_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_output_over_the_cap_is_cut_and_digested, setup, teardown),
         cmocka_unit_test_setup_teardown(test_output_that_is_held_open, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_command_is_one_text_for_the_shell, setup, teardown),

@@ -200,6 +200,24 @@ static void test_a_master_that_was_killed_is_replaced(void **state)
     }
 }
 
+/* Nobody uses it: it goes by itself, and the next command makes another. */
+static void test_a_master_that_is_idle_is_closed(void **state)
+{
+    (void)state;
+    struct far f;
+    for (int i = 0; i < 2; i++) {
+        struct rb_ssh_options opt = options(&f, "web09", "sleep 0.4; echo ran");
+        opt.target.idle_ms = 100; /* the command takes longer, and is not idle */
+        run_with(&f, &opt);
+        ends(&f, RB_SSH_EXITED, RB_SSH_WHY_NONE);
+        assert_string_equal(f.out, "ran\n");
+        drop(&f);
+        assert_int_equal(count_masters(), 1);
+        while (count_masters() > 0)
+            uv_run(&loop.uv, UV_RUN_ONCE);
+    }
+}
+
 /* Its socket is still there, and nobody answers: what was asked for goes to another. */
 static void test_a_master_that_is_killed_as_it_is_asked(void **state)
 {
@@ -353,6 +371,26 @@ static void test_a_master_that_goes_without_a_word(void **state)
     ends(&f, RB_SSH_LOST, RB_SSH_WHY_LOST);
     assert_int_equal(f.opened, 1);
     assert_string_equal(f.text, "Timeout, server gone not responding.");
+    drop(&f);
+}
+
+/* Another program at the socket, a master that lets nobody use it: nothing ran, or nobody claims that. */
+static void test_masters_that_say_no(void **state)
+{
+    (void)state;
+    struct far f;
+    fake_ssh();
+    run(&f, "denies", "id");
+    ends(&f, RB_SSH_NOT_STARTED, RB_SSH_WHY_SESSION);
+    assert_int_equal(f.opened, 0);
+    drop(&f);
+    run(&f, "refuses", "id");
+    ends(&f, RB_SSH_NOT_STARTED, RB_SSH_WHY_SESSION);
+    assert_string_equal(f.text, "Session open refused by peer");
+    drop(&f);
+    run(&f, "old", "id");
+    ends(&f, RB_SSH_LOST, RB_SSH_WHY_LOST);
+    assert_int_equal(f.r.started, 0);
     drop(&f);
 }
 
@@ -612,6 +650,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_other_targets_share_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_jump, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_master_that_was_killed_is_replaced, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_master_that_is_idle_is_closed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_master_that_is_killed_as_it_is_asked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_connection_that_is_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_signal_while_the_connection_stands, setup, teardown),
@@ -619,6 +658,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_all_that_wait_are_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_command_that_is_refused, setup, real_ssh),
         cmocka_unit_test_setup_teardown(test_a_master_that_goes_without_a_word, setup, real_ssh),
+        cmocka_unit_test_setup_teardown(test_masters_that_say_no, setup, real_ssh),
         cmocka_unit_test_setup_teardown(test_a_master_that_talks_nonsense, setup, real_ssh),
         cmocka_unit_test_setup_teardown(test_output_after_the_code, setup, real_ssh),
         cmocka_unit_test_setup_teardown(test_a_master_that_never_stands, setup, real_ssh),
