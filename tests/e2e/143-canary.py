@@ -19,6 +19,7 @@ import urllib.parse
 
 sys.path.insert(0, os.environ["T"] + "/e2e")
 from book import Case, ends, park, waits
+from farlab import Lab
 from lib import RBHOST, check, eq, finish, start, wait_for
 
 NAMES = ("param", "env", "file", "credential", "command", "stdin", "told")
@@ -300,6 +301,117 @@ ends("primitives: the journal is in order", c.rb("verify"), 0)
 eq("primitives: nothing is in any file: journal, log, backup, export, output", leaks(c), [])
 server.shutdown()
 server.server_close()
+
+# -- ssh: env, stdin, a password for sudo, uploads; an argument is refused. Both machines are searched
+
+SUDO = r"""#!/bin/sh
+echo "sudo $*" >>"$LAB/sudo.log"
+ask= only=
+while :; do
+    case $1 in
+    -n) ask=no; shift ;;
+    -S) ask=yes; shift ;;
+    -l | -v) only=1; shift ;;
+    --preserve-env=*) shift ;;
+    -p) shift 2 ;;
+    --) shift; break ;;
+    *) break ;;
+    esac
+done
+if [ "$ask" = yes ]; then
+    IFS= read -r word
+    [ "$word" = "$(cat "$LAB/held/password")" ] || { echo 'sudo: 1 incorrect password attempt' >&2; exit 1; }
+else
+    echo 'sudo: a password is required' >&2
+    exit 1
+fi
+[ -z "$only" ] || exit 0
+exec "$@"
+"""
+SSH = r"""
+local s, pw = secret "file", secret "command"
+local function try(f, ...)
+    local ok, r = pcall(f, "web01", ...)
+    print(ok, r, pcall(json.encode, ok and r or r.result or {})) -- some texts are secrets themselves
+    evidence("said", ok and r or r.message)
+end
+local tell = 'cat; printenv V; printf %s "$V" | base64 -w0; printf %s "$V" | od -An -tx1 | tr -d " \n"; printenv V >&2; exit '
+for _, read in ipairs { true, false } do
+    for _, code in ipairs { 0, 3 } do
+        try(ssh, tell .. code, { env = { V = s }, stdin = s, read = read })
+        try(ssh, tell .. code, { env = { V = s }, stdin = s, read = read, sudo = { password = pw }, timeout = "60s" })
+        try(ssh, { "printenv", "V" }, { env = { V = "<" .. s .. ">" }, read = read, secret = true })
+    end
+    try(ssh, { "echo", s }, { read = read })
+    try(ssh, "echo " .. s, { read = read })
+    try(ssh, { "true" }, { cwd = "/" .. s, read = read })
+end
+try(ssh, { "printenv", "V" }, { env = { V = s }, survive = false })
+try(ssh, { "true" }, { sudo = { password = s } }) -- a wrong one
+try(ssh.upload, { content = "a" .. s .. "z", to = "@DIR@/held/up" })
+try(ssh.upload, { from = "@DIR@/held/file", to = "@DIR@/held/up2", sudo = { password = pw } })
+try(ssh.upload, { content = s, to = "@DIR@/nowhere/up" })
+try(ssh.download, { from = "@DIR@/held/up" })
+try(ssh.download, { from = "@DIR@/held/up", to = "@DIR@/held/down", sudo = { password = pw } })
+try(ssh.each, { env = { V = s }, stdin = s }, { "sh", "-c", "cat; printenv V; exit 1" })
+ssh("web01", "echo ready >@DIR@/ready; cat >/dev/null; until test -e @DIR@/go; do sleep 0.02; done",
+    { env = { HELD = s }, stdin = s, title = "the child that is meant" })
+signal "go"
+error("it ends with " .. tostring(s))
+"""
+with Lab(1) as lab:
+    for name, text in (("tools/sudo", SUDO), ("held/password", CANARY["command"] + "\n")):
+        (lab.dir / name).parent.mkdir()
+        (lab.dir / name).write_text(text)
+    (lab.dir / "tools/sudo").chmod(0o755)
+    lab.set(SetEnv=f"PATH={lab.dir}/tools:/usr/bin:/bin")
+    c = case(SSH)
+    c.write("config.lua", f"""return {{ ssh = {{ config = "{lab.config}" }}, secrets = {{ file = {{ file = "@DIR@/held/file" }},
+        command = {{ command = {{ "cat", "@DIR@/held/command" }} }} }} }}""")
+    p = c.start("--config", "config.lua", "run", c.name, "-v", "--json", "--wait")
+    wait_for("the child over there", lambda: (c.dir / "ready").exists() or p.poll() is not None)
+    check("ssh: each way is tried", p.poll() is None, c.text("host.out")[-3000:])
+
+    def far_leaks():
+        out = []
+        for path in lab.dir.rglob("*"):
+            with contextlib.suppress(OSError):
+                if path.is_file() and path.parent.name != "held":
+                    out += [f"{n} in {path.relative_to(lab.dir)}" for n in found_in(path.read_bytes())]
+        return out
+
+    meant, shown = [], []
+    for proc in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            line, environ = (proc / "cmdline").read_bytes(), (proc / "environ").read_bytes()
+        except OSError:
+            continue
+        shown += [f"{n} in the arguments of {line!r}" for n in found_in(line)]
+        for n in found_in(environ):
+            if b"HELD=" in environ and n == "file":
+                meant.append(proc.name)
+            elif n != "env":  # which is in rbhost's own
+                shown.append(f"{n} in the environment of {line!r}")
+    check("ssh: the child that is meant has it", meant, "no process has")
+    eq("ssh: no other process of either machine shows it", shown, [])
+    wait_for("receipts of what is recorded to be emptied", lambda: not far_leaks() or p.poll() is not None)
+    eq("ssh: nothing is in a file here while it runs", leaks(c), [])
+    eq("ssh: nor over there, in a receipt, a log, or what sudo was called with", far_leaks(), [])
+    check("ssh: sudo was called", "--preserve-env=V" in (lab.dir / "sudo.log").read_text(), (lab.dir / "sudo.log").read_text())
+    eq("ssh: what was sent has it", [f for f in ("up", "up2", "down") if "file" not in found_in((c.dir / "held" / f).read_bytes())], [])
+    c.write("go", "")
+    waits(c)
+    park(c, p)
+    for args in (("show", "-v", c.id), ("show", "--json", c.id), ("log", c.id), ("log", "--json", c.id), ("status", c.id)):
+        r = c.rb("--config", "config.lua", *args)
+        c.write("said-" + "-".join(args[:2]).replace("/", ""), r.stdout + r.stderr)
+    c.rb("journal", "backup", "backup.db")
+    c.rb("signal", c.id, "go")
+    r = c.rb("--config", "config.lua", "resume", c.id, "-v")
+    c.write("said-resume", r.stdout + r.stderr)
+    eq("ssh: resumed, it ends with its error", r.returncode, 1)
+    ends("ssh: exported", c.rb("export", c.id, "-o", "run.rbrun"), 0)
+    eq("ssh: nothing is in any file: journal, log, backup, export, output", leaks(c) + far_leaks(), [])
 
 # -- a core dump, and the memory as others see it
 
