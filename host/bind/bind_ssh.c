@@ -316,6 +316,12 @@ static void plain_ended(struct ssh_op *op, const struct rb_ssh_result *r)
         refused(op, op->refused);
         return;
     }
+    if (r->end == RB_SSH_CLOSED && op->timed_out && !op->stopping) { /* it had not said yet what to stop */
+        op->stage = SSH_REST;
+        rb_timer_disarm(&op->timer);
+        rb_ssh_late(op);
+        return;
+    }
     if (r->end == RB_SSH_LOST || r->end == RB_SSH_CLOSED) {
         give_up(op, r->end == RB_SSH_CLOSED ? "it did not end in time" : r->text);
         return;

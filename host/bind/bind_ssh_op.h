@@ -79,6 +79,7 @@ void rb_ssh_refused(struct ssh_op *op, const char *why);   /* by the shell over 
 void rb_ssh_no_shell(struct ssh_op *op, const char *said); /* what it said instead */
 /* The connection went, and nobody can say what became of it. */
 void rb_ssh_silent(struct ssh_op *op, uint64_t ms); /* it did not say in time where a command would start */
+void rb_ssh_late(struct ssh_op *op);                /* its time is over, and it could not be stopped */
 void rb_ssh_lost(struct ssh_op *op, enum rb_outcome outcome, const char *text);
 void rb_ssh_stopped(struct ssh_op *op, enum rb_outcome outcome, const char *text); /* it was cancelled */
 /* What is lost of a read is nothing. */

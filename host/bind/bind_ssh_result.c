@@ -89,6 +89,9 @@ char *rb_ssh_title(const struct ssh_op *op)
     rb_buf_init(&b, 800);
     rb_buf_addf(&b, "ssh %.200s: ", op->where.name);
     add_command(op, &b);
+    if (!rb_utf8_valid(rb_buf_text(&b), b.len)) /* as a title it would not be shown at all */
+        for (size_t i = 0; i < b.len; i++)
+            b.data[i] = (unsigned char)b.data[i] < 0x80 ? b.data[i] : '?';
     return rb_buf_detach(&b);
 }
 
@@ -143,6 +146,16 @@ void rb_ssh_silent(struct ssh_op *op, uint64_t ms)
     rb_effect_failed(&op->effect, "ssh.timed_out", RB_OUTCOME_NOT_STARTED, false,
                      "%s was not started: the session was opened, and the shell over there said nothing within %.3gs",
                      rb_buf_text(&cmd), (double)ms / 1000);
+    rb_buf_release(&cmd);
+}
+
+void rb_ssh_late(struct ssh_op *op)
+{
+    struct rb_buf cmd = what(op);
+    rb_effect_failed(&op->effect, "ssh.timed_out", rb_ssh_unknown(op), false,
+                     "%s did not end within %.3gs, and could not be stopped: the shell over there had not begun it, or "
+                     "had not said so",
+                     rb_buf_text(&cmd), (double)op->timeout_ms / 1000);
     rb_buf_release(&cmd);
 }
 

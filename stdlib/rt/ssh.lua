@@ -43,6 +43,22 @@ local function request(verb, where, opts)
     return r
 end
 
+-- Of shells themselves; the rest of what is none io/ssh_far.c knows.
+local KEPT = { UID = true, EUID = true, PPID = true, SHELLOPTS = true, BASHOPTS = true, BASH_VERSINFO = true, IFS = true }
+
+-- What a shell over there could not be told, before anything begins.
+local function check(verb, command, env)
+    local name = type(command) == "table" and command[1]
+    if type(name) == "string" and name:sub(1, 1) == "-" then
+        base.usage("%s: a command's name can not begin with \"-\": %s", verb, phrase.show(name))
+    end
+    for k in pairs(type(env) == "table" and env or {}) do
+        if type(k) == "string" and (not k:find "^[%a_][%w_]*$" or KEPT[k]) then
+            base.usage("%s: env.%s is no variable that a shell can set", verb, k)
+        end
+    end
+end
+
 --- A command on a host, with options that were looked at.
 ---@param verb string
 ---@param where string|table
@@ -58,6 +74,7 @@ function M.run(verb, where, command, opts)
     else
         r.text = base.expect(verb, "the command (a list, or a text for the shell over there)", command, "string")
     end
+    check(verb, command, opts.env)
     r.env = call.env(verb, opts.env)
     r.cwd, r.stdin, r.check = opts.cwd, opts.stdin, opts.check
     r.read, r.idempotent, r.survive = opts.read, opts.idempotent, opts.survive

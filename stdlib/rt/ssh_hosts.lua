@@ -72,7 +72,8 @@ local function collect(given, keep, out_again)
         else
             local file = base.expect("ssh.hosts", "a host", item, "string"):match "^file:(.+)$"
             if file then
-                local text = require("rt.file").fields.read(file, { max = 1 << 20 }):gsub("#[^\r\n]*", "")
+                local text = require("rt.file").fields.read(file, { max = 1 << 20 })
+                text = text:gsub("^\xEF\xBB\xBF", ""):gsub("#[^\r\n]*", "") -- the mark that some editors begin with
                 if text:find "file:" then
                     base.usage("ssh.hosts: %s names another file", file)
                 end

@@ -24,7 +24,7 @@ def case(text, config=CONFIG):
     c.write("config.lua", config)
     c.write("ssh_config", "Host lab1 lab2 *.x\n  User me\nHost gate\nInclude @DIR@/more\n")
     c.write("more", "Host lab3\n")
-    c.write("hosts", "# the list\nweb[7-9]   # three\n\n!web8, db1\nuser@other:22\n")
+    c.write("hosts", "\ufeff# the list\r\nweb[7-9]   # three\n\n!web8, db1\nuser@other:22\n")
     c.env["RBHOST_CONFIG"] = str(c.dir / "config.lua")
     return c
 

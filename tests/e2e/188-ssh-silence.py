@@ -33,6 +33,11 @@ contains("ends it, and it was not started", said, "ssh.timed_out  not_started")
 contains("the message says why", said, "was not started: the session was opened, and the shell over there said nothing within 0.5s")
 silent()
 
+c = lab.case(f'local ok, e = pcall(ssh, "web01", {DO}, {{ read = true, timeout = "500ms" }}) print(e.kind, e.outcome)')
+ends("a time-out of a read", c.run(timeout=60 * SLOW), 0)
+eq("is one, too", words(c), ["ssh.timed_out  failed"])
+silent()
+
 c = lab.case(f'ssh("web01", {DO})')
 p = c.start("run", "t.lua")
 silent()
