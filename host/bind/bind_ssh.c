@@ -337,7 +337,7 @@ static void plain_ended(struct ssh_op *op, const struct rb_ssh_result *r)
         rb_capture_last_line(&op->head, &op->cap[1].buf, line, sizeof(line));
         op->stage = SSH_REST;
         rb_timer_disarm(&op->timer);
-        rb_ssh_no_shell(op, line);
+        rb_ssh_no_shell(op, rb_ssh_unknown(op), line);
         return;
     }
     bool ended_by_signal = r->end == RB_SSH_SIGNALLED || r->code > 128;
@@ -536,7 +536,7 @@ static void on_probed(void *arg, const struct ssh_said *said)
     } else if (said->late) {
         rb_ssh_silent(op, probe_ms(op));
     } else if (!said->ran || said->code || rb_far_read_place(said->out, said->out_len, &op->place, &err)) {
-        rb_ssh_not_begun(op, RB_SSH_WHY_SESSION, said->ran && !said->code ? err.msg : said->text);
+        rb_ssh_no_shell(op, RB_OUTCOME_NOT_STARTED, said->ran && !said->code ? err.msg : said->text);
     } else {
         struct rb_buf json;
         rb_buf_init(&json, 16384);

@@ -80,5 +80,7 @@ void rb_ssh_words_why(struct rb_buf *out, const struct rb_ssh_target *t, enum rb
 void rb_ssh_words_command(struct rb_buf *out, const struct rb_ssh_target *t, const char *options);
 /* "ssh.refused" */
 void rb_ssh_kind(enum rb_ssh_why why, char kind[32]);
+/* What answers is none that can run commands. */
+#define RB_SSH_NO_SHELL "the shell over there did not answer as one (a forced command, an account without a shell?)"
 
 #endif

@@ -220,7 +220,8 @@ static void on_done(void *arg, struct rb_ssh_result *r)
         op->fetched = r->out.buf;
         rb_buf_init(&r->out.buf, 0);
     }
-    bool done = r->end == RB_SSH_EXITED && r->code == 0;
+    bool done = r->end == RB_SSH_EXITED && r->code == 0 &&
+                rb_far_file_said(rb_buf_text(&op->answer), op->answer.len, "here", why, sizeof(why));
     if (op->upload && rb_far_file_said(rb_buf_text(&op->answer), op->answer.len, "done", why, sizeof(why))) {
         succeed(op, op->file.size, op->file.digest);
     } else if (rb_far_file_said(rb_buf_text(&op->answer), op->answer.len, "no", why, sizeof(why)) && !op->stopping) {
@@ -244,7 +245,12 @@ static void on_done(void *arg, struct rb_ssh_result *r)
     } else if (done && !op->upload) {
         fetched(op);
     } else {
-        rb_capture_last_line(&r->out.buf, &r->err.buf, line, sizeof(line));
+        bool here = rb_far_file_said(rb_buf_text(&op->answer), op->answer.len, "here", why, sizeof(why));
+        rb_capture_last_line(op->upload || op->local ? &r->out.buf : &op->fetched, &r->err.buf, line, sizeof(line));
+        if (!here) {
+            fail(op, "ssh.session", unknown(op), RB_SSH_NO_SHELL "%s%s", line[0] ? ": " : "", line);
+            return;
+        }
         fail(op, "ssh.file", op->upload ? RB_OUTCOME_UNKNOWN : RB_OUTCOME_FAILED,
              "the shell over there ended with %d%s%s", r->end == RB_SSH_EXITED ? r->code : -1, line[0] ? ": " : "",
              line);

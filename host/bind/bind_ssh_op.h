@@ -75,8 +75,8 @@ void rb_ssh_capture(void *op, int stream, const char *data, size_t len);
 void rb_ssh_finish(struct ssh_op *op);
 /* It was not begun. */
 void rb_ssh_not_begun(struct ssh_op *op, enum rb_ssh_why why, const char *text);
-void rb_ssh_refused(struct ssh_op *op, const char *why);   /* by the shell over there */
-void rb_ssh_no_shell(struct ssh_op *op, const char *said); /* what it said instead */
+void rb_ssh_refused(struct ssh_op *op, const char *why);                            /* by the shell over there */
+void rb_ssh_no_shell(struct ssh_op *op, enum rb_outcome outcome, const char *said); /* what it said instead */
 /* The connection went, and nobody can say what became of it. */
 void rb_ssh_silent(struct ssh_op *op, uint64_t ms); /* it did not say in time where a command would start */
 void rb_ssh_late(struct ssh_op *op);                /* its time is over, and it could not be stopped */

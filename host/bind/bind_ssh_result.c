@@ -130,13 +130,11 @@ void rb_ssh_refused(struct ssh_op *op, const char *why)
     rb_buf_release(&cmd);
 }
 
-void rb_ssh_no_shell(struct ssh_op *op, const char *said)
+void rb_ssh_no_shell(struct ssh_op *op, enum rb_outcome outcome, const char *said)
 {
     struct rb_buf cmd = what(op);
-    rb_effect_failed(
-        &op->effect, "ssh.session", rb_ssh_unknown(op), false,
-        "%s: the shell over there did not answer as one (a forced command, an account without a shell?)%s%s",
-        rb_buf_text(&cmd), *said ? ": " : "", said);
+    rb_effect_failed(&op->effect, "ssh.session", outcome, false, "%s%s: " RB_SSH_NO_SHELL "%s%s", rb_buf_text(&cmd),
+                     outcome == RB_OUTCOME_NOT_STARTED ? " was not started" : "", *said ? ": " : "", said);
     rb_buf_release(&cmd);
 }
 

@@ -133,7 +133,7 @@ static void say_no_shell(struct rb_doctor *d, struct visit *v, const char *host,
     char line[300];
     struct rb_buf command;
     rb_buf_init(&command, 4096);
-    rb_ssh_words_last(&v->out, &v->said, line, sizeof(line));
+    rb_capture_last_line(&v->out, &v->said, line, sizeof(line));
     rb_ssh_words_command(&command, &v->target, "");
     rb_doctor_say(
         d, RB_BAD, "shell",

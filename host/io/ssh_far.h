@@ -55,7 +55,8 @@ struct rb_far_head {
 size_t rb_far_strip(const char *data, size_t len, struct rb_far_head *head);
 
 /* A command whose output is its own from the first byte on, and that nobody has to end: without cwd, env, time-out and
- * receipt. A line "rbhost-no WHY" of the error output: it has not been started. */
+ * receipt. Lines of the error output: "rbhost-here" first of all, else no shell has answered; "rbhost-no WHY": it has
+ * not been started. */
 int rb_far_bare(const struct rb_far_command *c, struct rb_far_request *out, struct rb_err *err);
 
 /* What the far side is: the answer goes to rb_far_read_place(). */

@@ -44,7 +44,10 @@ local function request(verb, where, opts)
 end
 
 -- Of shells themselves; the rest of what is none io/ssh_far.c knows.
-local KEPT = { UID = true, EUID = true, PPID = true, SHELLOPTS = true, BASHOPTS = true, BASH_VERSINFO = true, IFS = true }
+local KEPT = {}
+for name in ("UID EUID PPID SHELLOPTS BASHOPTS BASH_VERSINFO IFS"):gmatch "%S+" do
+    KEPT[name] = true
+end
 
 -- What a shell over there could not be told, before anything begins.
 local function check(verb, command, env)

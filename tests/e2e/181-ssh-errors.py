@@ -61,7 +61,7 @@ tries("a key that is not authorized", '"stranger"', "ssh.auth", "publickey", "ss
 lab.forget("web01")
 tries("a host whose key nobody has accepted", '"web01"', "ssh.host_key", "compare it", "ssh -o StrictHostKeyChecking=ask -F ")
 lab.impostor("web01")
-tries("a host with another key", '"web01"', "ssh.host_key_changed", "ssh-keygen -R web01", "somebody stands between")
+tries("a host with another key", '"web01"', "ssh.host_key_changed", f"`ssh-keygen -f {lab.known_hosts} -R web01.lab`", "somebody stands between")
 lab.trust("web01")
 lab.config.write_text("NoSuchOption yes\n" + lab.config.read_text())
 tries("a configuration that ssh does not accept", '"web01"', "ssh.config", "configuration")

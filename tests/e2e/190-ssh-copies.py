@@ -63,8 +63,12 @@ copies("a login that talks on both streams",
        ForceCommand='echo "Welcome, all"; printf "no end" ; echo warning >&2; printf "none here" >&2; exec sh -c "$SSH_ORIGINAL_COMMAND"')
 lab.set(ForceCommand="echo no shells here; exit 7")
 lab.prints("an account without a shell", """
-    local ok, e = pcall(ssh.upload, "web01", { content = "x", to = "y" }) print(e.kind, e.message:match "ended with .*")
-    """, ["ssh.file  ended with 7: no shells here"])
+    local function say(ok, e) print(e.kind, e.outcome, e.message:match "%(a forced.*") end
+    say(pcall(ssh.upload, "web01", { content = "x", to = "y" }))
+    say(pcall(ssh.download, "web01", { from = "y" }))
+    say(pcall(ssh, "web01", { "true" }))
+    """, [f"ssh.session  {o}  (a forced command, an account without a shell?): {c}no shells here"
+          for o, c in (("unknown", ""), ("failed", ""), ("not_started", "exit code 7: "))])
 lab.set(ForceCommand=None)
 
 # -- sudo: a program of that name, as in 180

@@ -4,6 +4,7 @@ rb_no() {
     printf '\nrbhost-no %s\n' "$*" >&2
     exit 1
 }
+printf '\nrbhost-here\n' >&2
 if IFS= read -r rb_what; then eval "$rb_what"; else rb_no 'the request was cut on its way'; fi
 [ -z "$rb_sudo" ] || rb_may_sudo "$@" || rb_no "$rb_why"
 [ -n "$rb_sudo" ] || exec "$@"
