@@ -629,49 +629,6 @@ static const struct rb_effect_type ssh_type = {.kind = "ssh",
 
 /* -- the call ------------------------------------------------------------------------------------------------------ */
 
-static void read_command(lua_State *L, struct ssh_op *op, struct rb_json *j)
-{
-    if (lua_getfield(L, 1, "argv") == LUA_TTABLE) {
-        op->argv = rb_args_words(L, "ssh", "argv", "argument", false, RB_SSH_ARGS_MAX);
-        if (!op->argv[0] || !op->argv[0][0])
-            rb_error_raise(L, "usage", "not_started", "ssh: the command is an empty list, or its name is empty");
-        rb_json_key(j, "argv");
-        rb_json_array(j);
-        for (size_t i = 0; op->argv[i]; i++)
-            rb_json_string(j, op->argv[i], strlen(op->argv[i]));
-        rb_json_end_array(j);
-    } else {
-        op->text = rb_args_text(L, 1, "ssh", "text");
-        if (!op->text || !op->text[strspn(op->text, " \t\n")])
-            rb_error_raise(L, "usage", "not_started", "ssh: the command is empty");
-        struct rb_buf *plain = rb_effect_buf(L, RB_SSH_ARGS_MAX); /* refuses a placeholder that was printed */
-        lua_getfield(L, 1, "text");
-        rb_secret_expand(L, -1, plain, "ssh: the command");
-        lua_pop(L, 2);
-        rb_json_key(j, "text");
-        rb_json_string(j, op->text, strlen(op->text));
-    }
-    lua_pop(L, 1);
-    op->cwd = rb_args_text(L, 1, "ssh", "cwd");
-    rb_json_ktext(j, "cwd", op->cwd);
-    op->env = rb_args_words(L, "ssh", "env", "environment variable", true, RB_SSH_ARGS_MAX);
-    if (!op->env[0])
-        return;
-    struct rb_buf *shown = rb_effect_buf(L, RB_SSH_ARGS_MAX);
-    rb_json_key(j, "env");
-    rb_json_array(j);
-    lua_getfield(L, 1, "env");
-    for (size_t i = 0; op->env[i]; i++) {
-        rb_buf_reset(shown);
-        lua_rawgeti(L, -1, (lua_Integer)i + 1);
-        rb_secret_shown(L, -1, shown, "ssh: env");
-        lua_pop(L, 1);
-        rb_json_string(j, rb_buf_text(shown), shown->len);
-    }
-    rb_json_end_array(j);
-    lua_pop(L, 2);
-}
-
 int rb_bind_ssh(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -687,7 +644,7 @@ int rb_bind_ssh(lua_State *L)
     rb_json_init(&j, &e->args);
     rb_json_object(&j);
     rb_ssh_read_where(L, "ssh", e, &op->where, &j);
-    read_command(L, op, &j);
+    rb_ssh_read_command(L, op, &j);
     op->sudo = rb_ssh_read_sudo(L, "ssh", &op->sudo_password, &j);
     op->input = rb_ssh_read_bytes(L, "ssh", "stdin", RB_SSH_STDIN_MAX, &op->input_len, &j);
     op->has_input = op->input != NULL;

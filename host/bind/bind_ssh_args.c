@@ -1,10 +1,11 @@
-/* Owns what the calls of ssh have in common in their arguments: the host, sudo, bytes that are sent. */
+/* Owns what the calls of ssh have in common in their arguments: the host, sudo, bytes that are sent; and what a
+ * command is. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "bind/args.h"
-#include "bind/bind_ssh.h"
+#include "bind/bind_ssh_op.h"
 #include "engine/error.h"
 #include "engine/secret.h"
 
@@ -133,6 +134,49 @@ char *rb_ssh_read_bytes(lua_State *L, const char *verb, const char *field, size_
     char *copy = *len ? rb_buf_detach(bytes) : rb_strdup("");
     lua_pop(L, 3);
     return copy;
+}
+
+void rb_ssh_read_command(lua_State *L, struct ssh_op *op, struct rb_json *j)
+{
+    if (lua_getfield(L, 1, "argv") == LUA_TTABLE) {
+        op->argv = rb_args_words(L, "ssh", "argv", "argument", false, RB_SSH_ARGS_MAX);
+        if (!op->argv[0] || !op->argv[0][0])
+            rb_error_raise(L, "usage", "not_started", "ssh: the command is an empty list, or its name is empty");
+        rb_json_key(j, "argv");
+        rb_json_array(j);
+        for (size_t i = 0; op->argv[i]; i++)
+            rb_json_string(j, op->argv[i], strlen(op->argv[i]));
+        rb_json_end_array(j);
+    } else {
+        op->text = rb_args_text(L, 1, "ssh", "text");
+        if (!op->text || !op->text[strspn(op->text, " \t\n")])
+            rb_error_raise(L, "usage", "not_started", "ssh: the command is empty");
+        struct rb_buf *plain = rb_effect_buf(L, RB_SSH_ARGS_MAX); /* refuses a placeholder that was printed */
+        lua_getfield(L, 1, "text");
+        rb_secret_expand(L, -1, plain, "ssh: the command");
+        lua_pop(L, 2);
+        rb_json_key(j, "text");
+        rb_json_string(j, op->text, strlen(op->text));
+    }
+    lua_pop(L, 1);
+    op->cwd = rb_args_text(L, 1, "ssh", "cwd");
+    rb_json_ktext(j, "cwd", op->cwd);
+    op->env = rb_args_words(L, "ssh", "env", "environment variable", true, RB_SSH_ARGS_MAX);
+    if (!op->env[0])
+        return;
+    struct rb_buf *shown = rb_effect_buf(L, RB_SSH_ARGS_MAX);
+    rb_json_key(j, "env");
+    rb_json_array(j);
+    lua_getfield(L, 1, "env");
+    for (size_t i = 0; op->env[i]; i++) {
+        rb_buf_reset(shown);
+        lua_rawgeti(L, -1, (lua_Integer)i + 1);
+        rb_secret_shown(L, -1, shown, "ssh: env");
+        lua_pop(L, 1);
+        rb_json_string(j, rb_buf_text(shown), shown->len);
+    }
+    rb_json_end_array(j);
+    lua_pop(L, 2);
 }
 
 void rb_ssh_wipe(char *text, size_t len)

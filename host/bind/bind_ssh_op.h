@@ -60,6 +60,11 @@ static inline struct ssh_op *ssh_op_of(struct rb_effect *e)
     return RB_CONTAINER(e, struct ssh_op, effect);
 }
 
+/* -- bind_ssh_args.c ----------------------------------------------------------------------------------------------- */
+
+/* [-0, +0, e] argv or text, cwd and env of the table at 1. */
+void rb_ssh_read_command(lua_State *L, struct ssh_op *op, struct rb_json *j);
+
 /* -- bind_ssh_outage.c --------------------------------------------------------------------------------------------- */
 
 /* Its host can not be reached, and will be asked again; it was reached, or nobody asks any more. */
