@@ -54,6 +54,7 @@ else ifeq ($(VARIANT),tsan)
 DEFINE := -DRB_FAULT
 OPT    := -O1 -fno-omit-frame-pointer
 SAN    := -fsanitize=thread
+KEEP   := -Wl,-u,__longjmp_chk # of tests/tsan.c, out of the archive
 else ifeq ($(VARIANT),gcstress)
 DEFINE := -DRB_FAULT -DRB_GCSTRESS
 else ifeq ($(VARIANT),oom)
@@ -73,7 +74,7 @@ endif
 # Of the user's CFLAGS and LDFLAGS nothing is lost: they come last.
 ALL_CFLAGS  := -std=c11 -D_GNU_SOURCE -DRB_VERSION='"$(VERSION)"' $(DEFINE) -g $(OPT) $(SAN) -fPIE -pthread $(WARN) \
                -Ihost -I$(O)/gen $(LIB_CFLAGS) $(CFLAGS)
-ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now $(SAN) $(LDFLAGS)
+ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now $(SAN) $(KEEP) $(LDFLAGS)
 ALL_LIBS    := $(LIB_LIBS) -ldl -lm
 
 # -- the program -------------------------------------------------------------------------------------------------------
@@ -81,7 +82,8 @@ ALL_LIBS    := $(LIB_LIBS) -ldl -lm
 SHIM     := $(sort $(wildcard host/shim/*.c))
 SRC      := $(filter-out $(SHIM) $(SKIP),$(sort $(wildcard host/*/*.c)))
 MAIN_OBJ := $(O)/host/front/main.o
-LIB_OBJ  := $(filter-out $(MAIN_OBJ),$(SRC:%.c=$(O)/%.o)) $(O)/gen/embed.o $(O)/gen/ssh_far_sh.o $(O)/gen/shim.o
+LIB_OBJ  := $(filter-out $(MAIN_OBJ),$(SRC:%.c=$(O)/%.o)) $(O)/gen/embed.o $(O)/gen/ssh_far_sh.o $(O)/gen/shim.o \
+            $(if $(KEEP),$(O)/tests/tsan.o)
 
 $(O)/rbhost: $(MAIN_OBJ) $(O)/librbhost.a
 	$(say) "  link  $@"
