@@ -54,6 +54,7 @@ else ifeq ($(VARIANT),tsan)
 DEFINE := -DRB_FAULT
 OPT    := -O1 -fno-omit-frame-pointer
 SAN    := -fsanitize=thread
+KEEP   := -Wl,-u,__longjmp_chk # of tests/tsan.c, out of the archive
 else ifeq ($(VARIANT),gcstress)
 DEFINE := -DRB_FAULT -DRB_GCSTRESS
 else ifeq ($(VARIANT),oom)
@@ -73,7 +74,7 @@ endif
 # Of the user's CFLAGS and LDFLAGS nothing is lost: they come last.
 ALL_CFLAGS  := -std=c11 -D_GNU_SOURCE -DRB_VERSION='"$(VERSION)"' $(DEFINE) -g $(OPT) $(SAN) -fPIE -pthread $(WARN) \
                -Ihost -I$(O)/gen $(LIB_CFLAGS) $(CFLAGS)
-ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now $(SAN) $(LDFLAGS)
+ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now $(SAN) $(KEEP) $(LDFLAGS)
 ALL_LIBS    := $(LIB_LIBS) -ldl -lm
 
 # -- the program -------------------------------------------------------------------------------------------------------
@@ -81,7 +82,8 @@ ALL_LIBS    := $(LIB_LIBS) -ldl -lm
 SHIM     := $(sort $(wildcard host/shim/*.c))
 SRC      := $(filter-out $(SHIM) $(SKIP),$(sort $(wildcard host/*/*.c)))
 MAIN_OBJ := $(O)/host/front/main.o
-LIB_OBJ  := $(filter-out $(MAIN_OBJ),$(SRC:%.c=$(O)/%.o)) $(O)/gen/embed.o $(O)/gen/ssh_far_sh.o $(O)/gen/shim.o
+LIB_OBJ  := $(filter-out $(MAIN_OBJ),$(SRC:%.c=$(O)/%.o)) $(O)/gen/embed.o $(O)/gen/ssh_far_sh.o $(O)/gen/shim.o \
+            $(if $(KEEP),$(O)/tests/tsan.o)
 
 $(O)/rbhost: $(MAIN_OBJ) $(O)/librbhost.a
 	$(say) "  link  $@"
@@ -213,15 +215,18 @@ $(O)/bench/limit_%: $(O)/tests/bench/limit_%.o
 
 test: test-programs
 	$(Q)$(RUN) $(T)
+# The long tier is for the program as it is shipped. A variant looks at how the same code behaves, and is shown all of
+# that code by the short one.
 test-all: test-programs
 	$(Q)$(RUN) --long $(T)
-	+$(Q)for v in asan ubsan tsan gcstress oom; do $(MAKE) --no-print-directory LONG=1 $$v || exit 1; done
+	+$(Q)for v in $(VARIANTS); do $(MAKE) --no-print-directory $$v || exit 1; done
+VARIANTS := asan ubsan tsan gcstress oom
 unit: unit-programs
 	$(Q)$(RUN) $(or $(T),unit/)
 lint:
 	$(Q)$(RUN) lint/
 
-# The tests with another build: sanitizers, and a collector that never rests. LONG=1 is for test-all.
+# The tests with another build: sanitizers, and a collector that never rests. With LONG=1 their long tier.
 LONG  :=
 tier  := $(if $(LONG),--long)
 asan ubsan tsan gcstress:
@@ -230,7 +235,8 @@ asan ubsan tsan gcstress:
 TESTS_asan     := unit/ lua/ e2e/ crash
 TESTS_ubsan    := $(TESTS_asan)
 TESTS_gcstress := $(TESTS_asan)
-TESTS_tsan     := unit/loop unit/sql unit/journal unit/store unit/proc crash
+# Whatever has threads: the journal's writer, the pool (files, names, hosts, receipts), a database's, curl's.
+TESTS_tsan     := unit/ e2e/01 e2e/03 e2e/04 e2e/06 e2e/1 crash
 
 # Every allocation fails in turn.
 oom:
@@ -256,7 +262,7 @@ help:
 	@printf '%s\n' 'make             build $(B)/rbhost' \
 	    'make dev         the same with warnings as errors' \
 	    'make test        unit, Lua, end-to-end and crash tests (T="words" picks some)' \
-	    'make test-all    the long ones too, and the five below' \
+	    'make test-all    with every fault point of the crash sweep, then the five below (LONG=1: those in full)' \
 	    'make asan ubsan tsan gcstress oom' \
 	    '                 the tests under sanitizers, a collector that never rests, failing allocations' \
 	    'make unit lint   parts of the tests' \

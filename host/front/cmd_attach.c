@@ -48,8 +48,8 @@ static void leave(struct attach *a)
 static void on_look(void *arg, int rc, const struct rb_err *err)
 {
     struct attach *a = arg;
-    struct rb_run_row row = {0};
     struct rb_err why;
+    bool over = false;
     if (rc < 0) {
         a->code = rb_cli_fail(a->cli, RB_EXIT_STORE, "%s", err->msg);
         rb_loop_stop(&a->loop);
@@ -57,14 +57,14 @@ static void on_look(void *arg, int rc, const struct rb_err *err)
     }
     if (a->prompt)
         rb_prompt_update(a->prompt);
-    if (rb_store_run(a->cli->store, a->view.id, &row, &why) < 0) {
+    rc = rb_cmd_over(a->cli, a->view.id, a->follow.seq, &over, &why);
+    if (rc < 0) {
         a->code = rb_cli_fail(a->cli, RB_EXIT_STORE, "%s", why.msg);
         rb_loop_stop(&a->loop);
         return;
     }
-    if (!rb_cmd_owned(a->cli, &row) && row.seq <= a->follow.seq)
+    if (over)
         rb_loop_stop(&a->loop);
-    rb_run_row_release(&row);
 }
 
 static int decide(void *arg, const char *kind, const char *target, const char *data_json, struct rb_err *err)

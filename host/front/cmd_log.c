@@ -56,13 +56,9 @@ static int on_event(void *arg, const struct rb_event *ev)
 
 static bool is_over(struct log *l)
 {
-    struct rb_run_row row = {0};
     struct rb_err err;
-    if (rb_store_run(l->cli->store, l->view.id, &row, &err) < 0)
-        return true;
-    bool over = !rb_cmd_owned(l->cli, &row) && row.seq <= l->follow.seq;
-    rb_run_row_release(&row);
-    return over;
+    bool over = false;
+    return rb_cmd_over(l->cli, l->view.id, l->follow.seq, &over, &err) < 0 || over;
 }
 
 static void on_look(void *arg, int rc, const struct rb_err *err)

@@ -50,6 +50,20 @@ bool rb_cmd_owned(struct rb_cli *cli, const struct rb_run_row *row)
     return row->owner && *row->owner && rb_store_owner_alive(cli->store, row->owner);
 }
 
+int rb_cmd_over(struct rb_cli *cli, const char *id, int64_t seen, bool *over, struct rb_err *err)
+{
+    *over = true;
+    for (int i = 0; i < 2 && *over; i++) { /* its last words may come between the row and the look for its process */
+        struct rb_run_row row = {0};
+        int rc = rb_store_run(cli->store, id, &row, err);
+        if (rc < 0)
+            return rc;
+        *over = !rb_cmd_owned(cli, &row) && row.seq <= seen;
+        rb_run_row_release(&row);
+    }
+    return RB_OK;
+}
+
 static void add_json(struct table *t, const struct rb_run_row *row, bool owned)
 {
     struct rb_json j;

@@ -19,5 +19,7 @@ int rb_cmd_runbook_file(struct rb_cli *cli, const char *what, char *path, size_t
 const char *rb_cmd_status_word(const struct rb_run_row *row, bool owned);
 /* Is it held by a living process? */
 bool rb_cmd_owned(struct rb_cli *cli, const struct rb_run_row *row);
+/* Does nobody drive the run any more, and was all that is written of it seen? */
+int rb_cmd_over(struct rb_cli *cli, const char *id, int64_t seen, bool *over, struct rb_err *err);
 
 #endif

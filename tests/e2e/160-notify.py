@@ -5,27 +5,15 @@ import os
 import sys
 
 sys.path.insert(0, os.environ["T"] + "/e2e")
-from book import Case, ends
-from lib import check, contains, eq, finish, lacks, wait_for
-
-
-def case(channels, text=None, rest=""):
-    c = Case(text)
-    c.dir.chmod(0o700)
-    c.write("config.lua", f"return {{ environment = \"lab\", {rest} channels = {{ {channels} }} }}").chmod(0o600)
-    c.env["RBHOST_CONFIG"] = str(c.dir / "config.lua")
-    return c
-
-
-def told(c, name="told"):
-    return [json.loads(line) for line in c.lines(name)]
+from book import Case, ends, told, with_channels
+from lib import check, contains, eq, finish, lacks
 
 
 FILE = 'ops = { type = "file", path = "@DIR@/told" },'
 
 # -- each channel of this machine
 
-c = case(FILE, 'local r = notify("ops", { title = "T\\nT", text = "hé\\0\\27[31m\\xffo\\nworld", severity = "error", '
+c = with_channels(FILE, 'local r = notify("ops", { title = "T\\nT", text = "hé\\0\\27[31m\\xffo\\nworld", severity = "error", '
          'fields = { b = 2, a = "x", ok = true }, dedup = "disk" })\nprint(r.delivered, r.channel, r.id)')
 r = c.run()
 ends("a message to a file", r, 0)
@@ -42,7 +30,7 @@ eq("the file is its owner's and his group's", (c.dir / "told").stat().st_mode & 
 r = c.run()
 eq("another run appends", len(told(c)), 2)
 
-c = case('cmd = { type = "exec", command = { "sh", "-c", "cat > @DIR@/stdin; env > @DIR@/env" } },',
+c = with_channels('cmd = { type = "exec", command = { "sh", "-c", "cat > @DIR@/stdin; env > @DIR@/env" } },',
          'notify("cmd", { text = "it\'s \\"late\\"", title = "Backup", severity = "warning", dedup = "b" })')
 r = c.run(env={"SECRET_OF_MINE": "x"})
 ends("a message to a command", r, 0)
@@ -55,7 +43,7 @@ eq("and its environment", {k: v for k, v in env.items() if k.startswith("RBHOST_
     "RBHOST_NOTIFY_RUNBOOK": "t", "RBHOST_NOTIFY_ENVIRONMENT": "lab"})
 check("of the host's it has the small one", "SECRET_OF_MINE" not in env and "PATH" in env, sorted(env))
 
-c = case('term = { type = "terminal" },', 'notify("term", { title = "T", text = "hello \\27[2J", fields = { a = 1 } })')
+c = with_channels('term = { type = "terminal" },', 'notify("term", { title = "T", text = "hello \\27[2J", fields = { a = 1 } })')
 r = c.run()
 contains("a message to the terminal is on standard error, harmless", r.stderr, "info: T\n  hello  [2J\n  a: 1\n")
 lacks("and not on standard output", r.stdout, "info: T")
@@ -66,7 +54,7 @@ check("with --json standard output is JSON only", all(json.loads(x) for x in r.s
 
 # -- severity, rate, fallback
 
-c = case('ops = { type = "file", path = "@DIR@/told", min_severity = "warning" },', """
+c = with_channels('ops = { type = "file", path = "@DIR@/told", min_severity = "warning" },', """
 for _, s in ipairs { "debug", "info", "warning", "error", "critical" } do
   local r = notify("ops", { text = s, severity = s })
   print(s, r.delivered, r.held)
@@ -83,13 +71,13 @@ local held = 0
 for i = 1, 7 do if notify("ops", "n" .. i).held == "rate" then held = held + 1 end end
 print(held)
 """
-c = case('ops = { type = "file", path = "@DIR@/told", rate = "3/1h" },', BOOK)
+c = with_channels('ops = { type = "file", path = "@DIR@/told", rate = "3/1h" },', BOOK)
 ends("more than the rate lets through", c.run(), 0)
 eq("what is over is held back", c.prints(), ["4"])
 eq("and told at the end of the run, by number", [m["text"].split(",")[0] for m in told(c)], ["n1", "n2", "n3", "and 4 more"])
 eq("which is journaled", [(e["for"], e["channel"], e["held"], e["ok"]) for e in c.events("notice")], [("more", "ops", 4, True)])
 check("before the end", c.events()[-1]["kind"] == "run.end", c.events()[-1])
-c = case('ops = { type = "file", path = "@DIR@/told", rate = "2/1s" },', BOOK + """
+c = with_channels('ops = { type = "file", path = "@DIR@/told", rate = "2/1s" },', BOOK + """
 wait_until({ every = "50ms", timeout = "30s" }, function()
   return exec({ "grep", "-c", "and 5 more", "@DIR@/told" }, { read = true, check = false }).code == 0
 end)
@@ -97,7 +85,7 @@ print(notify("ops", "last").delivered)
 """)
 ends("a rate that opens again", c.run(), 0)
 eq("then the rest is told while the run goes on", [m["text"].split(",")[0] for m in told(c)][:3], ["n1", "n2", "and 5 more"])
-c = case('ops = { type = "file", path = "@DIR@/told", rate = "2/1h" },', BOOK + 'exec({ "sh", "-c", "test -e @DIR@/there || kill -9 $PPID" }, { read = true })')
+c = with_channels('ops = { type = "file", path = "@DIR@/told", rate = "2/1h" },', BOOK + 'exec({ "sh", "-c", "test -e @DIR@/there || kill -9 $PPID" }, { read = true })')
 c.run(binary=os.environ["RBHOST"])
 eq("a host that is killed has told of none", len(told(c)), 2)
 (c.dir / "there").touch()
@@ -105,14 +93,14 @@ ends("the resume ends the run", c.rb("resume", c.id), 0)
 eq("and tells of what the journal says was held back", [m["text"].split(",")[0] for m in told(c)], ["n1", "n2", "and 5 more"])
 
 BAD = 'bad = { type = "exec", command = { "sh", "-c", "echo pigeon is ill >&2; exit 3" }'
-c = case(BAD + ', fallback = "ops" },' + FILE, 'local r = notify("bad", "x"); print(r.delivered, r.channel)')
+c = with_channels(BAD + ', fallback = "ops" },' + FILE, 'local r = notify("bad", "x"); print(r.delivered, r.channel)')
 ends("a channel that fails", c.run(), 0)
 eq("falls back to another", c.prints(), ["true\tops"])
-c = case('a = { type = "file", path = "/nowhere/x", fallback = "b" }, b = { type = "file", path = "/nowhere/y", fallback = "a" },',
+c = with_channels('a = { type = "file", path = "/nowhere/x", fallback = "b" }, b = { type = "file", path = "/nowhere/y", fallback = "a" },',
          'print(notify("a", "x", { check = false }).error)')
 ends("channels that fall back to each other", c.run(), 0)
 contains("are tried in turn, and then it is over", c.prints()[0], "channel b: /nowhere/y can not be opened")
-c = case(BAD + "},", """
+c = with_channels(BAD + "},", """
 local r = notify("bad", "x", { check = false })
 print(r.delivered, r.error)
 local ok, e = pcall(notify, "bad", "y")
@@ -124,11 +112,11 @@ ends("a message that can not be delivered fails the run", r, 1)
 eq("it is an error that says what was tried and what came back, or a result", c.prints(), [
     "false\tchannel bad: its command exited with 3: pigeon is ill", "false\tnotify.failed\tfailed\tfalse\tfalse"])
 contains("with the place in the runbook", r.stderr, "t.lua:6: the message was not delivered: channel bad: its command")
-c = case('slow = { type = "exec", command = { "sleep", "100" }, timeout = "100ms" },',
+c = with_channels('slow = { type = "exec", command = { "sleep", "100" }, timeout = "100ms" },',
          'local _, e = pcall(notify, "slow", "x"); print(e.kind, e.outcome)')
 ends("a command that does not end", c.run(), 0)
 eq("is stopped, and its outcome is not known", c.prints(), ["notify.failed\tunknown"])
-c = case('slow = { type = "exec", command = { "sleep", "100" } },',
+c = with_channels('slow = { type = "exec", command = { "sleep", "100" } },',
          'race { function() notify("slow", "x") end, function() sleep("50ms") end }')
 ends("a race ends a message that is on its way", c.run(), 0)
 
@@ -137,7 +125,7 @@ ends("a race ends a message that is on its way", c.run(), 0)
 DOUBT = 'notify("ops", "x"%s)\nexec({ "sh", "-c", "test -e there || kill -9 $PPID" }, { cwd = "@DIR@", read = true })'
 for config, opts, want in (("", "", 0), ('on_doubt = "ask",', "", 6), ('on_doubt = "fail",', "", 1),
                            ('on_doubt = "ask",', ', { on_doubt = "retry" }', 0)):
-    c = case('ops = { type = "exec", ' + config + ' command = { "sh", "-c", "echo $RBHOST_NOTIFY_ID >> @DIR@/ids; test -e @DIR@/there || kill -9 $PPID" } },',
+    c = with_channels('ops = { type = "exec", ' + config + ' command = { "sh", "-c", "echo $RBHOST_NOTIFY_ID >> @DIR@/ids; test -e @DIR@/there || kill -9 $PPID" } },',
              DOUBT % opts)
     c.run()
     (c.dir / "there").touch()
@@ -161,11 +149,11 @@ for text, says in (
     ('notify.resolve("ops")', "the key must be a string"),
     ('notify.clear("ops")', ""),
 ):
-    c = case(FILE, text)
+    c = with_channels(FILE, text)
     r = c.run()
     check(f"{text}: an error of the author, with its place", r.returncode == 1 and "t.lua:1: " in r.stderr and says in r.stderr, r.stderr)
     check(f"{text}: nobody was told", not told(c))
-c = case(FILE, 'local p = runbook { params = { t = { "secret" } } }\n%s')
+c = with_channels(FILE, 'local p = runbook { params = { t = { "secret" } } }\n%s')
 for text in ('notify("ops", p.t)', 'notify("ops", "token " .. p.t)', 'notify("ops", { text = "x", fields = { t = p.t } })',
              'notify("ops", { text = "x", title = p.t })', 'notify("ops", tostring(p.t))'):
     c.write("t.lua", 'local p = runbook { params = { t = { "secret" } } }\n' + text)
@@ -173,14 +161,14 @@ for text in ('notify("ops", p.t)', 'notify("ops", "token " .. p.t)', 'notify("op
     r = c.run("t=@secret")
     check(f"{text}: a secret in a message is refused", r.returncode == 1 and "secret" in r.stderr and "t.lua:2" in r.stderr, r.stderr)
     check("and told to nobody", not told(c))
-c = case(FILE, 'runbook { allow = { notify = { "oops*" } } }\nnotify("ops", "x")')
+c = with_channels(FILE, 'runbook { allow = { notify = { "oops*" } } }\nnotify("ops", "x")')
 r = c.run()
 ends("the header's allow names channels", r, 4)
 check("what it does not name is refused before its intent", not c.events("intent") and not told(c), r.stderr)
-c = case(FILE, 'local r = notify("ops", ("ü"):rep(70000)); print(r.delivered)')
+c = with_channels(FILE, 'local r = notify("ops", ("ü"):rep(70000)); print(r.delivered)')
 ends("a long text", c.run(), 0)
 check("is cut at 64 KiB, at a character, with a mark", len(told(c)[0]["text"].encode()) <= 65536 and told(c)[0]["text"].endswith("ü … [cut]"))
-c = case(FILE, 'print(notify("ops", "x").delivered)')
+c = with_channels(FILE, 'print(notify("ops", "x").delivered)')
 r = c.run("--dry")
 ends("a dry run", r, 0)
 check("lists it and tells nobody", not told(c) and "notify" in r.stdout, r.stdout)
@@ -192,7 +180,7 @@ contains("and its options", r.stdout + r.stderr, "did you mean check?")
 
 # -- the command
 
-c = case('term = { type = "terminal" }, quiet = { type = "file", path = "@DIR@/told", min_severity = "error" },' + FILE + BAD + "},")
+c = with_channels('term = { type = "terminal" }, quiet = { type = "file", path = "@DIR@/told", min_severity = "error" },' + FILE + BAD + "},")
 r = c.rb("notify", "ops", "disk full", "--severity", "critical", "--title", "db1", "--dedup", "disk", "host=db1", "free=0=0")
 ends("rbhost notify", r, 0)
 one = told(c)[0]

@@ -7,19 +7,11 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.environ["T"] + "/e2e")
-from book import Case, ends
-from lib import TMP, check, contains, eq, finish, lacks
+from book import ends, with_channels
+from lib import TMP, check, contains, eq, finish
 from peers import Receiver
 
 NASTY = "a <b> & \"c\" *d* `e` <!channel> <@U1> ü 🎉 \\u0000"
-
-
-def case(channels, text=None, rest=""):
-    c = Case(text)
-    c.dir.chmod(0o700)
-    c.write("config.lua", f"return {{ environment = \"lab\", {rest} channels = {{ {channels} }} }}").chmod(0o600)
-    c.env["RBHOST_CONFIG"] = str(c.dir / "config.lua")
-    return c
 
 
 def lua(text):
@@ -30,7 +22,7 @@ with Receiver() as r:
     for kind, opts in (("slack", 'username = "rbhost", icon = ":robot_face:", channel = "#ops"'),
                        ("mattermost", 'username = "rbhost", icon = "https://x/y.png"'), ("ntfy", "")):
         url = r.url({"slack": "slack/services/T0/B0/x", "mattermost": "mattermost/hooks/x", "ntfy": "my-topic"}[kind])
-        c = case(f'ops = {{ type = "{kind}", url = "{url}", {opts} }},', f"""
+        c = with_channels(f'ops = {{ type = "{kind}", url = "{url}", {opts} }},', f"""
         for _, s in ipairs {{ "debug", "info", "warning", "error", "critical" }} do
           notify("ops", {{ text = "t " .. s, severity = s }})
         end
@@ -70,7 +62,7 @@ with Receiver() as r:
 
     URL = f'ops = {{ type = "slack", url = "{r.url("slack/x")}", timeout = "20s" }},'
     TRY = 'local r, e = pcall(notify, "ops", "x"); print(r, r and "" or e.kind, r and "" or e.outcome, r and "" or e.message)'
-    c = case(URL, TRY)
+    c = with_channels(URL, TRY)
     r.answers += [(404, {}, b"channel_not_found")]
     n = len(r.tries)
     c.run()
@@ -94,22 +86,22 @@ with Receiver() as r:
     n = len(r.tries)
     c.run()
     check("nor is one that was read and never answered", "unknown" in c.prints()[0] and len(r.tries) - n == 1, c.prints())
-    c = case(f'm = {{ type = "mattermost", url = "{r.url("mattermost/x")}" }},', 'notify("m", "x")')
+    c = with_channels(f'm = {{ type = "mattermost", url = "{r.url("mattermost/x")}" }},', 'notify("m", "x")')
     r.answers += [(400, {}, b'{"id":"web.incoming","message":"Unable to find the channel.","status_code":400}')]
     contains("mattermost's own words", c.run().stderr, "it answered 400: Unable to find the channel.")
-    c = case(f'm = {{ type = "ntfy", url = "{r.url("x")}" }},', 'notify("m", "x")')
+    c = with_channels(f'm = {{ type = "ntfy", url = "{r.url("x")}" }},', 'notify("m", "x")')
     r.answers += [(403, {}, b'{"code":40301,"http":403,"error":"forbidden"}')]
     contains("ntfy's own words", c.run().stderr, "it answered 403: forbidden")
-    c = case(f'm = {{ type = "slack", url = "{r.url("slack/x")}", fallback = "f" }}, f = {{ type = "file", path = "@DIR@/told" }},',
+    c = with_channels(f'm = {{ type = "slack", url = "{r.url("slack/x")}", fallback = "f" }}, f = {{ type = "file", path = "@DIR@/told" }},',
              'print(notify("m", "x").channel)')
     r.answers += [(410, {}, b"channel_is_archived")]
     ends("an archived channel falls back", c.run(), 0)
     eq("to the file", (c.prints(), len(c.lines("told"))), (["f"], 1))
-    c = case(f'm = {{ type = "ntfy", url = "{r.url("")}" }},', 'notify("m", "x")')
+    c = with_channels(f'm = {{ type = "ntfy", url = "{r.url("")}" }},', 'notify("m", "x")')
     contains("an ntfy URL without a topic says so", c.run().stderr, "names no topic")
     port = r.server.server_address[1]
 
-c = case(f'ops = {{ type = "slack", url = "http://127.0.0.1:{port}/slack", timeout = "3s" }},',
+c = with_channels(f'ops = {{ type = "slack", url = "http://127.0.0.1:{port}/slack", timeout = "3s" }},',
          'local _, e = pcall(notify, "ops", "x"); print(e.kind, e.outcome)')
 ends("a receiver that is not there", c.run(), 0)
 eq("nothing of it has left", c.prints(), ["notify.failed\tnot_started"])
@@ -120,13 +112,13 @@ key, cert = TMP / "key.pem", TMP / "cert.pem"
 subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
                 "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
 with Receiver(tls=(cert, key)) as r:
-    c = case(f'ops = {{ type = "slack", url = "{r.url("slack/x")}" }},', 'notify("ops", "x")')
+    c = with_channels(f'ops = {{ type = "slack", url = "{r.url("slack/x")}" }},', 'notify("ops", "x")')
     done = c.run()
     ends("a certificate of an unknown authority", done, 1)
     check("is refused, and nothing was sent", not r.tries and "certificate" in done.stderr.lower(), done.stderr)
-    c = case(f'ops = {{ type = "slack", url = "{r.url("slack/x")}", ca_file = "{cert}" }},', 'notify("ops", "x")')
+    c = with_channels(f'ops = {{ type = "slack", url = "{r.url("slack/x")}", ca_file = "{cert}" }},', 'notify("ops", "x")')
     ends("ca_file names the authority", c.run(), 0)
-    c = case(f'ops = {{ type = "slack", url = "{r.url("slack/x")}" }},', 'notify("ops", "x")', rest=f'http = {{ ca_file = "{cert}" }},')
+    c = with_channels(f'ops = {{ type = "slack", url = "{r.url("slack/x")}" }},', 'notify("ops", "x")', rest=f'http = {{ ca_file = "{cert}" }},')
     ends("so does http.ca_file of the configuration", c.run(), 0)
     eq("both came", len(r.got), 2)
 

@@ -7,8 +7,8 @@ import os
 import sys
 
 sys.path.insert(0, os.environ["T"] + "/e2e")
-from book import Case, ends
-from lib import check, contains, eq, finish, lacks
+from book import ends, with_channels
+from lib import check, contains, eq, finish
 from peers import Receiver, webhook_verify
 
 ROUTING = "0123456789abcdef0123456789ABCDEF"
@@ -19,10 +19,7 @@ TABLE = ", ".join(f'{k.lower()} = {{ env = "{k}" }}' for k in SECRETS)
 
 
 def case(channels, text=None):
-    c = Case(text)
-    c.dir.chmod(0o700)
-    c.write("config.lua", f"return {{ environment = \"lab\", secrets = {{ {TABLE} }}, channels = {{ {channels} }} }}").chmod(0o600)
-    c.env["RBHOST_CONFIG"] = str(c.dir / "config.lua")
+    c = with_channels(channels, text, f"secrets = {{ {TABLE} }},")
     c.env.update(SECRETS)
     return c
 

@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 """The header's notify: whoever it names is told when the run waits, is in doubt, fails, is parked or ends, with the
 command that goes on; once, however often the run is killed or resumed; and never at the run's cost."""
-import json
 import os
 import re
 import signal
 import sys
 
 sys.path.insert(0, os.environ["T"] + "/e2e")
-from book import Case, ends, park, waits
+from book import ends, park, told, waits, with_channels
 from lib import check, contains, eq, finish, lacks, start, wait_for
 
 ALL = """runbook { title = "Ship it", notify = { waiting = "ops", in_doubt = "ops", failed = { "ops", "mail" }, parked = "ops",
@@ -18,15 +17,7 @@ OPS = 'ops = { type = "file", path = "@DIR@/told" }, mail = { type = "file", pat
 
 
 def case(text, channels=OPS, rest=""):
-    c = Case(text)
-    c.dir.chmod(0o700)
-    c.write("config.lua", f"return {{ environment = \"lab\", {rest} channels = {{ {channels} }} }}").chmod(0o600)
-    c.env["RBHOST_CONFIG"] = str(c.dir / "config.lua")
-    return c
-
-
-def told(c, name="told"):
-    return [json.loads(line) for line in c.lines(name)]
+    return with_channels(channels, text, rest)
 
 
 def states(c):

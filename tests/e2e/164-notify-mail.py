@@ -73,11 +73,8 @@ class Server:
 
 
 def case(port, more, text, to='{ "Ops Müller <ops@example.com>", "b@example.com" }'):
-    c = Case(text)
-    c.dir.chmod(0o700)
-    c.write("config.lua", f"""return {{ environment = "lab", secrets = {{ pw = {{ env = "MAILPW" }}, wrong = {{ env = "WRONGPW" }} }}, channels = {{
-      mail = {{ type = "email", server = "localhost:{port}", from = "rbhost <rb@example.com>", to = {to}, {more} }} }} }}""").chmod(0o600)
-    c.env["RBHOST_CONFIG"] = str(c.dir / "config.lua")
+    c = Case(text).configure(f"""return {{ environment = "lab", secrets = {{ pw = {{ env = "MAILPW" }}, wrong = {{ env = "WRONGPW" }} }}, channels = {{
+      mail = {{ type = "email", server = "localhost:{port}", from = "rbhost <rb@example.com>", to = {to}, {more} }} }} }}""")
     c.env.update(SECRETS)
     return c
 

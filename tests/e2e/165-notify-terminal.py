@@ -14,11 +14,8 @@ from lib import RBHOST, check, contains, eq, finish, start, wait_for
 
 
 def case(text, rest=""):
-    c = Case(text)
-    c.dir.chmod(0o700)
-    c.write("config.lua", f"""return {{ {rest} channels = {{ ops = {{ type = "file", path = "@DIR@/told" }}, term = {{ type = "terminal" }} }} }}""").chmod(0o600)
-    c.env["RBHOST_CONFIG"] = str(c.dir / "config.lua")
-    return c
+    return Case(text).configure(f"""return {{ {rest} channels = {{
+        ops = {{ type = "file", path = "@DIR@/told" }}, term = {{ type = "terminal" }} }} }}""")
 
 
 class Terminal:

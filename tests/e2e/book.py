@@ -41,6 +41,13 @@ class Case:
             path.write_text(text.replace("@DIR@", str(self.dir)))
         return path
 
+    def configure(self, text):
+        """Gives it this configuration, in a file and a folder that rbhost finds private enough."""
+        self.dir.chmod(0o700)
+        self.write("config.lua", text).chmod(0o600)
+        self.env["RBHOST_CONFIG"] = str(self.dir / "config.lua")
+        return self
+
     def rb(self, *args, stdin="", env=None, timeout=60, binary=RBHOST):
         """rbhost with these arguments, to its end. One that does not end is killed, and a failed test."""
         p = subprocess.Popen(
@@ -113,6 +120,16 @@ class Case:
     def text(self, name):
         path = self.dir / name
         return path.read_text() if path.exists() else ""
+
+
+def with_channels(channels, text=None, rest=""):
+    """A case whose configuration has these channels."""
+    return Case(text).configure(f'return {{ environment = "lab", {rest} channels = {{ {channels} }} }}')
+
+
+def told(case, name="told"):
+    """The messages in the file of a channel."""
+    return [json.loads(line) for line in case.lines(name)]
 
 
 def prints(name, text, want, rc=0, *args, **kw):

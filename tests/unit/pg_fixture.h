@@ -3,51 +3,21 @@
 #ifndef RB_TEST_PG_FIXTURE_H
 #define RB_TEST_PG_FIXTURE_H
 
-#include <dirent.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-#include <jansson.h>
-
 #include "base/buf.h"
 #include "io/sql.h"
+#include "loop_fixture.h"
+#include "part_fixture.h"
 
-static struct rb_loop loop;
-static int waiting; /* callbacks that have not come */
-static int fds_before;
-
-static int server_pid;
-static FILE *to_server, *from_server;
 static char dsn[512], server_dir[256];
 static int server_port;
 
 /* -- the server ---------------------------------------------------------------------------------------------------- */
 
-static inline json_t *server_line(void)
-{
-    char line[65536];
-    if (!fgets(line, sizeof(line), from_server))
-        fail_msg("tests/pg.py has ended");
-    json_t *said = json_loads(line, 0, NULL);
-    assert_non_null(said);
-    return said;
-}
-
 /* What psql prints for it, as the superuser; freed by the next. */
 static inline const char *server_sql(const char *text)
 {
     static char answer[65536];
-    fprintf(to_server, "sql %s\n", text);
-    fflush(to_server);
-    json_t *said = server_line();
-    if (json_object_get(said, "error"))
-        fail_msg("%s: %s", text, json_string_value(json_object_get(said, "error")));
+    json_t *said = ask_part("sql %s", text);
     snprintf(answer, sizeof(answer), "%s", json_string_value(json_object_get(said, "ok")));
     json_decref(said);
     return answer;
@@ -55,45 +25,20 @@ static inline const char *server_sql(const char *text)
 
 static inline void server_restart(void)
 {
-    fprintf(to_server, "restart\n");
-    fflush(to_server);
-    json_decref(server_line());
+    json_decref(ask_part("restart"));
 }
 
 static inline int start_server(void)
 {
-    int in[2], out[2];
-    if (pipe(in) || pipe(out))
+    const char *const argv[] = {"tests/pg.py", NULL};
+    json_t *said = start_part(argv);
+    if (!said)
         return -1;
-    server_pid = fork();
-    if (server_pid == 0) {
-        dup2(in[0], 0);
-        dup2(out[1], 1);
-        close(in[1]);
-        close(out[0]);
-        execlp("python3", "python3", "tests/pg.py", (char *)NULL);
-        _exit(127);
-    }
-    close(in[0]);
-    close(out[1]);
-    to_server = fdopen(in[1], "w");
-    from_server = fdopen(out[0], "r");
-    json_t *said = server_line();
     snprintf(dsn, sizeof(dsn), "%s", json_string_value(json_object_get(said, "dsn")));
     snprintf(server_dir, sizeof(server_dir), "%s", json_string_value(json_object_get(said, "dir")));
     server_port = (int)json_integer_value(json_object_get(said, "port"));
     json_decref(said);
     return 0;
-}
-
-static inline int stop_server(void **state)
-{
-    (void)state;
-    int status = 0;
-    fclose(to_server);
-    fclose(from_server);
-    waitpid(server_pid, &status, 0);
-    return status;
 }
 
 /* -- connections --------------------------------------------------------------------------------------------------- */
@@ -113,8 +58,7 @@ static inline void on_open(void *arg, struct rb_sql_conn *conn, const struct rb_
         l->why = *why;
     l->work = NULL;
     l->calls++;
-    if (--waiting == 0)
-        rb_loop_stop(&loop);
+    one_has_ended();
 }
 
 static inline void start_lease(struct lease *l, const struct rb_sql_open *how)
@@ -227,8 +171,7 @@ static inline void on_answer(void *arg, struct rb_sql_result *r)
         rb_buf_addf(&a->notices, "%s%s", n == r->notices ? "" : "|", *n);
     a->work = NULL;
     a->calls++;
-    if (--waiting == 0)
-        rb_loop_stop(&loop);
+    one_has_ended();
 }
 
 static inline void init_answer(struct answer *a)
@@ -326,45 +269,15 @@ static inline struct rb_sql_failure end(struct rb_sql_conn *conn, enum rb_sql_en
 
 /* -- each test ----------------------------------------------------------------------------------------------------- */
 
-static inline int count_fds(void)
-{
-    int n = 0;
-    DIR *d = opendir("/proc/self/fd");
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
-}
-
-static inline int setup(void **state)
-{
-    (void)state;
-    struct rb_err err;
-    waiting = 0;
-    fds_before = count_fds();
-    return rb_loop_init(&loop, &err);
-}
-
-static inline int teardown(void **state)
-{
-    (void)state;
-    assert_int_equal(rb_loop_release(&loop), 0);
-    assert_int_equal(count_fds(), fds_before);
-    return 0;
-}
-
 static inline int pg_group_setup(void **state)
 {
-    (void)state;
     struct rb_err err;
-    alarm(600); /* a hang is a failure */
-    if (start_server() || rb_loop_init(&loop, &err))
+    if (first_loop(state) || start_server() || rb_loop_init(&loop, &err))
         return -1;
-    rb_sql_pg.release(lease(false), true); /* opens what libpq and libuv keep for the life of the process */
+    rb_sql_pg.release(lease(false), true); /* opens what libpq keeps for the life of the process */
     return rb_loop_release(&loop);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) T_LOOP(name)
 
 #endif

@@ -2,19 +2,10 @@
 #ifndef RB_TEST_PROC_CHILD_H
 #define RB_TEST_PROC_CHILD_H
 
-#include <dirent.h>
-#include <errno.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include "io/proc.h"
+#include "loop_fixture.h"
 
 #define ENV_PATH "PATH=/usr/local/bin:/usr/bin:/bin"
 
@@ -31,41 +22,12 @@ struct child {
     uint64_t kill_at;                              /* after so many bytes */
 };
 
-static struct rb_loop loop;
-static int waiting;
-static int fds_before;
-
 static const char *const plain_env[] = {ENV_PATH, "LC_ALL=C", NULL};
-
-static inline int count_fds(void)
-{
-    int n = 0;
-    DIR *d = opendir("/proc/self/fd");
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
-}
-
-static inline int setup(void **state)
-{
-    (void)state;
-    struct rb_err err;
-    fds_before = count_fds();
-    waiting = 0;
-    return rb_loop_init(&loop, &err);
-}
 
 static inline int teardown(void **state)
 {
-    (void)state;
-    assert_int_equal(rb_loop_release(&loop), 0);
-    assert_int_equal(count_fds(), fds_before);
-    errno = 0;
-    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left, not even a zombie */
-    assert_int_equal(errno, ECHILD);
-    return 0;
+    assert_no_child();
+    return loop_teardown(state);
 }
 
 static inline void on_output(void *arg, int stream, const char *data, size_t len)
@@ -94,8 +56,7 @@ static inline void on_done(void *arg, struct rb_proc_result *result)
     c->err_len = result->err.buf.len;
     c->out = rb_buf_detach(&result->out.buf);
     c->err = rb_buf_detach(&result->err.buf);
-    if (--waiting == 0)
-        rb_loop_stop(&loop);
+    one_has_ended();
 }
 
 static inline struct rb_proc_options options(struct child *c, const char *const *argv)
@@ -146,16 +107,6 @@ static inline void run_sh(struct child *c, const char *script)
     run(c, &opt);
 }
 
-/* Of the whole program. The first loop opens what libuv keeps for the life of the process. */
-static inline int child_group_setup(void)
-{
-    struct rb_err err;
-    alarm(300); /* a hang is a failure */
-    if (rb_loop_init(&loop, &err))
-        return -1;
-    return rb_loop_release(&loop);
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, loop_setup, teardown)
 
 #endif

@@ -4,25 +4,15 @@
 #ifndef RB_TEST_RECEIPT_FIXTURE_H
 #define RB_TEST_RECEIPT_FIXTURE_H
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include "io/receipt_files.h"
+#include "loop_fixture.h"
 
 #define ENV_PATH "PATH=/usr/local/bin:/usr/bin:/bin"
 
@@ -37,23 +27,9 @@ struct outcome {
     enum { NEVER, KILL, KILL_NOW, DETACH, SUICIDE } on_first; /* what the first output makes us do */
 };
 
-static struct rb_loop loop;
 static struct rb_receipts *receipts;
-static int waiting;
-static int fds_before;
 static char folder[256], root[300];
 static const char *const plain_env[] = {ENV_PATH, "LC_ALL=C", NULL};
-
-static inline int count_fds(void)
-{
-    int n = 0;
-    DIR *d = opendir("/proc/self/fd");
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
-}
 
 static inline void open_host(void)
 {
@@ -95,9 +71,7 @@ static inline int teardown(void **state)
     unsetenv("RBHOST_SHIM_FAULT");
     close_host();
     assert_int_equal(count_fds(), fds_before);
-    errno = 0;
-    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left, not even a zombie */
-    assert_int_equal(errno, ECHILD);
+    assert_no_child();
     remove_tree(folder);
     return 0;
 }
@@ -129,8 +103,7 @@ static inline void on_done(void *arg, struct rb_receipt_result *result)
     o->r = *result;
     o->out = rb_buf_detach(&result->proc.out.buf);
     o->err = rb_buf_detach(&result->proc.err.buf);
-    if (--waiting == 0)
-        rb_loop_stop(&loop);
+    one_has_ended();
 }
 
 static inline struct rb_proc_options options(struct outcome *o, const char *const *argv)
@@ -302,15 +275,6 @@ static inline struct rb_receipt_lock lock_of(const char *id)
     rb_receipt_read_lock(receipts->root, id, &lock, &err);
     assert_string_equal(err.msg, "");
     return lock;
-}
-
-static inline int receipts_group_setup(void)
-{
-    struct rb_err err;
-    alarm(300); /* a hang is a failure */
-    if (rb_loop_init(&loop, &err))
-        return -1;
-    return rb_loop_release(&loop);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -1,33 +1,12 @@
 /* The file driver by itself: paths as text, what a link in the way leads to, the bases of the policy, stopping, and
  * that no descriptor stays open. */
-#include <dirent.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include "io/file.h"
+#include "loop_fixture.h"
 
-static struct rb_loop loop;
 static char root[256];
-static int fds_before;
 static int ended;
-
-static int count_fds(void)
-{
-    int n = 0;
-    DIR *d = opendir("/proc/self/fd");
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
-}
 
 static const char *at(const char *name)
 {
@@ -56,8 +35,6 @@ static void assert_holds(const char *name, const char *text)
 
 static int setup(void **state)
 {
-    (void)state;
-    struct rb_err err;
     const char *tmp = getenv("TMPDIR");
     char made[200], *real;
     snprintf(made, sizeof(made), "%.180s/file.XXXXXX", tmp ? tmp : "/tmp");
@@ -65,16 +42,13 @@ static int setup(void **state)
         return -1;
     snprintf(root, sizeof(root), "%s", real);
     free(real);
-    fds_before = count_fds();
-    return rb_loop_init(&loop, &err);
+    return loop_setup(state);
 }
 
 static int teardown(void **state)
 {
-    (void)state;
     char command[400];
-    assert_int_equal(rb_loop_release(&loop), 0);
-    assert_int_equal(count_fds(), fds_before);
+    loop_teardown(state);
     snprintf(command, sizeof(command), "rm -rf '%s'", root);
     return system(command);
 }
@@ -262,13 +236,6 @@ static void test_many_times(void **state)
 }
 
 /* The first loop of a process opens what the process keeps. */
-static int first_loop(void **state)
-{
-    (void)state;
-    struct rb_err err;
-    return rb_loop_init(&loop, &err) || rb_loop_release(&loop);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {

@@ -1,48 +1,10 @@
 /* The loop: turns, waking, signals, the thread pool, and an end that leaves nothing open. */
-#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "loop/loop.h"
 #include "loop/work.h"
-
-static struct rb_loop loop;
-static int fds_before;
-
-static int count_fds(void)
-{
-    int n = 0;
-    DIR *d = opendir("/proc/self/fd");
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    struct rb_err err;
-    fds_before = count_fds();
-    return rb_loop_init(&loop, &err);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    assert_int_equal(rb_loop_release(&loop), 0);
-    assert_int_equal(count_fds(), fds_before);
-    return 0;
-}
+#include "loop_fixture.h"
 
 /* -- turns --------------------------------------------------------------------------------------------------------- */
 
@@ -368,16 +330,7 @@ static void test_release_runs_close_callbacks_and_waits_for_work(void **state)
     rb_loop_again(&other); /* a late waker does no harm */
 }
 
-static int group_setup(void **state)
-{
-    (void)state;
-    struct rb_err err;
-    if (rb_loop_init(&loop, &err)) /* the first loop opens what libuv keeps for the process's life */
-        return -1;
-    return rb_loop_release(&loop);
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) T_LOOP(name)
 
 int main(void)
 {
@@ -394,7 +347,6 @@ int main(void)
         T(test_release_counts_what_was_left_open),
         T(test_release_runs_close_callbacks_and_waits_for_work),
     };
-    alarm(300); /* a hang is a failure */
     unsetenv("UV_THREADPOOL_SIZE");
-    return cmocka_run_group_tests_name("loop", tests, group_setup, NULL);
+    return cmocka_run_group_tests_name("loop", tests, first_loop, NULL);
 }

@@ -303,8 +303,7 @@ static void test_folder_is_the_childs(void **state)
 
 static int group_setup(void **state)
 {
-    (void)state;
-    return mkdtemp(dir) ? child_group_setup() : -1;
+    return mkdtemp(dir) ? first_loop(state) : -1;
 }
 
 static int group_teardown(void **state)

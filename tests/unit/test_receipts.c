@@ -383,7 +383,5 @@ int main(void)
         T(test_folders_are_used_again),
         T(test_sweep),
     };
-    if (receipts_group_setup())
-        return 1;
-    return cmocka_run_group_tests_name("receipts", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("receipts", tests, first_loop, NULL);
 }

@@ -516,5 +516,5 @@ int main(void)
         T(test_serialization_failure),
         T(test_deadlock),
     };
-    return cmocka_run_group_tests_name("sql_pg", tests, pg_group_setup, stop_server);
+    return cmocka_run_group_tests_name("sql_pg", tests, pg_group_setup, stop_part);
 }

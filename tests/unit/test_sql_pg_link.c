@@ -437,5 +437,5 @@ int main(void)
         T(test_tls),
         T(test_connect_time_out),
     };
-    return cmocka_run_group_tests_name("sql_pg_link", tests, pg_group_setup, stop_server);
+    return cmocka_run_group_tests_name("sql_pg_link", tests, pg_group_setup, stop_part);
 }

@@ -1,23 +1,13 @@
 /* Databases for real: connections and their threads, values, locks of others, stopping, and that nothing stays open. */
-#include <dirent.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include "io/sql.h"
+#include "loop_fixture.h"
 
 #define ENDLESS "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT count(*) AS n FROM c"
 
-static struct rb_loop loop;
 static char folder[64], path[128], dsn[160];
-static int waiting; /* answers that are still to come */
 
 /* What has come of one request. */
 struct answer {
@@ -32,17 +22,6 @@ struct answer {
     enum rb_sql_type type;
 };
 
-static int count_entries(const char *name)
-{
-    int n = 0;
-    DIR *d = opendir(name);
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
-}
-
 static void exec_outside(const char *text)
 {
     sqlite3 *db;
@@ -51,37 +30,21 @@ static void exec_outside(const char *text)
     sqlite3_close(db);
 }
 
-static int descriptors;
-
-/* libuv keeps two descriptors of its first loop for the life of the process. */
-static int first_loop(void **state)
-{
-    (void)state;
-    struct rb_err err;
-    return rb_loop_init(&loop, &err) || rb_loop_release(&loop);
-}
-
 static int setup(void **state)
 {
-    (void)state;
-    struct rb_err err;
     snprintf(folder, sizeof(folder), "/tmp/rbhost-sql.XXXXXX");
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof(path), "%s/app.db", folder);
     snprintf(dsn, sizeof(dsn), "sqlite:%s", path);
     exec_outside("CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t (a) VALUES ('one')");
-    waiting = 0;
-    descriptors = count_entries("/proc/self/fd");
-    return rb_loop_init(&loop, &err);
+    return loop_setup(state);
 }
 
 /* No handle, no descriptor, no thread is left. */
 static int teardown(void **state)
 {
-    (void)state;
     char command[200];
-    assert_int_equal(rb_loop_release(&loop), 0);
-    assert_int_equal(count_entries("/proc/self/fd"), descriptors);
+    loop_teardown(state);
     snprintf(command, sizeof(command), "rm -rf %s", folder);
     assert_int_equal(system(command), 0);
     return 0;

@@ -337,7 +337,7 @@ static int real_ssh(void **state)
     snprintf(link, sizeof(link), "%s/ssh", fake_folder);
     unlink(link);
     rmdir(fake_folder);
-    return teardown(state);
+    return loop_teardown(state);
 }
 
 /* The server opens a session and then runs nothing. */
@@ -641,37 +641,35 @@ static void test_the_folder_is_gone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_eight_share_one, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_ninth_opens_another, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_server_that_allows_two, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_server_that_allows_one, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_many_at_one_host, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_forty_hosts_at_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_other_targets_share_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_jump, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_master_that_was_killed_is_replaced, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_master_that_is_idle_is_closed, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_master_that_is_killed_as_it_is_asked, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_connection_that_is_cut, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_signal_while_the_connection_stands, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_machine_that_is_switched_off, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_all_that_wait_are_told, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_command_that_is_refused, setup, real_ssh),
-        cmocka_unit_test_setup_teardown(test_a_master_that_goes_without_a_word, setup, real_ssh),
-        cmocka_unit_test_setup_teardown(test_masters_that_say_no, setup, real_ssh),
-        cmocka_unit_test_setup_teardown(test_a_master_that_talks_nonsense, setup, real_ssh),
-        cmocka_unit_test_setup_teardown(test_output_after_the_code, setup, real_ssh),
-        cmocka_unit_test_setup_teardown(test_a_master_that_never_stands, setup, real_ssh),
-        cmocka_unit_test_setup_teardown(test_let_go_before_it_was_sent, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_let_go_while_it_runs, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_let_go_from_its_output, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_loop_goes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_host_is_killed, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_is_remembered_goes_with_the_connection, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_folder_is_private_and_swept, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_folder_is_gone, setup, teardown),
+        T_LOOP(test_eight_share_one),
+        T_LOOP(test_the_ninth_opens_another),
+        T_LOOP(test_a_server_that_allows_two),
+        T_LOOP(test_a_server_that_allows_one),
+        T_LOOP(test_many_at_one_host),
+        T_LOOP(test_forty_hosts_at_once),
+        T_LOOP(test_other_targets_share_nothing),
+        T_LOOP(test_a_jump),
+        T_LOOP(test_a_master_that_was_killed_is_replaced),
+        T_LOOP(test_a_master_that_is_idle_is_closed),
+        T_LOOP(test_a_master_that_is_killed_as_it_is_asked),
+        T_LOOP(test_a_connection_that_is_cut),
+        T_LOOP(test_a_signal_while_the_connection_stands),
+        T_LOOP(test_a_machine_that_is_switched_off),
+        T_LOOP(test_all_that_wait_are_told),
+        cmocka_unit_test_setup_teardown(test_a_command_that_is_refused, loop_setup, real_ssh),
+        cmocka_unit_test_setup_teardown(test_a_master_that_goes_without_a_word, loop_setup, real_ssh),
+        cmocka_unit_test_setup_teardown(test_masters_that_say_no, loop_setup, real_ssh),
+        cmocka_unit_test_setup_teardown(test_a_master_that_talks_nonsense, loop_setup, real_ssh),
+        cmocka_unit_test_setup_teardown(test_output_after_the_code, loop_setup, real_ssh),
+        cmocka_unit_test_setup_teardown(test_a_master_that_never_stands, loop_setup, real_ssh),
+        T_LOOP(test_let_go_before_it_was_sent),
+        T_LOOP(test_let_go_while_it_runs),
+        T_LOOP(test_let_go_from_its_output),
+        T_LOOP(test_the_loop_goes),
+        T_LOOP(test_the_host_is_killed),
+        T_LOOP(test_what_is_remembered_goes_with_the_connection),
+        T_LOOP(test_the_folder_is_private_and_swept),
+        T_LOOP(test_the_folder_is_gone),
     };
-    if (start_lab())
-        return 1;
-    return cmocka_run_group_tests(tests, NULL, stop_lab);
+    return cmocka_run_group_tests(tests, start_lab, stop_part);
 }

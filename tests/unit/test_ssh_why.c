@@ -345,19 +345,17 @@ int main(void)
         cmocka_unit_test(test_the_most_telling_line),
         cmocka_unit_test(test_odd_texts),
         cmocka_unit_test(test_a_text_without_end),
-        cmocka_unit_test_setup_teardown(test_name_not_found, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_time_out, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_hung_up_at_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_host_key, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_permission_denied, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_key_that_can_not_be_used, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_configuration, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_client, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_session, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_targets_that_can_not_be, setup, teardown),
+        T_LOOP(test_name_not_found),
+        T_LOOP(test_refused),
+        T_LOOP(test_time_out),
+        T_LOOP(test_hung_up_at_once),
+        T_LOOP(test_host_key),
+        T_LOOP(test_permission_denied),
+        T_LOOP(test_a_key_that_can_not_be_used),
+        T_LOOP(test_configuration),
+        T_LOOP(test_no_client),
+        T_LOOP(test_no_session),
+        T_LOOP(test_targets_that_can_not_be),
     };
-    if (start_lab())
-        return 1;
-    return cmocka_run_group_tests(tests, NULL, stop_lab);
+    return cmocka_run_group_tests(tests, start_lab, stop_part);
 }

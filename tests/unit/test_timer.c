@@ -1,14 +1,7 @@
 /* Deadlines: their order, their cost in descriptors, and what may be done from within a call. */
-#include <dirent.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
 #include "base/clock.h"
 #include "io/timer.h"
+#include "loop_fixture.h"
 
 #define MANY 10000
 
@@ -19,36 +12,12 @@ struct item {
     struct item *other;
 };
 
-static struct rb_loop loop;
-static int fds_before;
 static int calls, stop_after;
-
-static int count_fds(void)
-{
-    int n = 0;
-    DIR *d = opendir("/proc/self/fd");
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
-}
 
 static int setup(void **state)
 {
-    (void)state;
-    struct rb_err err;
-    fds_before = count_fds();
     calls = 0;
-    return rb_loop_init(&loop, &err);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    assert_int_equal(rb_loop_release(&loop), 0);
-    assert_int_equal(count_fds(), fds_before);
-    return 0;
+    return loop_setup(state);
 }
 
 static void on_time(struct rb_timer *t)
@@ -250,16 +219,7 @@ static void test_released_while_armed(void **state)
     assert_int_equal(rb_loop_init(&loop, &err), RB_OK);
 }
 
-static int group_setup(void **state)
-{
-    (void)state;
-    struct rb_err err;
-    if (rb_loop_init(&loop, &err)) /* the first loop opens what libuv keeps for the process's life */
-        return -1;
-    return rb_loop_release(&loop);
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, loop_teardown)
 
 int main(void)
 {
@@ -274,6 +234,5 @@ int main(void)
         T(test_many),
         T(test_released_while_armed),
     };
-    alarm(300); /* a hang is a failure */
-    return cmocka_run_group_tests_name("timer", tests, group_setup, NULL);
+    return cmocka_run_group_tests_name("timer", tests, first_loop, NULL);
 }
