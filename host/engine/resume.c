@@ -169,9 +169,12 @@ int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options 
 {
     char status[24];
     int rc = status_of(h, id, status, err);
+    if (!rc && strcmp(status, "moved") == 0)
+        rc = check_status(id, status, false, err);
+    bool ended = is_one_of(status, ended_words);
     if (!rc && !is_one_of(status, (const char *const[]){"failed", "timed_out", "denied", NULL}))
-        rc = rb_err_set(err, RB_EINVAL, "run %s is %s; only a failed run is retried%s", id, status,
-                        is_one_of(status, ended_words) ? "" : " (`rbhost resume` goes on with this one)");
+        rc = rb_err_set(err, RB_EINVAL, "run %s is %s; only a failed run is retried. `rbhost %s %s` %s", id, status,
+                        ended ? "show" : "resume", id, ended ? "shows it" : "goes on with this one");
     if (rc)
         return rc;
     struct rb_run *run = rb_run_make(h, opt);
@@ -204,6 +207,41 @@ int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options 
     return RB_OK;
 }
 
+/* An undo has begun and has not ended: it was parked, waits, is in doubt, or its host was killed. */
+static int on_undo_event(void *arg, const struct rb_event *ev)
+{
+    bool *under_way = arg;
+    if (strcmp(ev->kind, "undo.start") == 0)
+        *under_way = true;
+    else if (strcmp(ev->kind, "run.end") == 0 || strcmp(ev->kind, "undo.end") == 0)
+        *under_way = rb_json_member_is(ev->data, ev->data_len, "status", "undoing");
+    return 0;
+}
+
+static int may_undo(struct rb_host *h, const char *id, const char *status, int64_t skip, bool *under_way,
+                    struct rb_err *err)
+{
+    *under_way = false;
+    if (is_one_of(status, ended_words))
+        return RB_OK;
+    if (strcmp(status, "moved") == 0)
+        return check_status(id, status, false, err);
+    int rc = rb_store_events(h->store, id, 0, on_undo_event, under_way, err);
+    if (rc)
+        return rc;
+    if (!*under_way)
+        return rb_err_set(err, RB_EINVAL,
+                          "run %s is %s; what it did is undone after it has ended: `rbhost cancel %s` first", id,
+                          status, id);
+    if (skip)
+        return rb_err_set(
+            err, RB_EINVAL,
+            "an undo of run %s is under way, and --skip is for one that has failed: `rbhost undo %s` goes "
+            "on with it, `rbhost cancel %s` ends it",
+            id, id, id);
+    return RB_OK;
+}
+
 /* Is there something to undo, and the compensation that is to be left out among it? The last end says what was
  * armed. */
 static int check_undo(struct rb_run *run, int64_t skip, struct rb_err *err)
@@ -233,11 +271,10 @@ int rb_run_undo(struct rb_host *h, const char *id, const struct rb_run_options *
                 struct rb_err *err)
 {
     char status[24];
+    bool under_way;
     int rc = status_of(h, id, status, err);
-    if (!rc && strcmp(status, "undoing") != 0 && !is_one_of(status, ended_words))
-        rc = rb_err_set(err, RB_EINVAL,
-                        "run %s is %s; what it did is undone after it has ended: `rbhost cancel %s` first", id, status,
-                        id);
+    if (!rc)
+        rc = may_undo(h, id, status, skip, &under_way, err);
     if (rc)
         return rc;
     struct rb_run *run = rb_run_make(h, opt);
@@ -245,7 +282,7 @@ int rb_run_undo(struct rb_host *h, const char *id, const struct rb_run_options *
     run->undo_wanted = true;
     run->undo_skip = skip;
     rc = go_on(run, id, opt->params_json, err);
-    if (!rc && strcmp(status, "undoing") != 0)
+    if (!rc && (!under_way || is_one_of(run->status, ended_words))) /* meanwhile */
         rc = check_undo(run, skip, err);
     if (!rc)
         rc = rb_run_begin(run, err);
