@@ -290,6 +290,10 @@ void rb_effect_absent(struct rb_effect *e)
 {
     if (!e->looking)
         return;
+    if (e->n <= e->run->doubted_to) {
+        rb_effect_unsure(e, "the journal is an older copy: it may have ended since, and its receipt been taken away");
+        return;
+    }
     e->looking = false;
     if (!e->cancel_wanted && settled_by_person(e)) {
         settle_doubt(e);

@@ -67,7 +67,7 @@ static int read_start(struct rb_run *run, const char *given_json, struct rb_err 
     return rc;
 }
 
-static int go_on(struct rb_run *run, const char *id, const char *given_json, struct rb_err *err)
+static int go_on(struct rb_run *run, const char *id, const struct rb_run_options *opt, struct rb_err *err)
 {
     struct rb_run_row row = {0};
     run->mode = RB_RUN_REPLAY;
@@ -87,7 +87,9 @@ static int go_on(struct rb_run *run, const char *id, const char *given_json, str
     run->replay_started = rb_clock_boot();
     rc = rb_replay_load(&run->replay, run->host->store, run->id, err);
     if (!rc)
-        rc = read_start(run, given_json, err);
+        rc = rb_run_check_older(run, opt->take_back, err);
+    if (!rc)
+        rc = read_start(run, opt->params_json, err);
     if (!rc)
         rc = rb_run_open_vm(run, err);
     const struct rb_source *src = rc ? NULL : rb_strmap_get(&run->sources, "@main", 5);
@@ -143,19 +145,19 @@ static int status_of(struct rb_host *h, const char *id, char status[24], struct 
     return rc;
 }
 
-int rb_run_resume(struct rb_host *h, const char *id, const struct rb_run_options *opt, bool take_back,
-                  struct rb_run **out, struct rb_err *err)
+int rb_run_resume(struct rb_host *h, const char *id, const struct rb_run_options *opt, struct rb_run **out,
+                  struct rb_err *err)
 {
     char status[24];
     int rc = status_of(h, id, status, err);
     if (!rc)
-        rc = check_status(id, status, take_back, err);
+        rc = check_status(id, status, opt->take_back, err);
     if (rc)
         return rc;
     struct rb_run *run = rb_run_make(h, opt);
-    rc = go_on(run, id, opt->params_json, err);
+    rc = go_on(run, id, opt, err);
     if (!rc) /* between the look and the claim another process may have brought it to its end */
-        rc = check_status(id, run->status, take_back, err);
+        rc = check_status(id, run->status, opt->take_back, err);
     if (!rc)
         rc = rb_run_begin(run, err);
     if (rc)
@@ -182,7 +184,7 @@ int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options 
     run->retry_reason = rb_strdup(opt->reason ? opt->reason : "");
     int64_t *seqs = NULL;
     size_t n = 0;
-    rc = go_on(run, id, opt->params_json, err);
+    rc = go_on(run, id, opt, err);
     if (!rc && rb_replay_last(&run->replay, "undo.start"))
         rc = rb_err_set(
             err, RB_EINVAL,
@@ -281,7 +283,7 @@ int rb_run_undo(struct rb_host *h, const char *id, const struct rb_run_options *
     run->retry_reason = rb_strdup(opt->reason ? opt->reason : "");
     run->undo_wanted = true;
     run->undo_skip = skip;
-    rc = go_on(run, id, opt->params_json, err);
+    rc = go_on(run, id, opt, err);
     if (!rc && (!under_way || is_one_of(run->status, ended_words))) /* meanwhile */
         rc = check_undo(run, skip, err);
     if (!rc)

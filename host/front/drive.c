@@ -434,6 +434,7 @@ static int try_begin(struct drive *d, enum rb_drive_how how, int64_t skip, const
         .limit = o->limit,
         .dry = o->dry,
         .step = o->step,
+        .take_back = o->take_back,
         .wait_ms = o->wait_ms ? o->wait_ms
                    : asks     ? -1
                               : 0,
@@ -443,7 +444,7 @@ static int try_begin(struct drive *d, enum rb_drive_how how, int64_t skip, const
     };
     switch (how) {
     case RB_DRIVE_START: return rb_run_start(d->host, o->file, &ro, &d->run, d->view.id, err);
-    case RB_DRIVE_RESUME: return rb_run_resume(d->host, d->view.id, &ro, o->take_back, &d->run, err);
+    case RB_DRIVE_RESUME: return rb_run_resume(d->host, d->view.id, &ro, &d->run, err);
     case RB_DRIVE_RETRY: return rb_run_retry(d->host, d->view.id, &ro, how == o->how ? o->op : 0, skip, &d->run, err);
     case RB_DRIVE_UNDO: return rb_run_undo(d->host, d->view.id, &ro, skip, &d->run, err);
     }

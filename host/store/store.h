@@ -128,6 +128,13 @@ int rb_store_disown_sync(struct rb_store *s, const char *id, int64_t epoch, stru
  * owner is seen to be dead once this process has ended. */
 void rb_store_disown(struct rb_store *s, const char *id, int64_t epoch);
 
+/* How far the run had come when something that it left elsewhere was taken away (seen.c): an event's number, 0 nothing
+ * is known. A row whose seq is lower is of an older copy of the journal. */
+int64_t rb_store_seen(struct rb_store *s, const char *run);
+/* Says so, before it is taken away: event seq is durable. *fd is kept open by the caller between calls, -1 at first.
+ * False: it can not be said, so it must not be taken away. */
+bool rb_store_see(struct rb_store *s, const char *run, int64_t seq, int *fd);
+
 /* -- batches: what the owner appends ------------------------------------------------------------------------------- */
 
 /* Events of one run, in order, with blobs, sources and the new values of the row. Made on the loop, written by the
