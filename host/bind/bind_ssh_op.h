@@ -40,7 +40,8 @@ struct ssh_op {
     bool orphan;   /* the op has been dropped: the session's end frees it */
     bool detached; /* the host leaves: it runs on */
     bool stopping, timed_out, cut;
-    bool awaiting, silent; /* LOOKING: for the shell over there to say anything; it has not */
+    bool awaiting, silent; /* for the shell over there to say anything; it has not */
+    int64_t opened;        /* its session, rb_clock_boot() */
     int tries;             /* to look again, since the connection was lost */
     struct rb_far_place place;
     struct rb_far_answer answer;
@@ -58,6 +59,14 @@ static inline struct ssh_op *ssh_op_of(struct rb_effect *e)
 {
     return RB_CONTAINER(e, struct ssh_op, effect);
 }
+
+/* -- bind_ssh_watch.c ---------------------------------------------------------------------------------------------- */
+
+#define RB_SSH_OVERDUE_MS 15000 /* behind its time-out: the connection must be dead */
+/* Its session is open: op->timer goes off, with op->awaiting, when no word comes; or when it should have ended. */
+void rb_ssh_watch_opened(struct ssh_op *op);
+void rb_ssh_watch_heard(struct ssh_op *op);                            /* the first word has come */
+void rb_ssh_watch_silent(const struct ssh_op *op, struct rb_buf *out); /* what to say when none has */
 
 /* -- bind_ssh_result.c --------------------------------------------------------------------------------------------- */
 

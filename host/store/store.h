@@ -96,7 +96,8 @@ void rb_store_suspend(void);
 int rb_store_owner(struct rb_store *s, const char **name, struct rb_err *err);
 /* Does a living process hold this owner file? A dead one is seen at once. */
 bool rb_store_owner_alive(struct rb_store *s, const char *owner);
-/* The same for whoever is about to rely on it: of one that was just killed, waits until it is gone, 2 s at most. */
+/* The same for whoever is about to rely on it: of one that was just killed, waits until it is gone, 2 s at most; so
+ * never from within a running loop, as a claim (checked). */
 bool rb_store_owner_stays(struct rb_store *s, const char *owner);
 /* "pid 4711 (rbhost run promote.lua)" of a living owner into out, for messages. */
 void rb_store_owner_describe(struct rb_store *s, const char *owner, char *out, size_t n);
