@@ -85,6 +85,8 @@ static int resume(struct rb_cli *cli, void *values, int argc, char **argv)
 static int retry(struct rb_cli *cli, void *values, int argc, char **argv)
 {
     struct values *v = values;
+    if (v->op && v->skip)
+        return rb_cli_fail(cli, RB_EXIT_USAGE, "--op does an operation again, --skip leaves one out: say one of them");
     struct rb_drive_options o = {.how = RB_DRIVE_RETRY, .op = v->op, .skip = v->skip, .take_back = v->take_back > 0};
     return go_on(cli, v, argc, argv, &o);
 }
