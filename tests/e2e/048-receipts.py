@@ -286,7 +286,7 @@ c = killed(
 root, aside = c.dir / "j.db.d" / "receipts", c.dir / "aside"
 root.rename(aside)
 p = c.start("resume", c.id)
-wait_for("the function's look", lambda: c.text("looker").strip())
+wait_for("the function's look", lambda: c.text("looker").strip() and c.events("doubt.call"))
 p.kill()
 p.wait()
 subprocess.run(["kill", "-9", c.text("looker").strip()], check=False, stderr=subprocess.DEVNULL)
