@@ -24,13 +24,11 @@
 #define TRIES_ELSEWHEN 2 /* of somebody else's start, and of what is to be stopped */
 #define STOP_MS 10000    /* for word from over there, besides the grace */
 #define STOP_NOW_MS 2000
-#define OVERDUE_MS 15000 /* behind its time-out: the connection must be dead */
 #define HEAD_MAX ((size_t)64 << 10)
 #define SAID_MAX 2048
 #define PROBE_MS 60000      /* for the machine to say what it is; or the time-out of the command, which is then over */
 #define SHELL_POSIX "posix" /* of RB_SSH_SHELL */
 #define SHELL_OTHER "other"
-#define LOOK_MS 30000 /* for the shell over there to say anything, before it is told what a receipt has */
 
 /* -- memory -------------------------------------------------------------------------------------------------------- */
 
@@ -100,12 +98,7 @@ static void on_opened(void *arg)
     struct ssh_op *op = arg;
     if (op->orphan || op->detached)
         return;
-    op->awaiting = op->stage == SSH_LOOKING && !op->stopping;
-    if (op->awaiting)
-        rb_timer_arm_ms(&op->timer, LOOK_MS);
-    if (op->timeout_ms && !op->stopping && op->stage != SSH_LOOKING)
-        rb_timer_arm_ms(&op->timer,
-                        op->stage == SSH_PLAIN ? op->timeout_ms : op->timeout_ms + RB_SSH_GRACE_MS + OVERDUE_MS);
+    rb_ssh_watch_opened(op);
 }
 
 /* The login shell over there, once known for a connection, starts a read itself. When that was a mistake nothing has
@@ -140,6 +133,7 @@ static void on_plain_output(struct ssh_op *op, int stream, const char *data, siz
     else if (!skip)
         return;
     op->pid = head.pid;
+    rb_ssh_watch_heard(op);
     if (head.posix)
         learn_shell(op, SHELL_POSIX);
     snprintf(op->refused, sizeof(op->refused), "%s", head.why);
@@ -164,12 +158,10 @@ static void on_output(void *arg, int stream, const char *data, size_t len)
             rb_buf_reset(&op->shell_said);
             rb_buf_adds(&op->shell_said, err.msg);
         }
-        if (op->awaiting && op->answer.greeted) {
-            op->awaiting = false;
-            rb_timer_disarm(&op->timer);
-        }
-        if (op->answer.greeted)
+        if (op->answer.greeted) {
+            rb_ssh_watch_heard(op);
             rb_ssh_outage_end(op, true);
+        }
         if (op->answer.state != before && op->answer.state == RB_FAR_RUNNING) {
             op->tries = 0;
             rb_fault_point("ssh.running");
@@ -250,6 +242,15 @@ static void look_now(struct ssh_op *op)
         give_up(op, err.msg);
 }
 
+static void silent(struct ssh_op *op)
+{
+    struct rb_buf why;
+    rb_buf_init(&why, 600);
+    rb_ssh_watch_silent(op, &why);
+    give_up(op, rb_buf_text(&why));
+    rb_buf_release(&why);
+}
+
 /* The receipt has said nothing: it is asked again, a few times. */
 static void look_again(struct ssh_op *op, const char *why)
 {
@@ -322,6 +323,10 @@ static void plain_ended(struct ssh_op *op, const struct rb_ssh_result *r)
         rb_ssh_late(op);
         return;
     }
+    if (op->silent) {
+        silent(op);
+        return;
+    }
     if (r->end == RB_SSH_LOST || r->end == RB_SSH_CLOSED) {
         give_up(op, r->end == RB_SSH_CLOSED ? "it did not end in time" : r->text);
         return;
@@ -390,8 +395,8 @@ static void watched_ended(struct ssh_op *op, const struct rb_ssh_result *r)
         not_begun(op, r);
         return;
     }
-    if (op->silent)
-        give_up(op, "the session was opened, and the shell over there said nothing within 30 s");
+    if (op->silent && looking)
+        silent(op);
     else
         look_again(op, text);
 }
@@ -475,13 +480,13 @@ static void on_time(struct rb_timer *t)
     struct ssh_op *op = RB_CONTAINER(t, struct ssh_op, timer);
     if (op->stage == SSH_WAITING) {
         look_now(op);
-    } else if (op->stage == SSH_PLAIN && !op->stopping && !op->timed_out) {
-        op->timed_out = true;
-        end_it(op, false);
     } else if (op->awaiting && op->session) {
         op->awaiting = false;
         op->silent = true;
         rb_ssh_close(op->session);
+    } else if (op->stage == SSH_PLAIN && !op->stopping && !op->timed_out) {
+        op->timed_out = true;
+        end_it(op, false);
     } else if (op->session) { /* it should have ended long ago */
         op->timed_out = op->timed_out || !op->stopping;
         op->cut = op->cut || op->stopping;
@@ -588,7 +593,8 @@ static int start(struct rb_effect *e, struct rb_err *err)
     bool plain = !e->place.len;
     op->posix_login = login_is_posix(op);
     /* Under a receipt the time is kept over there; plainly here, and there in case nobody is left to keep it. */
-    struct rb_far_command c = far_command(op, op->timeout_ms && plain ? op->timeout_ms + OVERDUE_MS : op->timeout_ms);
+    struct rb_far_command c =
+        far_command(op, op->timeout_ms && plain ? op->timeout_ms + RB_SSH_OVERDUE_MS : op->timeout_ms);
     restart(op);
     rb_effect_receipt(e, id);
     int rc = plain ? rb_far_plain(&c, &r, err) : rb_far_launch(&op->place, id, &c, &r, err);

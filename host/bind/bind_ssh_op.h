@@ -40,7 +40,8 @@ struct ssh_op {
     bool orphan;   /* the op has been dropped: the session's end frees it */
     bool detached; /* the host leaves: it runs on */
     bool stopping, timed_out, cut;
-    bool awaiting, silent;     /* LOOKING: for the shell over there to say anything; it has not */
+    bool awaiting, silent;     /* for the shell over there to say anything; it has not */
+    int64_t opened;            /* its session, rb_clock_boot() */
     int tries;                 /* to look again, since the connection was lost */
     struct ssh_outage *outage; /* while it is */
     struct rb_far_place place;
@@ -70,6 +71,14 @@ void rb_ssh_read_command(lua_State *L, struct ssh_op *op, struct rb_json *j);
 /* Its host can not be reached, and will be asked again; it was reached, or nobody asks any more. */
 void rb_ssh_outage_begin(struct ssh_op *op);
 void rb_ssh_outage_end(struct ssh_op *op, bool connected);
+
+/* -- bind_ssh_watch.c ---------------------------------------------------------------------------------------------- */
+
+#define RB_SSH_OVERDUE_MS 15000 /* behind its time-out: the connection must be dead */
+/* Its session is open: op->timer goes off, with op->awaiting, when no word comes; or when it should have ended. */
+void rb_ssh_watch_opened(struct ssh_op *op);
+void rb_ssh_watch_heard(struct ssh_op *op);                            /* the first word has come */
+void rb_ssh_watch_silent(const struct ssh_op *op, struct rb_buf *out); /* what to say when none has */
 
 /* -- bind_ssh_result.c --------------------------------------------------------------------------------------------- */
 

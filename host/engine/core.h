@@ -100,6 +100,10 @@ struct rb_run {
     struct rb_list done;     /* struct rb_effect.done_link: outcome known, not journaled */
     struct rb_buf event;     /* where the next of these is written */
     struct rb_list receipts; /* receipts.c's: of outcomes that are journaled, the oldest first */
+    int seen_fd;             /* rb_store_see()'s */
+    struct rb_durable older_wait;
+    int64_t older;      /* the journal was put back, and had come to this event before; 0 */
+    int64_t doubted_to; /* what has begun up to this event may have ended since, though it has no receipt */
     struct rb_undo *undos;
     size_t undo_count, undo_cap;
     int64_t undo_cleared; /* registrations up to this n are settled */
@@ -154,6 +158,11 @@ void rb_host_config_place(const struct rb_host *h, const char *path, char *out, 
 /* The receipt of an op whose result is event seq may go when that is durable. receipts.c */
 void rb_run_note_receipt(struct rb_run *run, const struct rb_effect *e, int64_t seq);
 void rb_run_drop_receipts(struct rb_run *run); /* forgets them: they are left to be swept */
+/* Is the journal that was loaded older than what the run has done? RB_EINVAL, unless it is taken back; then what had
+ * begun is in doubt. */
+int rb_run_check_older(struct rb_run *run, bool take_back, struct rb_err *err);
+void rb_run_write_older(struct rb_run *run, struct rb_buf *json); /* ,"older":N of the event it goes on with */
+void rb_run_note_older(struct rb_run *run); /* when that is durable, this journal is the one that holds */
 
 /* The run of any Lua thread of it. Only in a run's own state, never in the scratch states of runbook.c. */
 static inline struct rb_run *rb_run_of(lua_State *L)

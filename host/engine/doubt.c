@@ -14,6 +14,16 @@
 
 #define EVENT_KEPT ((size_t)16 << 10) /* of memory, between two outcomes */
 
+/* Its outcome is known: what asks the world for it is not needed any more. Live and in a replay at the same place of
+ * the order, so that the function takes the same way. */
+static void stop_function(struct rb_effect *e)
+{
+    struct rb_task *t = e->doubt_task;
+    e->doubt_task = NULL;
+    if (t)
+        rb_task_cancel(t, "the outcome of its operation is known");
+}
+
 /* -- delivering ---------------------------------------------------------------------------------------------------- */
 
 void rb_effect_deliver(struct rb_effect *e)
@@ -28,6 +38,7 @@ void rb_effect_deliver(struct rb_effect *e)
         rb_run_note_receipt(run, e, seq);
     if (event->cap > EVENT_KEPT)
         rb_buf_release(event);
+    stop_function(e);
     rb_list_remove(&e->done_link);
     rb_list_remove(&e->link);
     if (e->task)
@@ -53,6 +64,7 @@ int rb_effect_feed(struct rb_run *run, struct rb_recorded *ev, struct rb_err *er
     rb_replay_claim(&run->replay, ev);
     k->pending = NULL;
     e->state = RB_EFFECT_DONE;
+    stop_function(e);
     rb_list_remove(&e->link);
     if (e->task)
         rb_task_wake(e->task);
@@ -77,10 +89,16 @@ static void append_doubt(struct rb_effect *e, const char *kind)
     rb_buf_release(&data);
 }
 
+/* Has the person who is asked been told the same before? Another look may have found another reason. */
+static bool asked_already(const struct rb_effect *e, const struct rb_keyed *k)
+{
+    return k && k->doubt && (!e->unsure || rb_json_member_is(k->doubt->data, k->doubt->data_len, "why", e->unsure));
+}
+
 static void ask_person(struct rb_effect *e, const struct rb_keyed *k)
 {
     e->state = RB_EFFECT_DOUBT;
-    if (!k || !k->doubt)
+    if (!asked_already(e, k))
         append_doubt(e, "doubt");
 }
 
@@ -272,6 +290,10 @@ void rb_effect_absent(struct rb_effect *e)
 {
     if (!e->looking)
         return;
+    if (e->n <= e->run->doubted_to) {
+        rb_effect_unsure(e, "the journal is an older copy: it may have ended since, and its receipt been taken away");
+        return;
+    }
     e->looking = false;
     if (!e->cancel_wanted && settled_by_person(e)) {
         settle_doubt(e);
@@ -320,6 +342,12 @@ bool rb_effect_decide_later(struct rb_effect *e, const char *resolve_json)
 
 /* -- the end of a replay ------------------------------------------------------------------------------------------- */
 
+/* What is started now: may an earlier start of it have done its work? */
+static bool repeats(const struct rb_effect *e, const struct rb_keyed *k)
+{
+    return k && e->cls == RB_CLASS_EFFECT && (k->twice || (k->voided && unknown_outcome(k->voided)));
+}
+
 static void settle_cancelled(struct rb_effect *e, const struct rb_keyed *k)
 {
     bool started = k && k->intent && e->cls == RB_CLASS_EFFECT;
@@ -346,6 +374,7 @@ void rb_effect_settle_pending(struct rb_effect *e)
         return;
     }
     if (!k || !k->intent || (k->voided && (k->rerun || e->cls != RB_CLASS_EFFECT || !unknown_outcome(k->voided)))) {
+        e->twice = e->again = repeats(e, k);
         rb_effect_open(e);
         return;
     }

@@ -138,20 +138,22 @@ static void index_event(struct rb_replay *r, struct rb_recorded *ev)
         k->intent = ev;
         k->attempts++;
         k->voided = NULL;
-        k->rerun = false;
+        k->rerun = k->twice = false;
         k->resolve = NULL;
         k->doubt = NULL;
     } else if (strcmp(ev->kind, "result") == 0) {
         struct rb_keyed *k = keyed(r, ev->key);
         k->result = ev;
         k->voided = NULL;
-        k->rerun = false;
+        k->rerun = k->twice = false;
     } else if (strcmp(ev->kind, "resolve") == 0) {
         keyed(r, ev->key)->resolve = ev;
     } else if (strcmp(ev->kind, "doubt") == 0) {
         keyed(r, ev->key)->doubt = ev;
     } else if (strcmp(ev->kind, "op.unstarted") == 0) {
-        keyed(r, ev->key)->intent = NULL;
+        struct rb_keyed *k = keyed(r, ev->key);
+        k->twice = k->intent && rb_json_member_true(k->intent->data, k->intent->data_len, "twice");
+        k->intent = NULL;
     } else if (strcmp(ev->kind, "run.retry") == 0) {
         apply_retry(r, ev);
     }

@@ -19,12 +19,14 @@ struct rb_effect;
 
 /* What the journal holds of one operation. */
 struct rb_keyed {
-    const struct rb_recorded *intent;  /* the latest intent or wait event; NULL */
-    int attempts;                      /* intents so far */
-    const struct rb_recorded *result;  /* the latest result that counts; NULL */
-    const struct rb_recorded *voided;  /* result that a retry has voided and that nothing has replaced; NULL */
-    bool chosen;                       /* this retry sets its result aside */
-    bool rerun;                        /* the retry named it: it runs again without being asked about */
+    const struct rb_recorded *intent; /* the latest intent or wait event; NULL */
+    int attempts;                     /* intents so far */
+    const struct rb_recorded *result; /* the latest result that counts; NULL */
+    const struct rb_recorded *voided; /* result that a retry has voided and that nothing has replaced; NULL */
+    bool chosen;                      /* this retry sets its result aside */
+    bool rerun;                       /* the retry named it: it runs again without being asked about */
+    /* its latest intent, a repetition, was taken back: what it repeats may have run */
+    bool twice;
     char *skip;                        /* the retry says that it counts as done, with this reason */
     const struct rb_recorded *resolve; /* decision on its doubt; NULL */
     const struct rb_recorded *doubt;   /* a person has been asked */

@@ -67,7 +67,7 @@ static int read_start(struct rb_run *run, const char *given_json, struct rb_err 
     return rc;
 }
 
-static int go_on(struct rb_run *run, const char *id, const char *given_json, struct rb_err *err)
+static int go_on(struct rb_run *run, const char *id, const struct rb_run_options *opt, struct rb_err *err)
 {
     struct rb_run_row row = {0};
     run->mode = RB_RUN_REPLAY;
@@ -87,7 +87,9 @@ static int go_on(struct rb_run *run, const char *id, const char *given_json, str
     run->replay_started = rb_clock_boot();
     rc = rb_replay_load(&run->replay, run->host->store, run->id, err);
     if (!rc)
-        rc = read_start(run, given_json, err);
+        rc = rb_run_check_older(run, opt->take_back, err);
+    if (!rc)
+        rc = read_start(run, opt->params_json, err);
     if (!rc)
         rc = rb_run_open_vm(run, err);
     const struct rb_source *src = rc ? NULL : rb_strmap_get(&run->sources, "@main", 5);
@@ -143,19 +145,19 @@ static int status_of(struct rb_host *h, const char *id, char status[24], struct 
     return rc;
 }
 
-int rb_run_resume(struct rb_host *h, const char *id, const struct rb_run_options *opt, bool take_back,
-                  struct rb_run **out, struct rb_err *err)
+int rb_run_resume(struct rb_host *h, const char *id, const struct rb_run_options *opt, struct rb_run **out,
+                  struct rb_err *err)
 {
     char status[24];
     int rc = status_of(h, id, status, err);
     if (!rc)
-        rc = check_status(id, status, take_back, err);
+        rc = check_status(id, status, opt->take_back, err);
     if (rc)
         return rc;
     struct rb_run *run = rb_run_make(h, opt);
-    rc = go_on(run, id, opt->params_json, err);
+    rc = go_on(run, id, opt, err);
     if (!rc) /* between the look and the claim another process may have brought it to its end */
-        rc = check_status(id, run->status, take_back, err);
+        rc = check_status(id, run->status, opt->take_back, err);
     if (!rc)
         rc = rb_run_begin(run, err);
     if (rc)
@@ -169,9 +171,12 @@ int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options 
 {
     char status[24];
     int rc = status_of(h, id, status, err);
+    if (!rc && strcmp(status, "moved") == 0)
+        rc = check_status(id, status, false, err);
+    bool ended = is_one_of(status, ended_words);
     if (!rc && !is_one_of(status, (const char *const[]){"failed", "timed_out", "denied", NULL}))
-        rc = rb_err_set(err, RB_EINVAL, "run %s is %s; only a failed run is retried%s", id, status,
-                        is_one_of(status, ended_words) ? "" : " (`rbhost resume` goes on with this one)");
+        rc = rb_err_set(err, RB_EINVAL, "run %s is %s; only a failed run is retried. `rbhost %s %s` %s", id, status,
+                        ended ? "show" : "resume", id, ended ? "shows it" : "goes on with this one");
     if (rc)
         return rc;
     struct rb_run *run = rb_run_make(h, opt);
@@ -179,7 +184,7 @@ int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options 
     run->retry_reason = rb_strdup(opt->reason ? opt->reason : "");
     int64_t *seqs = NULL;
     size_t n = 0;
-    rc = go_on(run, id, opt->params_json, err);
+    rc = go_on(run, id, opt, err);
     if (!rc && rb_replay_last(&run->replay, "undo.start"))
         rc = rb_err_set(
             err, RB_EINVAL,
@@ -201,6 +206,41 @@ int rb_run_retry(struct rb_host *h, const char *id, const struct rb_run_options 
     if (rc)
         return give_up(run, rc);
     *out = run;
+    return RB_OK;
+}
+
+/* An undo has begun and has not ended: it was parked, waits, is in doubt, or its host was killed. */
+static int on_undo_event(void *arg, const struct rb_event *ev)
+{
+    bool *under_way = arg;
+    if (strcmp(ev->kind, "undo.start") == 0)
+        *under_way = true;
+    else if (strcmp(ev->kind, "run.end") == 0 || strcmp(ev->kind, "undo.end") == 0)
+        *under_way = rb_json_member_is(ev->data, ev->data_len, "status", "undoing");
+    return 0;
+}
+
+static int may_undo(struct rb_host *h, const char *id, const char *status, int64_t skip, bool *under_way,
+                    struct rb_err *err)
+{
+    *under_way = false;
+    if (is_one_of(status, ended_words))
+        return RB_OK;
+    if (strcmp(status, "moved") == 0)
+        return check_status(id, status, false, err);
+    int rc = rb_store_events(h->store, id, 0, on_undo_event, under_way, err);
+    if (rc)
+        return rc;
+    if (!*under_way)
+        return rb_err_set(err, RB_EINVAL,
+                          "run %s is %s; what it did is undone after it has ended: `rbhost cancel %s` first", id,
+                          status, id);
+    if (skip)
+        return rb_err_set(
+            err, RB_EINVAL,
+            "an undo of run %s is under way, and --skip is for one that has failed: `rbhost undo %s` goes "
+            "on with it, `rbhost cancel %s` ends it",
+            id, id, id);
     return RB_OK;
 }
 
@@ -233,19 +273,18 @@ int rb_run_undo(struct rb_host *h, const char *id, const struct rb_run_options *
                 struct rb_err *err)
 {
     char status[24];
+    bool under_way;
     int rc = status_of(h, id, status, err);
-    if (!rc && strcmp(status, "undoing") != 0 && !is_one_of(status, ended_words))
-        rc = rb_err_set(err, RB_EINVAL,
-                        "run %s is %s; what it did is undone after it has ended: `rbhost cancel %s` first", id, status,
-                        id);
+    if (!rc)
+        rc = may_undo(h, id, status, skip, &under_way, err);
     if (rc)
         return rc;
     struct rb_run *run = rb_run_make(h, opt);
     run->retry_reason = rb_strdup(opt->reason ? opt->reason : "");
     run->undo_wanted = true;
     run->undo_skip = skip;
-    rc = go_on(run, id, opt->params_json, err);
-    if (!rc && strcmp(status, "undoing") != 0)
+    rc = go_on(run, id, opt, err);
+    if (!rc && (!under_way || is_one_of(run->status, ended_words))) /* meanwhile */
         rc = check_undo(run, skip, err);
     if (!rc)
         rc = rb_run_begin(run, err);

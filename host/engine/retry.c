@@ -105,10 +105,11 @@ int rb_retry_choose(struct rb_run *run, int64_t op, int64_t **seqs, size_t *n, s
     if (op) {
         each_result(&c, if_number, &op);
         if (!c.n)
-            rc = rb_err_set(err, RB_EINVAL,
-                            "operation #%lld of run %s has no outcome that a retry could set aside; `rbhost show %s` "
-                            "lists the operations",
-                            (long long)op, run->id, run->id);
+            rc =
+                rb_err_set(err, RB_EINVAL,
+                           "operation #%lld of run %s has no outcome that a retry could set aside; `rbhost show -v %s` "
+                           "lists the operations",
+                           (long long)op, run->id, run->id);
     } else {
         each_result(&c, if_failing, json_object_get(end, "failing"));
         each_result(&c, if_no_memory, NULL);

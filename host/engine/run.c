@@ -87,6 +87,8 @@ struct rb_run *rb_run_make(struct rb_host *h, const struct rb_run_options *opt)
     rb_list_init(&run->done);
     rb_buf_init(&run->event, EVENT_MAX);
     rb_list_init(&run->receipts);
+    run->seen_fd = -1;
+    rb_list_init(&run->older_wait.link);
     rb_list_init(&run->helpers);
     rb_list_init(&run->mailbox);
     rb_list_init(&run->backlogs);
@@ -113,6 +115,7 @@ void rb_run_free(struct rb_run *run)
     rb_timer_disarm(&run->wait_timer);
     rb_timer_disarm(&run->deadline_timer);
     rb_durable_cancel(&run->stop_wait);
+    rb_durable_cancel(&run->older_wait);
     rb_task_free_tree(run->root);
     while ((it = rb_list_pop(&run->helpers)))
         rb_task_free_tree(RB_CONTAINER(it, struct rb_task, sibling));
@@ -121,6 +124,8 @@ void rb_run_free(struct rb_run *run)
     while ((it = rb_list_pop(&run->mailbox)))
         rb_letter_free(RB_CONTAINER(it, struct rb_letter, link));
     rb_run_drop_receipts(run);
+    if (run->seen_fd >= 0)
+        close(run->seen_fd);
     rb_notice_free(run);
     rb_policy_free(run);
     rb_undo_free(run);

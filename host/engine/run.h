@@ -93,6 +93,7 @@ struct rb_run_options {
     const char *limit;           /* the hosts that lists of hosts are narrowed to, recorded; or NULL */
     bool dry;                    /* reads happen; effects are listed as what would be done */
     bool step;                   /* confirm each step (as a gate that the observer answers) */
+    bool take_back;              /* goes on with one that was exported, or in an older copy of its journal */
     int64_t notice_after_ms;     /* a question is told of when it is unanswered for so long: 0 at once */
     int64_t wait_ms;             /* how long to stay when only a person can go on: 0 leave at once, -1 for ever */
     struct rb_observer observer; /* copied */
@@ -104,9 +105,9 @@ int rb_run_start(struct rb_host *h, const char *file, const struct rb_run_option
                  char id[RB_RUN_ID_MAX], struct rb_err *err);
 
 /* Claims and replays. RB_EBUSY: another process owns it. RB_EINVAL: it has ended (the error says how and which command
- * fits). take_back: also a run that was exported. */
-int rb_run_resume(struct rb_host *h, const char *id, const struct rb_run_options *opt, bool take_back,
-                  struct rb_run **out, struct rb_err *err);
+ * fits). */
+int rb_run_resume(struct rb_host *h, const char *id, const struct rb_run_options *opt, struct rb_run **out,
+                  struct rb_err *err);
 
 /* After RB_EAGAIN of rb_run_start(), _resume(), _retry() or _undo(): fetches the secrets that the run needs before its
  * first op. fn once, perhaps from within; err NULL: they are there, call again; else all that failed, a line each. */

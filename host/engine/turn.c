@@ -272,6 +272,7 @@ static void append_retry(struct rb_run *run)
     rb_buf_addc(&data, ']');
     rb_run_write_signals(run, &data);
     rb_run_write_site(run, &data);
+    rb_run_write_older(run, &data);
     if (run->retry_skip) {
         rb_buf_addf(&data, ",\"skip\":%lld,\"reason\":", (long long)run->retry_skip);
         rb_json_quote(&data, run->retry_reason, strlen(run->retry_reason));
@@ -298,6 +299,7 @@ static void append_resume(struct rb_run *run)
     if (back > 0) /* deadlines are wall-clock times: somebody should know */
         rb_buf_addf(&data, ",\"clock_back_us\":%lld", (long long)back);
     rb_run_write_site(run, &data);
+    rb_run_write_older(run, &data);
     rb_buf_addc(&data, '}');
     rb_journal_row(run->journal, status, "", NULL, 0, 0);
     rb_journal_append(run->journal, "", "run.resume", data.data, data.len);
@@ -313,6 +315,7 @@ static void append_undo_start(struct rb_run *run)
     rb_actor_json(&run->actor, &data);
     rb_run_write_signals(run, &data);
     rb_run_write_site(run, &data);
+    rb_run_write_older(run, &data);
     if (run->undo_skip) {
         rb_buf_addf(&data, ",\"skip\":%lld,\"reason\":", (long long)run->undo_skip);
         rb_json_quote(&data, run->retry_reason ? run->retry_reason : "",
@@ -349,6 +352,7 @@ static void go_live(struct rb_run *run)
         rb_run_begin_undo(run);
     } else if (run->resumed)
         append_resume(run);
+    rb_run_note_older(run);
     if (run->observer.on_replayed)
         run->observer.on_replayed(run->observer.arg, run, (int64_t)run->replay.count,
                                   rb_clock_boot() - run->replay_started);

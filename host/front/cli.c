@@ -64,26 +64,40 @@ int rb_cli_put(const struct rb_buf *b, int code)
     return code ? code : RB_EXIT_STORE;
 }
 
-static void complain(const char *prefix, const char *fmt, va_list ap)
+void rb_cli_paste(const struct rb_cli *cli, const char *text, struct rb_buf *out)
 {
-    struct rb_buf raw, out;
+    static const char named[] = "`rbhost ";
+    const char *at;
+    for (; (at = strstr(text, named)); text = at + sizeof(named) - 2) {
+        bool has_options = at[sizeof(named) - 1] == '-', help = strncmp(at + sizeof(named) - 1, "help", 4) == 0;
+        rb_buf_add(out, text, (size_t)(at - text));
+        rb_buf_addf(out, "`%s", has_options || help ? "rbhost" : rb_cli_self(cli));
+    }
+    rb_buf_adds(out, text);
+}
+
+static void complain(const struct rb_cli *cli, const char *fmt, va_list ap)
+{
+    struct rb_buf raw, text, out;
     rb_buf_init(&raw, 64 << 10);
-    rb_buf_init(&out, 128 << 10);
+    rb_buf_init(&text, 128 << 10);
+    rb_buf_init(&out, 256 << 10);
     rb_buf_addfv(&raw, fmt, ap);
-    rb_buf_adds(&out, prefix);
-    rb_text_block(&out, rb_buf_text(&raw), raw.len, "  ");
+    rb_cli_paste(cli, rb_buf_text(&raw), &text);
+    rb_buf_adds(&out, "rbhost: ");
+    rb_text_block(&out, rb_buf_text(&text), text.len, "  ");
     rb_buf_addc(&out, '\n');
     rb_cli_write(STDERR_FILENO, rb_buf_text(&out), out.len);
     rb_buf_release(&raw);
+    rb_buf_release(&text);
     rb_buf_release(&out);
 }
 
 int rb_cli_fail(struct rb_cli *cli, int code, const char *fmt, ...)
 {
-    (void)cli;
     va_list ap;
     va_start(ap, fmt);
-    complain("rbhost: ", fmt, ap);
+    complain(cli, fmt, ap);
     va_end(ap);
     return code;
 }
@@ -94,7 +108,7 @@ void rb_cli_note(struct rb_cli *cli, const char *fmt, ...)
         return;
     va_list ap;
     va_start(ap, fmt);
-    complain("rbhost: ", fmt, ap);
+    complain(cli, fmt, ap);
     va_end(ap);
 }
 
@@ -153,20 +167,30 @@ bool rb_cli_may_ask(const struct rb_cli *cli)
     return cli->no_input <= 0 && cli->json <= 0 && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 }
 
+/* A file, also for whoever pastes the command in another folder. */
+static void add_file(struct rb_buf *out, const char *option, const char *file)
+{
+    char here[4096];
+    struct rb_buf path;
+    if (!file || !*file)
+        return;
+    rb_buf_init(&path, 8192);
+    if (*file != '/' && getcwd(here, sizeof(here)))
+        rb_buf_addf(&path, "%s/", strcmp(here, "/") == 0 ? "" : here);
+    rb_buf_adds(&path, strncmp(file, "./", 2) == 0 ? file + 2 : file);
+    rb_buf_addf(out, " %s ", option);
+    rb_text_shell(out, rb_buf_text(&path));
+    rb_buf_release(&path);
+}
+
 const char *rb_cli_self(const struct rb_cli *cli)
 {
-    static char self[9000];
+    static char self[18000];
     struct rb_buf b;
     rb_buf_init(&b, sizeof(self) - 1);
     rb_buf_adds(&b, "rbhost");
-    if (cli->config_path) {
-        rb_buf_adds(&b, " --config ");
-        rb_text_shell(&b, cli->config_path);
-    }
-    if (cli->journal) {
-        rb_buf_adds(&b, " --journal ");
-        rb_text_shell(&b, cli->journal);
-    }
+    add_file(&b, "--config", cli->config_path);
+    add_file(&b, "--journal", cli->journal);
     snprintf(self, sizeof(self), "%s", rb_buf_text(&b));
     rb_buf_release(&b);
     return self;

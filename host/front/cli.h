@@ -44,8 +44,8 @@ struct rb_cli {
 /* The whole program. Returns the exit code. */
 int rb_cli_main(int argc, char **argv);
 
-/* "rbhost: text" on standard error (control characters neutralised); returns `code`. A newline in the text starts an
- * indented line. */
+/* "rbhost: text" on standard error (control characters neutralised, commands as by rb_cli_paste()); returns `code`. A
+ * newline in the text starts an indented line. */
 int rb_cli_fail(struct rb_cli *cli, int code, const char *fmt, ...) RB_PRINTF(3, 4);
 /* The same for something that goes on; nothing when --quiet. */
 void rb_cli_note(struct rb_cli *cli, const char *fmt, ...) RB_PRINTF(2, 3);
@@ -69,6 +69,9 @@ int rb_cli_exit_of(int rc);
 /* "rbhost", with --journal and --config when they were given: what commands in messages begin with, so that they can be
  * pasted. Static memory. */
 const char *rb_cli_self(const struct rb_cli *cli);
+/* Adds a text whose commands (`rbhost show RUN`) get the same: what is below front/ can not know how this was
+ * called. */
+void rb_cli_paste(const struct rb_cli *cli, const char *text, struct rb_buf *out);
 
 bool rb_cli_color(const struct rb_cli *cli, int fd); /* NO_COLOR, --color, CLICOLOR_FORCE, terminal and TERM */
 bool rb_cli_live(const struct rb_cli *cli);          /* standard output is a terminal that can be redrawn */

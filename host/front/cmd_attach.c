@@ -128,8 +128,7 @@ static void last_words(struct attach *a)
     if (a->display->end)
         a->display->end(a->display, a->code, rb_buf_text(&next));
     if (a->left)
-        rb_cli_note(a->cli, "run %s goes on without a watcher; `%s attach %s` comes back", a->view.id,
-                    rb_cli_self(a->cli), a->view.id);
+        rb_cli_note(a->cli, "run %s goes on without a watcher; `rbhost attach %s` comes back", a->view.id, a->view.id);
     else if (a->code)
         rb_cli_note(a->cli, "run %s: %s\nto go on:\n%s", a->view.id, a->view.status, rb_buf_text(&next));
     rb_buf_release(&next);

@@ -41,6 +41,8 @@ static void add_word(struct rb_buf *out, const struct rb_opt *o)
 {
     bool takes = o->type != RB_OPT_BOOL && o->type != RB_OPT_COUNT;
     rb_buf_addf(out, " --%s%s", o->name, takes && !(o->flags & RB_OPT_OPTIONAL) ? "=" : "");
+    if (o->flags & RB_OPT_NO)
+        rb_buf_addf(out, " --no-%s", o->name);
 }
 
 static const char *source_of(enum rb_operand operand)
@@ -134,6 +136,8 @@ static void add_zsh_option(struct rb_buf *out, const struct rb_opt *o)
                     o->flags & RB_OPT_FILE ? "_files" : " ");
     }
     rb_buf_addc(out, '\'');
+    if (o->flags & RB_OPT_NO)
+        rb_buf_addf(out, " \\\n                '--no-%s[not --%s]'", o->name, o->name);
 }
 
 static void zsh_script(struct rb_buf *out)
@@ -213,6 +217,8 @@ static void fish_option(struct rb_buf *out, const char *condition, const struct 
     rb_buf_adds(out, " -d '");
     add_quoted(out, o->help, "\\");
     rb_buf_adds(out, "'\n");
+    if (o->flags & RB_OPT_NO)
+        rb_buf_addf(out, "complete -c rbhost %s-l no-%s -d 'not --%s'\n", condition, o->name, o->name);
 }
 
 static void fish_script(struct rb_buf *out)

@@ -47,7 +47,7 @@ static const struct rb_opt run_options[] = {REASON, ACTOR, RESUME, {0}};
 #define CANCEL_HERE \
     { \
         "resume", 'r', RB_OPT_BOOL, offsetof(struct values, resume), NULL, \
-            "if nobody drives the run, cancel it here (always, unless --no-resume)", 0 \
+            "if nobody drives the run, cancel it here; --no-resume only records the wish", RB_OPT_NO \
     }
 static const struct rb_opt cancel_options[] = {REASON, ACTOR, CANCEL_HERE, {0}};
 
@@ -99,8 +99,8 @@ static int aim(struct decision *d, const char *op)
     int count = 0;
     if (op && !is_number(op, &n))
         return rb_cli_fail(d->cli, RB_EXIT_USAGE,
-                           "'%s' is not the number of an operation; `%s show %s` shows what is open", op,
-                           rb_cli_self(d->cli), d->row.id);
+                           "'%s' is not the number of an operation; `rbhost show %s` shows what is open", op,
+                           d->row.id);
     RB_LIST_EACH (it, &d->view.open) {
         struct rb_node *p = RB_CONTAINER(it, struct rb_node, open);
         if (!fits(d, p) || (n && p->n != n))
@@ -169,8 +169,8 @@ static int open_run(struct decision *d, struct rb_cli *cli, const struct values 
     if (rb_view_load(&d->view, cli->store, &err) < 0 || rb_view_load_signals(&d->view, cli->store, &err) < 0)
         return rb_cli_fail(cli, RB_EXIT_STORE, "%s", err.msg);
     if (is_ended(d->row.status))
-        return rb_cli_fail(cli, RB_EXIT_USAGE, "run %s is over: %s; `%s show %s` shows it", d->row.id, d->row.status,
-                           rb_cli_self(cli), d->row.id);
+        return rb_cli_fail(cli, RB_EXIT_USAGE, "run %s is over: %s; `rbhost show %s` shows it", d->row.id,
+                           d->row.status, d->row.id);
     return RB_EXIT_OK;
 }
 
@@ -209,8 +209,8 @@ static int deliver(struct decision *d)
         return RB_EXIT_OK;
     }
     if (!resume) {
-        rb_cli_note(cli, "%s%s%s recorded for run %s; nobody drives it now. To go on: %s resume %s", d->kind,
-                    *d->target ? " " : "", d->target, d->row.id, rb_cli_self(cli), d->row.id);
+        rb_cli_note(cli, "%s%s%s recorded for run %s; nobody drives it now; `rbhost resume %s` goes on", d->kind,
+                    *d->target ? " " : "", d->target, d->row.id, d->row.id);
         return RB_EXIT_OK;
     }
     struct rb_drive_options o = {.how = RB_DRIVE_RESUME,

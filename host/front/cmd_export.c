@@ -60,8 +60,8 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
     rb_buf_init(&quoted, 8192);
     rb_text_shell(&quoted, to);
     if (rb_cmd_owned(cli, &row)) {
-        code = rb_cli_fail(cli, RB_EXIT_USAGE, "run %s is being driven; `%s pause %s` stops it first", row.id,
-                           rb_cli_self(cli), row.id);
+        code =
+            rb_cli_fail(cli, RB_EXIT_USAGE, "run %s is being driven; `rbhost pause %s` stops it first", row.id, row.id);
     } else {
         int rc = move_out(cli, &row, to, &err);
         if (rc < 0)

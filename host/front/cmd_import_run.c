@@ -31,7 +31,7 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
             return rb_cli_exit_of(rc);
         }
     }
-    rb_cli_note(cli, "to go on: %s resume %s", rb_cli_self(cli), row.id);
+    rb_cli_note(cli, "`rbhost resume %s` goes on with it", row.id);
     struct rb_buf out;
     rb_buf_init(&out, 256);
     rb_buf_addf(&out, cli->json > 0 ? "{\"run\":\"%s\"}\n" : "%s\n", row.id);

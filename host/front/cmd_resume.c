@@ -13,9 +13,13 @@ struct values {
     int take_back;
 };
 
+#define TAKE_BACK(what) \
+    { \
+        "take-back", 0, RB_OPT_BOOL, offsetof(struct values, take_back), NULL, what, 0 \
+    }
+
 static const struct rb_opt resume_options[] = {
-    {"take-back", 0, RB_OPT_BOOL, offsetof(struct values, take_back), NULL, "also a run that was exported from here",
-     0},
+    TAKE_BACK("also a run that was exported from here, or in an older copy of the journal"),
     RB_GO_OPTIONS(struct values, go),
     {0},
 };
@@ -23,12 +27,14 @@ static const struct rb_opt resume_options[] = {
 static const struct rb_opt retry_options[] = {
     {"op", 0, RB_OPT_NUMBER, offsetof(struct values, op), "N", "do operation N again instead of what failed", 0},
     {"skip", 0, RB_OPT_NUMBER, offsetof(struct values, skip), "N", "count operation N as done; needs --reason", 0},
+    TAKE_BACK("also in an older copy of the journal"),
     RB_GO_OPTIONS(struct values, go),
     {0},
 };
 
 static const struct rb_opt undo_options[] = {
     {"skip", 0, RB_OPT_NUMBER, offsetof(struct values, skip), "N", "leave compensation N out; needs --reason", 0},
+    TAKE_BACK("also in an older copy of the journal"),
     RB_GO_OPTIONS(struct values, go),
     {0},
 };
@@ -79,14 +85,16 @@ static int resume(struct rb_cli *cli, void *values, int argc, char **argv)
 static int retry(struct rb_cli *cli, void *values, int argc, char **argv)
 {
     struct values *v = values;
-    struct rb_drive_options o = {.how = RB_DRIVE_RETRY, .op = v->op, .skip = v->skip};
+    if (v->op && v->skip)
+        return rb_cli_fail(cli, RB_EXIT_USAGE, "--op does an operation again, --skip leaves one out: say one of them");
+    struct rb_drive_options o = {.how = RB_DRIVE_RETRY, .op = v->op, .skip = v->skip, .take_back = v->take_back > 0};
     return go_on(cli, v, argc, argv, &o);
 }
 
 static int undo(struct rb_cli *cli, void *values, int argc, char **argv)
 {
     struct values *v = values;
-    struct rb_drive_options o = {.how = RB_DRIVE_UNDO, .skip = v->skip};
+    struct rb_drive_options o = {.how = RB_DRIVE_UNDO, .skip = v->skip, .take_back = v->take_back > 0};
     return go_on(cli, v, argc, argv, &o);
 }
 

@@ -29,17 +29,12 @@ struct show {
     struct rb_run_row row;
     bool owned, colour;
     struct rb_buf out;
-    json_t *params; /* of run.start */
 };
 
 static int on_event(void *arg, const struct rb_event *ev)
 {
     struct show *s = arg;
-    json_t *data;
-    rb_view_event(&s->view, ev, &data);
-    if (strcmp(ev->kind, "run.start") == 0 && !s->params)
-        s->params = json_incref(json_object_get(data, "params"));
-    json_decref(data);
+    rb_view_event(&s->view, ev, NULL);
     return 0;
 }
 
@@ -86,10 +81,10 @@ static void header(struct show *s)
     rb_clock_span((s->row.ended ? s->row.ended : s->owned ? rb_clock_wall() : s->row.updated) - s->row.created, span);
     snprintf(line, sizeof(line), "%s, %s %s", at, s->row.ended ? "took" : "for", span);
     field(s, "started", line);
-    if (json_object_size(s->params)) {
+    if (json_object_size(json_object_get(v->start, "params"))) {
         const char *name;
         json_t *value;
-        json_object_foreach(s->params, name, value)
+        json_object_foreach(json_object_get(v->start, "params"), name, value)
         {
             rb_buf_reset(&b);
             rb_text_line(&b, name, strlen(name));
@@ -188,6 +183,8 @@ static void print(struct show *s)
             rb_buf_addf(&s->out, "  %lld %s\n", (long long)u->n, u->title);
         }
     }
+    if (rb_next_advice(&s->view))
+        rb_buf_addf(&s->out, "%s\n", rb_next_advice(&s->view));
     if (!rb_view_asks(&s->view) && strcmp(s->view.status, "succeeded") != 0) {
         rb_buf_adds(&s->out, "next       ");
         rb_next_first(s->cli, &s->view, s->owned, &s->out);
@@ -215,6 +212,8 @@ static void json_nodes(struct show *s, struct rb_json *j, const struct rb_node *
         if (c->n)
             rb_json_kint(j, "n", c->n);
         rb_json_ktext(j, "error", c->error);
+        if (c->twice)
+            rb_json_kbool(j, "twice", true);
         rb_jsonout_time(j, "started", c->started);
         rb_jsonout_time(j, "ended", c->ended);
         if (!rb_list_empty(&c->children)) {
@@ -252,8 +251,8 @@ static void print_json(struct show *s)
     rb_json_kint(&j, "seq", s->row.seq);
     rb_jsonout_time(&j, "created", s->row.created);
     rb_jsonout_time(&j, "ended", s->row.ended);
-    if (s->params) {
-        char *text = json_dumps(s->params, JSON_COMPACT);
+    if (json_object_get(v->start, "params")) {
+        char *text = json_dumps(json_object_get(v->start, "params"), JSON_COMPACT);
         rb_json_kraw(&j, "params", text, strlen(text));
         free(text);
     }
@@ -312,7 +311,6 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
     else
         print(&s);
     code = rb_cli_put(&s.out, code);
-    json_decref(s.params);
     rb_buf_release(&s.out);
     rb_view_release(&s.view);
     rb_run_row_release(&s.row);

@@ -52,6 +52,8 @@ static void add_text(struct status *s, const struct rb_run_row *row, const struc
         rb_buf_addf(&s->out, ": %s", why);
     rb_buf_addc(&s->out, '\n');
     rb_next_open(s->cli, v, owned, &s->out);
+    if (rb_next_advice(v))
+        rb_buf_addf(&s->out, "  %s\n", rb_next_advice(v));
     if (!rb_view_asks(v)) {
         rb_buf_adds(&s->out, "      ");
         rb_next_first(s->cli, v, owned, &s->out);

@@ -43,7 +43,7 @@ int rb_detach(struct rb_cli *cli, int *ready_fd)
         rb_buf_addf(&out, "{\"type\":\"detached\",\"run\":\"%s\",\"pid\":%d}\n", id, (int)pid);
     else
         rb_buf_addf(&out, "%s\n", id);
-    rb_cli_note(cli, "run %s goes on in the background; `%s attach %s` watches it", id, rb_cli_self(cli), id);
+    rb_cli_note(cli, "run %s goes on in the background; `rbhost attach %s` watches it", id, id);
     int code = rb_cli_put(&out, RB_EXIT_OK);
     rb_buf_release(&out);
     return code;

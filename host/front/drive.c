@@ -335,7 +335,7 @@ static bool on_skip_reason(void *arg, const char *line)
 static bool on_failure_answer(void *arg, const char *line)
 {
     struct drive *d = arg;
-    if (strcmp(line, "r") == 0 || strcmp(line, "retry") == 0)
+    if ((strcmp(line, "r") == 0 || strcmp(line, "retry") == 0) && !rb_next_advice(&d->view))
         d->again = RB_DRIVE_RETRY;
     else if ((strcmp(line, "u") == 0 || strcmp(line, "undo") == 0) && !rb_list_empty(&d->view.undos))
         d->again = RB_DRIVE_UNDO;
@@ -356,8 +356,9 @@ static bool ask_after_failure(struct drive *d)
 {
     struct rb_buf block, question;
     bool undo = !rb_list_empty(&d->view.undos), has_op = d->view.failing > 0;
+    const char *advice = rb_next_advice(&d->view);
     if (!d->prompt || d->left || d->interrupts || strcmp(d->view.status, "failed") != 0 ||
-        strcmp(rb_run_on_failure(d->run), "leave") == 0)
+        strcmp(rb_run_on_failure(d->run), "leave") == 0 || (advice && !undo && !has_op))
         return false;
     d->again = RB_DRIVE_START;
     d->again_skip = 0;
@@ -371,7 +372,10 @@ static bool ask_after_failure(struct drive *d)
                 d->view.where && *d->view.where ? "\n  at " : "", d->view.where ? d->view.where : "");
     RB_LIST_EACH (it, &d->view.undos)
         rb_buf_addf(&block, "  can be undone: %s\n", RB_CONTAINER(it, struct rb_view_undo, link)->title);
-    rb_buf_addf(&question, "[r]etry, %s%s[s]top, [!] shell: ", has_op ? "s[k]ip it, " : "", undo ? "[u]ndo, " : "");
+    if (advice)
+        rb_buf_addf(&block, "  %s\n", advice);
+    rb_buf_addf(&question, "%s%s%s[s]top, [!] shell: ", advice ? "" : "[r]etry, ", has_op ? "s[k]ip it, " : "",
+                undo ? "[u]ndo, " : "");
     rb_prompt_ask(d->prompt, rb_buf_text(&block), rb_buf_text(&question), on_failure_answer);
     rb_buf_release(&block);
     rb_buf_release(&question);
@@ -430,6 +434,7 @@ static int try_begin(struct drive *d, enum rb_drive_how how, int64_t skip, const
         .limit = o->limit,
         .dry = o->dry,
         .step = o->step,
+        .take_back = o->take_back,
         .wait_ms = o->wait_ms ? o->wait_ms
                    : asks     ? -1
                               : 0,
@@ -439,7 +444,7 @@ static int try_begin(struct drive *d, enum rb_drive_how how, int64_t skip, const
     };
     switch (how) {
     case RB_DRIVE_START: return rb_run_start(d->host, o->file, &ro, &d->run, d->view.id, err);
-    case RB_DRIVE_RESUME: return rb_run_resume(d->host, d->view.id, &ro, o->take_back, &d->run, err);
+    case RB_DRIVE_RESUME: return rb_run_resume(d->host, d->view.id, &ro, &d->run, err);
     case RB_DRIVE_RETRY: return rb_run_retry(d->host, d->view.id, &ro, how == o->how ? o->op : 0, skip, &d->run, err);
     case RB_DRIVE_UNDO: return rb_run_undo(d->host, d->view.id, &ro, skip, &d->run, err);
     }
@@ -477,8 +482,7 @@ static int finish(struct drive *d)
     const char *error = d->error ? d->error : d->view.error;
     if (code == RB_EXIT_OK) {
         if (!d->display->end)
-            rb_cli_note(d->cli, "run %s %s; `%s show %s` shows it", d->view.id, d->view.status, rb_cli_self(d->cli),
-                        d->view.id);
+            rb_cli_note(d->cli, "run %s %s; `rbhost show %s` shows it", d->view.id, d->view.status, d->view.id);
     } else {
         rb_buf_addf(&text, "run %s %s%s%s", d->view.id,
                     strcmp(d->view.status, "in_doubt") == 0  ? "is in doubt: the outcome of an effect is unknown"
@@ -491,8 +495,10 @@ static int finish(struct drive *d)
         rb_next_running(&d->view, &text);
         if (!rb_list_empty(&d->view.open))
             rb_next_open(d->cli, &d->view, false, &text);
-        const char *rest = rb_buf_text(&next), *line;
+        const char *rest = rb_buf_text(&next), *line, *advice = rb_next_advice(&d->view);
         size_t n;
+        if (advice)
+            rb_buf_addf(&text, "%s\n", advice);
         if (*rest)
             rb_buf_adds(&text, "to go on:\n");
         while (rb_text_next(&rest, &line, &n)) {
@@ -519,8 +525,7 @@ static int existing(struct drive *d, const char *key)
     rb_cli_note(d->cli, "the key '%s' names run %s, which exists: %s", key, row.id, row.status);
     bool owned = row.owner && rb_store_owner_alive(d->cli->store, row.owner);
     if (owned) {
-        code = rb_cli_fail(d->cli, RB_EXIT_USAGE, "another process runs it; `%s attach %s` watches it",
-                           rb_cli_self(d->cli), row.id);
+        code = rb_cli_fail(d->cli, RB_EXIT_USAGE, "another process runs it; `rbhost attach %s` watches it", row.id);
     } else if (row.ended || strcmp(row.status, "moved") == 0) {
         code = rb_exit_of_status(row.status, 0);
         d->display = rb_display_new(d->cli, &d->view, NULL);
@@ -618,8 +623,7 @@ static int go(struct drive *d)
             continue;
         }
         if (rc == RB_EBUSY && how != RB_DRIVE_START && has_owner(d))
-            return rb_cli_fail(d->cli, RB_EXIT_USAGE, "%s\n`%s attach %s` watches it", err.msg, rb_cli_self(d->cli),
-                               d->view.id);
+            return rb_cli_fail(d->cli, RB_EXIT_USAGE, "%s\n`rbhost attach %s` watches it", err.msg, d->view.id);
         if (rc < 0)
             return rb_cli_fail(d->cli, rc == RB_EBUSY ? RB_EXIT_STORE : rb_cli_exit_of(rc), "%s", err.msg);
         if (d->ready_fd >= 0)

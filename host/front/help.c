@@ -35,7 +35,7 @@ static void option_words(const struct rb_opt *o, char *out, size_t n)
         snprintf(letter, sizeof(letter), "-%c, ", o->letter);
     if (o->arg)
         snprintf(value, sizeof(value), o->flags & RB_OPT_OPTIONAL ? "[=%s]" : " %s", o->arg);
-    snprintf(out, n, "%s--%s%s", letter, o->name, value);
+    snprintf(out, n, "%s--%s%s%s", letter, o->flags & RB_OPT_NO ? "[no-]" : "", o->name, value);
 }
 
 static void option_rows(const struct rb_opt *table, struct rb_buf *out)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "front/again.h"
 #include "front/answer.h"
 #include "front/text.h"
 
@@ -11,9 +12,21 @@ static bool is(const struct rb_view *v, const char *status)
     return strcmp(v->status, status) == 0;
 }
 
-/* The commands that settle one open node. */
-static void decide_commands(const struct rb_cli *cli, const struct rb_view *v, const struct rb_node *p, bool owned,
-                            const char *indent, struct rb_buf *out)
+/* One that could be retried. */
+static bool failed(const struct rb_view *v)
+{
+    return !v->undone && (is(v, "failed") || is(v, "timed_out") || is(v, "denied"));
+}
+
+const char *rb_next_advice(const struct rb_view *v)
+{
+    return failed(v) && v->hopeless
+               ? "a retry goes by the source that the run began with, and would fail in the same way: mend the runbook"
+               : NULL;
+}
+
+void rb_next_decide(const struct rb_cli *cli, const struct rb_view *v, const struct rb_node *p, bool owned,
+                    const char *indent, struct rb_buf *out)
 {
     const char *self = rb_cli_self(cli), *what = rb_node_decision(p), *go = owned ? "" : " --resume";
     long long n = (long long)p->n;
@@ -42,7 +55,7 @@ void rb_next_commands(const struct rb_cli *cli, const struct rb_view *v, bool ow
 {
     const char *self = rb_cli_self(cli);
     RB_LIST_EACH (it, &v->open)
-        decide_commands(cli, v, RB_CONTAINER(it, struct rb_node, open), owned, "", out);
+        rb_next_decide(cli, v, RB_CONTAINER(it, struct rb_node, open), owned, "", out);
     if (owned)
         rb_buf_addf(out, "%s attach %s\n", self, v->id);
     else if (is(v, "running") || is(v, "waiting") || is(v, "in_doubt") || is(v, "parked") || is(v, "undoing") ||
@@ -50,7 +63,10 @@ void rb_next_commands(const struct rb_cli *cli, const struct rb_view *v, bool ow
         rb_buf_addf(out, "%s resume %s\n", self, v->id);
     else if (is(v, "moved"))
         rb_buf_addf(out, "%s resume %s --take-back\n", self, v->id);
-    else if (!v->undone && (is(v, "failed") || is(v, "timed_out") || is(v, "denied")))
+    else if (failed(v) && v->hopeless) {
+        rb_again_command(cli, v, out);
+        rb_buf_addc(out, '\n');
+    } else if (failed(v))
         rb_buf_addf(out, "%s retry %s\n", self, v->id);
     if (!owned && !rb_list_empty(&v->undos) &&
         (is(v, "failed") || is(v, "cancelled") || is(v, "denied") || is(v, "timed_out"))) {
@@ -79,7 +95,7 @@ void rb_next_open(const struct rb_cli *cli, const struct rb_view *v, bool owned,
             rb_buf_addf(out, "  #%lld %s, until %s\n", (long long)p->n, p->title, at);
         } else
             rb_buf_addf(out, "  #%lld %s: %s%s\n", (long long)p->n, p->op ? p->op : "waits", rb_node_text(p), decided);
-        decide_commands(cli, v, p, owned, "      ", out);
+        rb_next_decide(cli, v, p, owned, "      ", out);
     }
 }
 

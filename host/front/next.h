@@ -8,6 +8,13 @@
  * process holds it. */
 void rb_next_commands(const struct rb_cli *cli, const struct rb_view *v, bool owned, struct rb_buf *out);
 
+/* What a person has to do before those, one line; NULL: nothing. */
+const char *rb_next_advice(const struct rb_view *v);
+
+/* The commands that settle one open node, one a line behind the indent. */
+void rb_next_decide(const struct rb_cli *cli, const struct rb_view *v, const struct rb_node *node, bool owned,
+                    const char *indent, struct rb_buf *out);
+
 /* What is open, for people, each with its commands, indented: "  #14 approve: Promote v2?" … */
 void rb_next_open(const struct rb_cli *cli, const struct rb_view *v, bool owned, struct rb_buf *out);
 

@@ -20,6 +20,7 @@ enum rb_opt_flag {
     RB_OPT_NOENV = 1 << 1,  /* no environment variable: --help, --version */
     RB_OPT_HIDDEN = 1 << 2, /* not in help */
     RB_OPT_FILE = 1 << 3,   /* the value is a path (completion) */
+    RB_OPT_NO = 1 << 4,     /* of a BOOL that holds unless it is denied: help says --[no-]name */
 };
 
 /* A table ends with an entry without a name. */

@@ -77,7 +77,10 @@ static void run_line(struct rb_buf *out, const char *run, const struct rb_event 
         rb_buf_adds(out, "parked");
         add_text(out, ": ", get(data, "why"));
     } else {
+        json_int_t skip = json_integer_value(json_object_get(data, "skip"));
         rb_buf_adds(out, kind);
+        if (skip && strcmp(ev->kind, "undo.start") == 0)
+            rb_buf_addf(out, " without compensation %lld", (long long)skip);
     }
     add_text(out, " by ", actor_of(data));
     add_text(out, ": ", get(data, "reason"));
@@ -103,8 +106,13 @@ static void step_line(struct rb_buf *out, const struct rb_event *ev, const struc
 static void op_line(struct rb_buf *out, const struct rb_event *ev, const struct rb_node *p, const json_t *data)
 {
     bool result = strcmp(ev->kind, "result") == 0, wait = strcmp(ev->kind, "wait") == 0;
-    bool failed = result && p && p->state == RB_NODE_FAIL;
-    add_word(out, failed ? "failed" : result && p && p->would ? "would" : result ? "done" : wait ? "waits" : "start");
+    bool failed = result && p && p->state == RB_NODE_FAIL, skip = result && p && p->state == RB_NODE_SKIP;
+    add_word(out, failed                    ? "failed"
+                  : skip                    ? "skip"
+                  : result && p && p->would ? "would"
+                  : result                  ? "done"
+                  : wait                    ? "waits"
+                                            : "start");
     rb_buf_addf(out, "#%lld ", (long long)(p ? p->n : ev->seq));
     if (wait && p && p->op && rb_node_decision(p))
         rb_buf_addf(out, "%s: ", p->op);
@@ -114,9 +122,11 @@ static void op_line(struct rb_buf *out, const struct rb_event *ev, const struct 
         rb_text_time(p->until, at);
         rb_buf_addf(out, "  until %s", at);
     }
+    if (p && p->twice)
+        rb_buf_adds(out, "  (may have run twice)");
     if (!result || !p)
         return;
-    add_text(out, ": ", failed ? p->error : p->last);
+    add_text(out, ": ", failed || skip ? p->error : p->last);
     add_text(out, "  by ", actor_of(data));
     add_span(out, p);
 }

@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "front/answer.h"
+#include "front/next.h"
 #include "front/reach.h"
 #include "front/text.h"
 
@@ -273,15 +274,27 @@ static const char *verdict_of(const struct rb_node *node, const char *word)
     return is(word, "done") && !rb_answer_type(node) ? "done" : NULL;
 }
 
+/* The next one is asked, if there is one, else the same again; meanwhile it can be answered from elsewhere. */
+static void put_off(struct rb_prompt *p, const struct rb_node *node)
+{
+    struct rb_buf text;
+    rb_buf_init(&text, 32 << 10);
+    rb_buf_addf(&text, "the run waits for #%lld; later, from any terminal:\n", (long long)node->n);
+    rb_next_decide(p->opt.cli, p->opt.view, node, true, "  ", &text);
+    say(p, rb_buf_text(&text));
+    rb_buf_release(&text);
+    p->after = node->n;
+    rb_prompt_update(p);
+}
+
 static void on_verdict(struct rb_prompt *p, struct rb_node *node, const char *line)
 {
     char word[16] = "";
     size_t n = strcspn(line, " \t");
     free(p->value);
     p->value = NULL;
-    if (!*line) { /* later: the next one, if there is one */
-        p->after = node->n;
-        rb_prompt_update(p);
+    if (!*line) {
+        put_off(p, node);
         return;
     }
     if (strcmp(line, "?") == 0) {

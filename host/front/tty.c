@@ -132,6 +132,8 @@ static size_t draw_row(const struct tty *t, const struct row *r, struct rb_buf *
     if (p->would)
         rb_buf_adds(&title, "would: ");
     rb_buf_adds(&title, rb_node_text(p));
+    if (p->twice)
+        rb_buf_adds(&title, " (may have run twice)");
     time_of(p, when);
     rb_text_pad(out, indent);
     width += indent;
@@ -181,7 +183,7 @@ static bool is_over(const struct rb_node *p)
 /* Below a step, operations that went well say nothing that the step does not. */
 static bool is_worth(const struct tty *t, const struct rb_node *p)
 {
-    bool quiet = p->type == RB_NODE_OP && p->state == RB_NODE_PASS && !p->would && p->parent->parent &&
+    bool quiet = p->type == RB_NODE_OP && p->state == RB_NODE_PASS && !p->would && !p->twice && p->parent->parent &&
                  t->base.cli->verbose <= 0;
     if (p->type == RB_NODE_BRANCH) {
         RB_LIST_EACH (it, &p->children)

@@ -189,6 +189,7 @@ void rb_view_release(struct rb_view *v)
     free(v->environment);
     free(v->override);
     json_decref(v->allow);
+    json_decref(v->start);
     json_decref(v->running);
     memset(v, 0, sizeof(*v));
 }

@@ -65,6 +65,8 @@ struct rb_view {
     char *environment; /* label of the site; NULL */
     char *override;    /* why a freeze window was overridden; NULL */
     json_t *allow;     /* the runbook's reach; NULL: not limited by it */
+    json_t *start;     /* the data of run.start; NULL */
+    bool hopeless;     /* it has failed, and a retry would fail in the same way */
     bool undone;       /* an undo has begun: there is no retry any more */
     bool destructive;
     bool dry;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/jsonscan.h"
+#include "front/again.h"
 #include "front/text.h"
 #include "front/view.h"
 #include "front/view_nodes.h"
@@ -216,12 +217,15 @@ static struct rb_node *on_result(struct rb_view *v, const struct rb_event *ev, c
     }
     if (!p->op || json_object_get(data, "args"))
         name_op(p, data);
-    settle(p, failed ? RB_NODE_FAIL : RB_NODE_PASS, ev);
+    bool skip = get(data, "as") && strcmp(get(data, "as"), "skip") == 0;
+    settle(p, failed ? RB_NODE_FAIL : skip ? RB_NODE_SKIP : RB_NODE_PASS, ev);
     p->would = get(data, "as") && strcmp(get(data, "as"), "dry") == 0;
     set_result(p, data);
     p->twice = p->twice || json_is_true(json_object_get(data, "twice"));
     if (failed)
         set_error(p, error);
+    else if (skip)
+        rb_view_set_clean(&p->error, get(json_object_get(data, "actor"), "reason"));
     if (p->last)
         rb_view_set(&p->parent->last, p->last);
     json_decref(p->args);
@@ -322,6 +326,26 @@ static void set_running(struct rb_view *v)
     go_on_below(&v->root);
 }
 
+/* A compensation that a person leaves out: one that is skipped, with the reason. */
+static void leave_out(struct rb_view *v, const struct rb_event *ev, const json_t *data)
+{
+    char key[64], title[64];
+    int64_t n = number(data, "skip");
+    if (!n)
+        return;
+    snprintf(key, sizeof(key), "undo/%lld, left out", (long long)n);
+    snprintf(title, sizeof(title), "compensation %lld", (long long)n);
+    struct rb_node *p = rb_node_at(v, key, strlen(key), RB_NODE_STEP, ev->at);
+    rb_view_set(&p->title, title);
+    RB_LIST_EACH (it, &v->undos) {
+        const struct rb_view_undo *u = RB_CONTAINER(it, struct rb_view_undo, link);
+        if (u->n == n)
+            rb_view_set(&p->title, u->title);
+    }
+    settle(p, RB_NODE_SKIP, ev);
+    rb_view_set_clean(&p->error, get(data, "reason"));
+}
+
 static void on_run(struct rb_view *v, const struct rb_event *ev, const json_t *data)
 {
     if (get(data, "environment"))
@@ -343,9 +367,14 @@ static void on_run(struct rb_view *v, const struct rb_event *ev, const json_t *d
         v->destructive = json_is_true(json_object_get(data, "destructive"));
         json_decref(v->allow);
         v->allow = json_incref(json_object_get(data, "allow"));
+        json_decref(v->start);
+        v->start = json_incref((json_t *)(uintptr_t)data);
         v->started = ev->at;
-    } else if (strcmp(ev->kind, "run.resume") == 0 || strcmp(ev->kind, "undo.start") == 0) {
+    } else if (strcmp(ev->kind, "run.resume") == 0) {
         set_running(v);
+    } else if (strcmp(ev->kind, "undo.start") == 0) {
+        set_running(v);
+        leave_out(v, ev, data);
     } else if (strcmp(ev->kind, "run.retry") == 0) {
         set_running(v);
         void_below(&v->root, json_object_get(data, "keep"));
@@ -359,6 +388,7 @@ static void on_run(struct rb_view *v, const struct rb_event *ev, const json_t *d
         v->ended = ev->at;
         rb_view_set_clean(&v->error, json_is_string(error) ? json_string_value(error) : get(error, "message"));
         rb_view_set_clean(&v->where, get(error, "where"));
+        v->hopeless = rb_again_hopeless(data);
         v->failing = json_integer_value(json_array_get(failing, 0));
         if (!v->failing)
             v->failing = number(error, "op");

@@ -71,9 +71,10 @@ int rb_loop_init(struct rb_loop *loop, struct rb_err *err)
 
 void rb_loop_run(struct rb_loop *loop)
 {
+    loop->running = true;
     while (!loop->stopped)
         uv_run(&loop->uv, UV_RUN_DEFAULT);
-    loop->stopped = false;
+    loop->running = loop->stopped = false;
 }
 
 void rb_loop_stop(struct rb_loop *loop)

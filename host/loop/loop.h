@@ -24,6 +24,7 @@ struct rb_loop {
     struct rb_loop_guest *timers; /* io/timer.c's, or NULL: what every other guest may need, so it goes last */
     bool again;
     bool stopped;
+    bool running; /* within rb_loop_run(): what is called now must not block */
     bool released;
 };
 

@@ -154,4 +154,7 @@ int rb_store_claim_forced_sync(struct rb_store *s, const char *id, struct rb_run
 /* Reads RB_RUN_COLUMNS from the current row; the texts are copies. */
 void rb_sqlite_run_row(sqlite3_stmt *st, struct rb_run_row *row);
 
+/* seen.c: of a run that is pruned */
+void rb_sqlite_forget_seen(struct rb_store *s, const char *run);
+
 #endif

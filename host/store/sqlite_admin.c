@@ -247,6 +247,8 @@ static int prune_on(struct rb_store *s, sqlite3 *db, struct prune_job *j, struct
             continue;
         rc = j->dry ? RB_OK : forget(db, found[i].id, err);
         j->pruned += rc == RB_OK;
+        if (!j->dry && rc == RB_OK)
+            rb_sqlite_forget_seen(s, found[i].id);
     }
     return rc;
 }

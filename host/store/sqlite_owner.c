@@ -154,8 +154,11 @@ static bool is_leaving(const char *owner)
     return !holds;
 }
 
+/* It naps, so it is for before and after a loop runs: a claim made within one would hold up every other run. */
 bool rb_store_owner_stays(struct rb_store *s, const char *owner)
 {
+    if (s->loop && s->loop->running)
+        rb_die("a wait for the end of a host, within the loop");
     for (int tries = 0; tries < LEAVING_TRIES; tries++) {
         if (!rb_store_owner_alive(s, owner))
             return false;
@@ -374,6 +377,8 @@ static int claim(struct rb_store *s, struct rb_job *job, struct rb_err *err)
 static int claim_sync(struct rb_store *s, const char *id, bool force, struct rb_run_row *row, struct rb_err *err)
 {
     const char *owner;
+    if (s->loop && s->loop->running)
+        rb_die("a run is claimed within the loop");
     memset(row, 0, sizeof(*row));
     int rc = rb_store_owner(s, &owner, err);
     if (rc)

@@ -96,7 +96,8 @@ void rb_store_suspend(void);
 int rb_store_owner(struct rb_store *s, const char **name, struct rb_err *err);
 /* Does a living process hold this owner file? A dead one is seen at once. */
 bool rb_store_owner_alive(struct rb_store *s, const char *owner);
-/* The same for whoever is about to rely on it: of one that was just killed, waits until it is gone, 2 s at most. */
+/* The same for whoever is about to rely on it: of one that was just killed, waits until it is gone, 2 s at most; so
+ * never from within a running loop, as a claim (checked). */
 bool rb_store_owner_stays(struct rb_store *s, const char *owner);
 /* "pid 4711 (rbhost run promote.lua)" of a living owner into out, for messages. */
 void rb_store_owner_describe(struct rb_store *s, const char *owner, char *out, size_t n);
@@ -127,6 +128,13 @@ int rb_store_disown_sync(struct rb_store *s, const char *id, int64_t epoch, stru
 /* The same without waiting, behind what was appended and in the same commit where it can be. Failing is as good: the
  * owner is seen to be dead once this process has ended. */
 void rb_store_disown(struct rb_store *s, const char *id, int64_t epoch);
+
+/* How far the run had come when something that it left elsewhere was taken away (seen.c): an event's number, 0 nothing
+ * is known. A row whose seq is lower is of an older copy of the journal. */
+int64_t rb_store_seen(struct rb_store *s, const char *run);
+/* Says so, before it is taken away: event seq is durable. *fd is kept open by the caller between calls, -1 at first.
+ * False: it can not be said, so it must not be taken away. */
+bool rb_store_see(struct rb_store *s, const char *run, int64_t seq, int *fd);
 
 /* -- batches: what the owner appends ------------------------------------------------------------------------------- */
 

@@ -91,6 +91,21 @@ local function from_json(raw, json)
     return nil, "it is not valid JSON"
 end
 
+-- The parts between commas, but for those within brackets: web[01,03] is one. Brackets that do not match are letters.
+local function split(raw, brackets)
+    local parts, depth, from = {}, 0, 1
+    for at, c in raw:gmatch "()([%[%],])" do
+        if c == "," and depth == 0 then
+            parts[#parts + 1] = raw:sub(from, at - 1)
+            from = at + 1
+        elseif brackets and c ~= "," then
+            depth = math.max(depth + (c == "[" and 1 or -1), 0)
+        end
+    end
+    parts[#parts + 1] = raw:sub(from)
+    return depth == 0 and parts or split(raw, false)
+end
+
 -- A list or map that was given as text: JSON where it begins like that, else parts between commas, which add(into,
 -- part) takes in or refuses with a reason.
 local function from_text(raw, begins, json, add)
@@ -99,8 +114,8 @@ local function from_text(raw, begins, json, add)
     end
     local into = {}
     if raw:find("%S") then
-        for part in (raw .. ","):gmatch("%s*(.-)%s*,") do
-            local why = add(into, part)
+        for _, part in ipairs(split(raw, true)) do
+            local why = add(into, part:match "^%s*(.-)%s*$")
             if why then
                 return nil, why
             end

@@ -145,7 +145,7 @@ static int again(const char *journal)
         return 1;
     f.runs = rb_alloc((size_t)(f.count + 1) * sizeof(*f.runs));
     for (long i = 0; i < f.count; i++) {
-        if (rb_run_resume(f.host, f.ids[i], &f.opt, false, &f.runs[i], &err))
+        if (rb_run_resume(f.host, f.ids[i], &f.opt, &f.runs[i], &err))
             return fail(&err);
         alive++;
     }

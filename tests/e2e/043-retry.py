@@ -113,4 +113,30 @@ eq("and runs no effect twice", c.lines("world"), ["one"])
 reads = [e.get("n") or e["seq"] for e in c.events("result") if e["op"] == "exec"]
 ends("with --op of the read it goes on", c.rb("retry", c.id, "--op", reads[1]) if c.status() == "failed" else r, 0)
 eq("to the end", c.prints(), ["end"])
+
+# what may have been done, and is done again because a person names it
+c = Case(
+    'exec.sh("echo x >> @DIR@/world; test -e @DIR@/fixed || kill -9 $$")\nexec.sh("echo y >> @DIR@/world")',
+)
+ends("a command that is killed", c.run(), 1)
+n = c.events("result")[0]["n"]
+eq("its outcome is unknown", c.events("result")[0]["error"]["outcome"], "unknown")
+ends("retry asks about it", c.rb("retry", c.id), 6)
+ends("fail", c.rb("resolve", c.id, n, "fail", "--resume"), 1)
+c.write("fixed", "")
+r = c.rb("retry", c.id, "--op", n)
+ends("retry --op does it again", r, 0)
+eq("which the journal marks", [(e["n"], e.get("twice")) for e in c.events("result")][-2:-1], [(c.events("intent")[-2]["seq"], True)])
+for what, text in (("the lines of the run", r.stdout), ("show", c.rb("show").stdout), ("log", c.rb("log").stdout)):
+    check(f"{what}: it may have run twice", text.count("may have run twice") in (1, 2), text)
+contains("show --json", c.rb("show", "--json").stdout, '"twice":true')
+eq("the other one has no mark", [e.get("twice") for e in c.events("intent")], [None, True, None])
+ends("skipped: log says so, with the reason", c.run() if not (c.dir / "fixed").unlink() else r, 1)
+n = c.events("result")[0]["n"]
+r = c.rb("retry", c.id, "--skip", n, "--reason", "seen by hand")
+ends("--skip", r, 0)
+check("says skip, not done", any("skip" in x and f"#{n} " in x and "seen by hand" in x for x in r.stdout.splitlines()), r.stdout)
+check("show -v, too", any(x.startswith("skip") and "seen by hand" in x for x in c.rb("show", "-v").stdout.splitlines()), c.rb("show", "-v").stdout)
+r = c.rb("retry", c.id, "--op", n, "--skip", n, "--reason", "x")
+check("--op and --skip together are refused", r.returncode == 2 and "one of them" in r.stderr, (r.returncode, r.stderr))
 finish()

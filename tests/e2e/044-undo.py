@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Undo: armed when its step starts its first effect, last first, --skip, after the file is gone; a failed one keeps the rest."""
 import os
+import signal
 import subprocess
 import sys
 
@@ -151,7 +152,49 @@ eq(
     (1, "undone"),
 )
 eq("each compensation's effects once, closures as they were", c.lines("world"), ["a", "b", "-b1", "-b2", "-a-kept"])
-for bad in ("undo()", 'undo("t")', 'undo(5, print)', 'undo("t", 5)'):
+# undo of an undo that has stopped goes on with it
+STOPS = """
+local function say(t) exec.sh("echo " .. t .. " >> @DIR@/world") end
+step("a", { undo = function() say "-a" end }, function() say "a" end)
+step("b", { undo = function() say "-b1" signal "go" say "-b2" end }, function() say "b" end)
+fail("x")
+"""
+c = Case(STOPS)
+c.run()
+ends("an undo that waits", c.rb("undo", c.id), 3)
+r = c.rb("undo", c.id)
+ends("undo again: it waits for the same", r, 3)
+p = c.start("undo", c.id, "--wait")
+wait_for("it to wait here", lambda: len(c.events("run.resume")) == 2)
+p.send_signal(signal.SIGTERM)
+p.wait(60 * SLOW)
+eq("parked", c.status(), "parked")
+r = c.rb("undo", c.id, "--skip", 2, "--reason", "x")
+check("--skip in the middle of one says what can be done", r.returncode == 2 and f"undo {c.id}" in r.stderr and f"cancel {c.id}" in r.stderr, r.stderr)
+p = c.start("undo", c.id, "--wait")
+wait_for("it to wait here", lambda: len(c.events("run.resume")) == 3)
+p.kill()
+p.wait()
+r = c.rb("retry", c.id)
+check("retry is refused meanwhile", r.returncode == 2, (r.returncode, r.stderr))
+ends("killed, too: undo goes on", c.rb("undo", c.id), 3)
+c.rb("signal", c.id, "go")
+ends("and ends as an undo does", c.rb("undo", c.id), 0)
+eq("everything once", c.lines("world"), ["a", "b", "-b1", "-b2", "-a"])
+eq("one undo", len(c.events("undo.start")), 1)
+c = Case(STOPS)
+c.run()
+c.rb("undo", c.id)
+ends("an undo that is cancelled", c.rb("cancel", c.id), 1)
+ends("can leave out what it stood at", c.rb("undo", c.id, "--skip", 2, "--reason", "the host is gone"), 0)
+eq("and does the rest", c.lines("world"), ["a", "b", "-b1", "-a"])
+r = c.rb("show")
+check("show has what was left out, and why", any("skip" in x and " b" in x and "the host is gone" in x for x in r.stdout.splitlines()), r.stdout)
+contains("log, too", c.rb("log").stdout, "without compensation 2 by ")
+contains("with the reason", c.rb("log").stdout, "the host is gone")
+contains("and --json", c.rb("show", "--json").stdout, '"state":"skip","title":"b","error":"the host is gone"')
+
+for bad in ('undo()' 'undo("t")', 'undo(5, print)', 'undo("t", 5)'):
     r = Case(bad).run()
     check(f"{bad}: an error of the author", r.returncode == 1 and "t.lua:1: undo" in r.stderr, (r.returncode, r.stderr))
 finish()

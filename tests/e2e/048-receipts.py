@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Commands leave receipts: whoever dies, what became of them is known, or it is said why not. The world counts."""
+import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -252,5 +254,71 @@ for point in ("receipt.recycle", "receipt.recycled"):
     left = [p for p in (c.dir / "j.db.d" / "receipts").rglob("*") if p.is_file() and "the-output" in p.read_text()]
     eq(f"{point}: what it said is gone from the disk", left, [])
     eq(f"{point}: it was done once", c.lines("world"), ["x"])
+
+# Another look may find another reason: that one is told.
+c = killed()
+os.kill(shim_of(c), signal.SIGKILL)
+os.kill(int(c.text("pid")), signal.SIGKILL)
+gone(c)
+ends("in doubt for one reason", c.rb("resume"), 6)
+contains("which is told", c.rb("show").stdout, "was killed while it ran")
+ends("looked at again", c.rb("resume"), 6)
+eq("the same is not written twice", len(c.events("doubt")), 1)
+(c.dir / "j.db.d" / "receipts").rename(c.dir / "aside")
+r = c.rb("resume")
+ends("then for another", r, 6)
+for what, text in (("the message", r.stderr), ("show", c.rb("show").stdout), ("bare rbhost", c.rb().stdout)):
+    check(f"{what} has the newest reason", "another folder of receipts" in text and "was killed while" not in text, text)
+
+# A function asks the world; the receipt is found meanwhile: it is not needed any more, and stops.
+c = killed(
+    f"""
+    local function look()
+      exec({{ "sh", "-c", "echo $$ > @DIR@/looker; exec sleep 300" }}, {{ read = true }})
+      exec.sh("echo looked >> @DIR@/world")
+      return "retry"
+    end
+    exec.sh("{WAITS}", {{ on_doubt = look }})
+    signal "go"
+    exec.sh("echo next >> @DIR@/world")
+    """
+)
+root, aside = c.dir / "j.db.d" / "receipts", c.dir / "aside"
+root.rename(aside)
+p = c.start("resume", c.id)
+wait_for("the function's look", lambda: c.text("looker").strip() and c.events("doubt.call"))
+p.kill()
+p.wait()
+subprocess.run(["kill", "-9", c.text("looker").strip()], check=False, stderr=subprocess.DEVNULL)
+(c.dir / "looker").unlink()
+shutil.rmtree(root)
+aside.rename(root)
+p = c.start("resume", c.id, "--wait")
+wait_for("the function again", lambda: c.text("looker").strip())
+go(c)
+wait_for("the run to wait behind the command", lambda: c.events("wait"))
+wait_for("the end of the function's look", lambda: not alive(c.text("looker").strip()))
+p.kill()
+p.wait()
+ends("killed after that, and resumed: the same way", c.rb("resume"), 3)
+ends("to the end", c.rb("signal", c.id, "go", "--resume"), 0)
+eq("the command once, the function never said retry", c.lines("world"), ["begun", "ended", "next"])
+ends("the journal is whole", c.rb("verify", c.id), 0)
+
+# What may have run twice stays marked, also when the repetition was taken back and its host died then.
+c = killed(BOOK.replace('title = "move"', 'title = "move", on_doubt = "retry"'))
+os.kill(shim_of(c), signal.SIGKILL)
+os.kill(int(c.text("pid")), signal.SIGKILL)
+gone(c)
+for _ in range(2):
+    ends("killed before the repetition starts", c.rb("resume", env={"RBHOST_FAULT": "kill:effect.before-start:1"}, binary=RBHOST_FAULT), -9)
+back = c.events("op.unstarted")[-1]["seq"]
+with contextlib.closing(sqlite3.connect(c.journal)) as db, db:  # as if the host had died right behind that event
+    db.execute("DELETE FROM events WHERE seq > ?", (back,))
+    db.execute("UPDATE runs SET seq = ?, head = (SELECT hash FROM events WHERE seq = ?)", (back, back))
+go(c)
+ends("it is started after all", c.rb("resume"), 0)
+eq("as one that may have run before", c.events("intent")[-2].get("twice"), True)
+eq("with its result", [e.get("twice") for e in c.events("result")], [True, None])
 
 finish()

@@ -104,6 +104,12 @@ function TestTypes.test_list()
     accepts({ "list" }, { { "a,b", { "a", "b" } }, { " a , b ", { "a", "b" } }, { "", {} }, { " ", {} }, { "a",
         { "a" } }, { { "x" }, { "x" } }, { {}, {} },
         { '["a,b", "c"]', { "a,b", "c" } } })
+    accepts({ "list" }, {
+        { "web[01,03]", { "web[01,03]" } },
+        { "web[01,03], db[1-2,[4,5]],x", { "web[01,03]", "db[1-2,[4,5]]", "x" } },
+        { "a[,b", { "a[", "b" } },
+        { "a],b[", { "a]", "b[" } },
+    })
     refuses({ "list" }, { "a,,b" }, 'got "a,,b" (element 2 is empty), expected a list (a,b,c or a JSON array)')
     refuses({ "list" }, { "," }, "element 1 is empty")
     refuses({ "list" }, { "[1" }, "it is not valid JSON")
