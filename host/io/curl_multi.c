@@ -4,15 +4,18 @@
  *   they only note, and the call into libcurl comes from the loop (a poll, a timer, the turn hook).
  * - A timer of 0 is a turn of the loop, not a timer: every transfer begins with one.
  * - A socket may be gone already when we hear of it (curl#14976): that is told to libcurl as an error on the socket.
+ *   One that is there and was reset is not: see on_trouble().
  * - One uv_poll_t for each socket, on the heap, freed in its close callback.
  * - curl_multi_cleanup() calls both callbacks once more: `closing` lets them pass by. */
 #include "io/curl_multi.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "io/timer.h"
 
 #define CONNECTIONS_KEPT 64L
+#define TROUBLES_MAX 10000 /* each reads something, or is the last */
 
 struct rb_curl_multi {
     struct rb_loop_guest guest;
@@ -35,6 +38,8 @@ struct watch {
     struct rb_curl_multi *m;
     curl_socket_t fd;
     bool open; /* poll was initialised */
+    int events;
+    int troubles; /* how often the socket had an error */
 };
 
 /* -- ended transfers ----------------------------------------------------------------------------------------------- */
@@ -77,11 +82,40 @@ static void unwatch(struct watch *w)
         free(w);
 }
 
+static void on_poll(uv_poll_t *h, int status, int events);
+
+static bool is_there(const struct rb_curl_multi *m, const struct watch *w)
+{
+    for (const struct rb_list *l = m->sockets.next; l != &m->sockets; l = l->next)
+        if (l == &w->link)
+            return true;
+    return false;
+}
+
+/* libuv says EBADF of a socket with an error, which a connection has that was reset, and watches it no more. But what
+ * came before the reset can still be read, and libcurl sees by itself what it was: on a kept connection that the server
+ * has closed meanwhile it asks on a new one. Told of an error, it would read nothing and give up. */
+static void on_trouble(struct watch *w)
+{
+    struct rb_curl_multi *m = w->m;
+    bool read = ++w->troubles < TROUBLES_MAX && fcntl(w->fd, F_GETFD) >= 0;
+    act(m, w->fd, read ? CURL_CSELECT_IN : CURL_CSELECT_ERR);
+    if (!read || !is_there(m, w) || uv_is_active((uv_handle_t *)&w->poll))
+        return;
+    if (fcntl(w->fd, F_GETFD) >= 0)
+        uv_poll_start(&w->poll, w->events, on_poll);
+    else
+        act(m, w->fd, CURL_CSELECT_ERR);
+}
+
 static void on_poll(uv_poll_t *h, int status, int events)
 {
     struct watch *w = RB_CONTAINER(h, struct watch, poll);
     int flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
-    act(w->m, w->fd, status < 0 ? CURL_CSELECT_ERR : flags); /* w may be gone now */
+    if (status < 0)
+        on_trouble(w);
+    else
+        act(w->m, w->fd, flags); /* w may be gone now */
 }
 
 static void wake(struct rb_curl_multi *m)
@@ -117,6 +151,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *kn
     if (!w)
         w = watch(m, fd);
     int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+    w->events = events;
     if (w->open)
         uv_poll_start(&w->poll, events, on_poll);
     return 0;
