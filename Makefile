@@ -16,7 +16,7 @@ AR         ?= ar
 PKG_CONFIG ?= pkg-config
 PACKAGES   := libuv lua5.4 jansson sqlite3 nettle
 # Opened with dlopen at the first use, so only their headers are wanted.
-LAZY       := libcurl libpq
+LAZY       := libcurl libpq zlib
 
 O := $(if $(filter release,$(VARIANT)),$(B),$(B)/$(VARIANT))
 

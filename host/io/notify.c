@@ -258,15 +258,11 @@ static int send_to_command(struct rb_notify *n, const struct rb_notify_options *
 
 /* -- HTTP ---------------------------------------------------------------------------------------------------------- */
 
-/* Seconds that the answer asks to wait; dates are not looked at. */
+/* ms that the answer asks to wait. */
 static int64_t retry_after(const struct rb_http_result *r)
 {
-    for (char **h = r->headers; h && *h; h++)
-        if (strncasecmp(*h, "retry-after:", 12) == 0) {
-            long long s = strtoll(*h + 12, NULL, 10);
-            return s < 0 ? 0 : s > RETRY_AFTER_MAX ? RETRY_AFTER_MAX * 1000LL : s * 1000;
-        }
-    return 0;
+    double s = rb_http_retry_after(r);
+    return s < 0 ? 0 : s > RETRY_AFTER_MAX ? RETRY_AFTER_MAX * 1000LL : (int64_t)(s * 1000);
 }
 
 static void read_answer(struct rb_notify *n, const struct rb_http_result *r)
