@@ -47,7 +47,11 @@ local function addresses(c, v)
     if type(v) ~= "table" then
         return address(c, v)
     end
-    for i, one in ipairs(c:strings(v, "addresses") or {}) do
+    local list = c:strings(v, "addresses")
+    if list and #list == 0 then
+        c:wrong "the list is empty: the mail would go to nobody"
+    end
+    for i, one in ipairs(list or {}) do
         c:at(i, address, one)
     end
 end
@@ -86,9 +90,24 @@ end
 local function headers(c, v)
     if c:named(v, '{ ["X-Team"] = "ops" }') then
         for _, name in ipairs(plain.sorted(v)) do
-            c:at(name, text_or_secret, v[name])
+            if type(name) ~= "string" or not name:find "^[%w!#$%%&'*+%-.^_`|~]+$" then
+                c:wrong("%s is no name of a header", phrase.show(name))
+            else
+                c:at(name, text_or_secret, v[name])
+            end
         end
     end
+end
+
+-- The channels that one falls back to, as far as they are there: "a → b → a" when they come back to it.
+local function circle_of(channels, name)
+    local seen, way, at = {}, {}, name
+    while type(at) == "string" and type(channels[at]) == "table" and not seen[at] do
+        seen[at] = true
+        way[#way + 1] = at
+        at = channels[at].fallback
+    end
+    return at == name and #way > 1 and table.concat(way, " → ") .. " → " .. name or nil
 end
 
 -- Of each channel, whatever its type.
@@ -100,6 +119,11 @@ local COMMON = {
             c:wrong("there is no channel %s%s", phrase.show(v), words.hint(tostring(v), c.config.channels, true))
         elseif v == c.path[#c.path - 1] then
             c:wrong "a channel can not fall back to itself"
+        else
+            local circle = circle_of(c.config.channels, c.path[#c.path - 1])
+            if circle then
+                c:wrong("it falls back in a circle: %s", circle)
+            end
         end
     end,
     rate = function(c, v)
