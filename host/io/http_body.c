@@ -66,6 +66,10 @@ static void head_ends(struct rb_http *h)
     h->api->easy_getinfo(h->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
     if (status == 101)
         rb_http_set_error(h, "protocol", "the server goes over to another protocol, which nobody asked for");
+    if (status == 407 && h->opt.proxy) { /* the proxy's own word: it has handed nothing on */
+        h->result.sent = RB_HTTP_NOT_SENT;
+        rb_http_set_error(h, "proxy", "%s", RB_HTTP_PROXY_LOGIN);
+    }
     if (status < 200) /* "100 Continue", "103 Early Hints": the answer is still to come */
         return;
     h->head_whole = true;

@@ -15,6 +15,9 @@
 #define RB_HTTP_HEAD_LINES 2000
 #define RB_HTTP_BODY_MAX ((uint64_t)1 << 30) /* of one that is cut: what is counted and thrown away */
 
+#define RB_HTTP_PROXY_LOGIN \
+    "the proxy wants another login (407): user and password stand in the environment's URL of it (proxy_env = true)"
+
 struct rb_http_pool; /* the loop's */
 
 enum rb_http_state {

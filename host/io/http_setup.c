@@ -431,6 +431,8 @@ void rb_http_set_curl_error(struct rb_http *h, CURLcode code)
                           "no TLS handshake with %.200s port %ld: it answered with something else, or hung up "
                           "(is it http://?)",
                           h->host, h->port);
+    else if (h->opt.proxy && strstr(h->curl_says, "response 407"))
+        rb_http_set_error(h, word, "%s", RB_HTTP_PROXY_LOGIN);
     else if (code == CURLE_SSL_CERTPROBLEM)
         rb_http_set_error(h, word,
                           "the client certificate can not be used: %s (do tls.cert and tls.key belong together, and is "

@@ -177,7 +177,7 @@ eq("authorities of the configuration", c.prints(), ["200"])
 
 # -- proxies
 
-s, proxy, wall = Hostile(), Proxy(), Proxy(refuse=True)
+s, proxy, wall, locked = Hostile(), Proxy(), Proxy(refuse="403 Forbidden"), Proxy(refuse="407 Proxy Authentication Required")
 ENV = {"http_proxy": f"http://127.0.0.1:{proxy.port}", "HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"}
 CALLS = book('print(http.get("http://nowhere.invalid/x").body)\nprint(http.get("@good@/", { tls = { ca = "@D@/ca.crt" } }).body)')
 for what, conf, env in (
@@ -204,4 +204,17 @@ for what, port in (("a proxy that refuses", wall.port), ("one that is not there"
     c.write("conf.lua", f'return {{ http = {{ proxy = "http://127.0.0.1:{port}" }} }}')
     c.run("--config", "conf.lua")
     eq(f"{what}: http.proxy, nothing was sent", c.prints(), ["http.proxy\tnot_started"])
+proxy.log.clear()
+c = Case('print(http.get("http://nowhere.invalid/x").body)')
+c.write("conf.lua", "return { http = { proxy_env = true } }")
+r = c.run("--config", "conf.lua", env={"http_proxy": f"http://me%40corp:p%3Ass@127.0.0.1:{proxy.port}"})
+eq("a proxy's login, from the environment's URL", (c.prints(), proxy.log[0][2].get("proxy-authorization")), (["by the proxy"], "Basic bWVAY29ycDpwOnNz"))
+lacks("is shown nowhere", str(c.sql("SELECT data FROM events")) + r.stdout + r.stderr, "p%3Ass")
+c = Case(book("""
+for _, url in ipairs { "http://nowhere.invalid/x", "@good@/" } do
+    local ok, e = pcall(http.post, url) print(e.kind, e.outcome, e.message:find("407", 1, true) and e.message:find("proxy_env", 1, true) ~= nil)
+end"""))
+c.write("conf.lua", f'return {{ http = {{ proxy = "http://127.0.0.1:{locked.port}" }} }}')
+c.run("--config", "conf.lua")
+eq("a proxy that wants another login: http.proxy, nothing was sent, in the clear as through a tunnel", c.prints(), ["http.proxy\tnot_started\ttrue"] * 2)
 finish()
