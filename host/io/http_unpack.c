@@ -25,7 +25,7 @@ void rb_http_unpack_begin(struct rb_http *h, const char *how)
     bool gzip = !strcasecmp(how, "gzip") || !strcasecmp(how, "x-gzip");
     if (!h->unpacks || !*how || !strcasecmp(how, "identity"))
         return;
-    if (!gzip && strcasecmp(how, "deflate")) {
+    if (h->unpack || (!gzip && strcasecmp(how, "deflate"))) { /* also one in the other */
         rb_http_set_error(h, "protocol", "the body of the answer is packed as %.60s, which nobody asked for", how);
         return;
     }

@@ -99,17 +99,6 @@ local function headers(c, v)
     end
 end
 
--- The channels that one falls back to, as far as they are there: "a → b → a" when they come back to it.
-local function circle_of(channels, name)
-    local seen, way, at = {}, {}, name
-    while type(at) == "string" and type(channels[at]) == "table" and not seen[at] do
-        seen[at] = true
-        way[#way + 1] = at
-        at = channels[at].fallback
-    end
-    return at == name and #way > 1 and table.concat(way, " → ") .. " → " .. name or nil
-end
-
 -- Of each channel, whatever its type.
 local COMMON = {
     type = function() end,
@@ -119,11 +108,6 @@ local COMMON = {
             c:wrong("there is no channel %s%s", phrase.show(v), words.hint(tostring(v), c.config.channels, true))
         elseif v == c.path[#c.path - 1] then
             c:wrong "a channel can not fall back to itself"
-        else
-            local circle = circle_of(c.config.channels, c.path[#c.path - 1])
-            if circle then
-                c:wrong("it falls back in a circle: %s", circle)
-            end
         end
     end,
     rate = function(c, v)

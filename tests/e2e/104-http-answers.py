@@ -37,6 +37,7 @@ RAW = {
     "deflated": b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n" + sized(zlib.compress(b"hello")),
     "deflated-raw": b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n" + sized(zlib.compress(b"hello")[2:-4]),
     "brotli": b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n" + sized(b"\x0b\x02\x80hello\x03"),
+    "packed-in-packed": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Encoding: gzip\r\n" + sized(gzip.compress(GZ)),
     "not-packed": b"HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\n" + sized(b"as it is"),
     "packed-nothing": PACKED + sized(b""),
     "two-lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n" + sized(b"hello"),
@@ -127,7 +128,7 @@ prints("a packed body is unpacked, in one part or two", book(r"""
      "packed-nothing\t0", "30000\thttp.too_big", "true"])
 for name, says in (
     ("packed-cut", "ends in the middle"), ("packed-tail-cut", "ends in the middle"), ("packed-chunked-cut", "ends in the middle"),
-    ("packed-and-more", "other bytes"), ("brotli", "packed as br"), ("two-lengths", "both 3 and 5"), ("minus", "Content-Length"),
+    ("packed-and-more", "other bytes"), ("brotli", "packed as br"), ("packed-in-packed", "packed as gzip"), ("two-lengths", "both 3 and 5"), ("minus", "Content-Length"),
     ("upgrade", "another protocol"),
 ):
     prints(f"{name}: no answer that could be believed", book(rf"""

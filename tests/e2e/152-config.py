@@ -114,22 +114,16 @@ odd = write("odd.lua", """return {
     b = { stdin = true },
   },
   channels = {
-    one = { type = "terminal", fallback = "two" },
-    two = { type = "terminal", fallback = "three" },
-    three = { type = "terminal", fallback = "one" },
     mail = { type = "email", server = "[::1]", from = "a@b.example", to = {} },
     hook = { type = "webhook", url = "https://h.example", headers = { ["X Y"] = "z" } },
-    fine = { type = "terminal", fallback = "one" },
   },
 }""")
 r = rbhost("config", "check", odd)
 for said in (
-    "6 things are wrong:",
+    "3 things are wrong:",
     "odd.lua:4: secrets.b: standard input is a's already",
-    "odd.lua:7: channels.one.fallback: it falls back in a circle: one → two → three → one",
-    "odd.lua:9: channels.three.fallback: it falls back in a circle: three → one → two → three",
-    "odd.lua:10: channels.mail.to: the list is empty",
-    'odd.lua:11: channels.hook.headers: "X Y" is no name of a header',
+    "odd.lua:7: channels.mail.to: the list is empty",
+    'odd.lua:8: channels.hook.headers: "X Y" is no name of a header',
 ):
     contains(f"what can not work: {said[:50]}", r.stderr, said)
 contains("a syntax error: its line", rbhost("config", "check", write("syntax.lua", "return {\n a = = 1 }")).stderr, "syntax.lua:2:")
