@@ -17,7 +17,7 @@ PKG_CONFIG ?= pkg-config
 # The dynamic linker looks for each symbol in them one after the other: first those with the most.
 PACKAGES   := sqlite3 nettle libuv lua5.4 jansson
 # Opened with dlopen at the first use, so only their headers are wanted.
-LAZY       := libcurl libpq
+LAZY       := libcurl libpq zlib
 
 O := $(if $(filter release,$(VARIANT)),$(B),$(B)/$(VARIANT))
 

@@ -122,6 +122,11 @@ static bool expected(const struct http_op *op)
     return op->effect.twice && !strcmp(op->request.method, "DELETE") && (status == 404 || status == 410);
 }
 
+static bool is_redirect(int status)
+{
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
 static void fail_status(struct http_op *op)
 {
     struct rb_effect *e = &op->effect;
@@ -130,7 +135,8 @@ static void fail_status(struct http_op *op)
     request_text(op, what, sizeof(what));
     body_text(op, says, sizeof(says));
     e->retryable = status == 429 || status == 503;
-    const char *hint = status >= 300 && status < 400 ? " (a redirect that was not followed: follow = N)" : "";
+    const char *to = is_redirect(status) ? rb_http_header(op->answer.headers, "Location") : NULL;
+    const char *hint = to && *to ? " (a redirect that was not followed: follow = N)" : "";
     rb_effect_failed(e, "http.status", RB_OUTCOME_FAILED, true, "%s: answered %d%s%s%s", what, status, hint,
                      says[0] ? ": " : "", says);
 }
@@ -157,11 +163,6 @@ static void fail(struct http_op *op, const char *word, bool sent, const char *me
 
 /* -- redirects ----------------------------------------------------------------------------------------------------- */
 
-static bool is_redirect(int status)
-{
-    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
 static char **copy_list(char *const *list, int n)
 {
     char **copy = rb_alloc(((size_t)n + 1) * sizeof(*copy));
@@ -185,8 +186,8 @@ static void copy_request(struct http_op *op)
         r->body = rb_alloc(from->body_len + 1);
         memcpy(r->body, from->body, from->body_len);
     }
-    char **texts[] = {&r->method,    &r->url,      &r->url_shown,   &r->body_file, &r->save,       &r->ca_file,
-                      &r->cert_file, &r->key_file, &r->server_name, &r->pins,      &r->unix_socket};
+    char **texts[] = {&r->method,    &r->url,      &r->url_shown,   &r->body_file, &r->save,        &r->ca_file,
+                      &r->cert_file, &r->key_file, &r->server_name, &r->pins,      &r->unix_socket, &r->key_password};
     for (size_t i = 0; i < RB_COUNT(texts); i++)
         *texts[i] = rb_strdup(*texts[i]);
     op->hopping = true;
@@ -222,6 +223,15 @@ static int take_hop(struct http_op *op, const char *location, struct rb_err *err
     if (!strcmp(from->scheme, "https") && strcmp(to.scheme, "https")) {
         rb_http_url_release(&to);
         return rb_err_set(err, RB_EDENIED, "it redirects from https to http, which is not followed");
+    }
+    bool again = op->answer.status == 307 || op->answer.status == 308;
+    if (!same && again && current(op)->body_secret) {
+        rb_err_set(
+            err, RB_EDENIED,
+            "it redirects the body, which holds a secret, to another origin (%.200s), which gets none: ask there",
+            to.host);
+        rb_http_url_release(&to);
+        return err->code;
     }
     note_redirect(op);
     if (!op->hopping)
@@ -274,6 +284,13 @@ static void take_answer(struct http_op *op, struct rb_http_result *r)
     op->answer.saved = r->saved ? current(op)->save : NULL;
 }
 
+/* Where it redirects to, secrets and all: what is shown of it is said elsewhere. */
+static const char *location_of(const struct rb_http_result *r)
+{
+    const char *location = rb_http_header(r->headers, "Location");
+    return !r->error && is_redirect(r->status) && location && *location ? location : NULL;
+}
+
 static void on_done(void *arg, struct rb_http_result *r)
 {
     struct http_op *op = arg;
@@ -284,8 +301,8 @@ static void on_done(void *arg, struct rb_http_result *r)
         return;
     }
     take_answer(op, r);
-    const char *location = rb_http_answer_header(&op->answer, "Location");
-    if (!r->error && is_redirect(r->status) && location && op->request.follow > 0) {
+    const char *location = location_of(r);
+    if (location && op->request.follow > 0) {
         follow(op, location);
         return;
     }
@@ -307,7 +324,7 @@ static int on_address(void *arg, const struct sockaddr *address, struct rb_err *
     return rb_policy_check_address(op->effect.run, op->host, address, err);
 }
 
-/* What is no answer to what was asked does not become the file. */
+/* What is no answer to what was asked does not become the file, and is an error by its status, not by its size. */
 static void on_head(void *arg, const struct rb_http_result *so_far)
 {
     struct http_op *op = arg;
@@ -330,7 +347,7 @@ static int ask(struct http_op *op, struct rb_http_files *files, struct rb_err *e
     opt.cut_body = e->cls == RB_CLASS_EFFECT; /* it has happened: no answer may be lost for its size */
     opt.on_address = r->unix_socket ? NULL : on_address;
     opt.files = files;
-    opt.on_head = r->save ? on_head : NULL;
+    opt.on_head = on_head;
     opt.on_done = on_done;
     opt.arg = op;
     int rc = rb_http_start(rb_effect_loop(e), &opt, &op->http, err);

@@ -175,9 +175,9 @@ static void on_head(void *arg, const struct rb_http_result *so_far)
     struct stream *s = arg;
     s->status = so_far->status;
     s->no_stream = so_far->status == 200;
-    for (char **h = so_far->headers; s->no_stream && *h; h++)
-        if (!strncasecmp(*h, "Content-Type:", 13) && strcasestr(*h, "text/event-stream"))
-            s->no_stream = false;
+    const char *type = rb_http_header(so_far->headers, "Content-Type");
+    if (type && !strncasecmp(type, "text/event-stream", 17) && strchr("; \t", type[17]))
+        s->no_stream = false;
     if (s->status != 200 || s->no_stream)
         rb_http_cancel(s->http);
     else
@@ -189,6 +189,8 @@ static void on_data(void *arg, const char *data, size_t len)
     struct stream *s = arg;
     if (s->closed)
         return;
+    if (s->waiter && s->waiter->silence_ms) /* a comment is no silence: it says that the server is there */
+        rb_timer_arm_ms(&s->waiter->limit, s->waiter->silence_ms);
     if (rb_sse_feed(&s->sse, data, len)) {
         s->too_big = true;
         rb_http_cancel(s->http);
@@ -238,6 +240,12 @@ static void later(struct stream *s)
     rb_timer_arm_ms(&s->again, (uint64_t)(ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS));
 }
 
+/* What a gateway says while the server behind it is begun anew. */
+static bool is_away(int status)
+{
+    return status == 429 || status == 502 || status == 503 || status == 504;
+}
+
 static void on_done(void *arg, struct rb_http_result *r)
 {
     struct stream *s = arg;
@@ -254,8 +262,11 @@ static void on_done(void *arg, struct rb_http_result *r)
             fail(op, "http.too_big", "%s", "an event is larger than max_event");
         else if (s->status == 204)
             end(op);
+        else if (is_away(s->status) && (s->was_open || op->resumed) && ++s->failures < ATTEMPTS)
+            later(s);
         else if (s->status && s->status != 200)
-            fail(op, "http.status", "answered %s to the wish for a stream of events", number);
+            fail(op, "http.status", "answered %s to the wish for a stream of events (redirects are not followed here)",
+                 number);
         else if (s->no_stream)
             fail(op, "http.protocol", "%s", "the answer is no stream of events (Content-Type: text/event-stream)");
         else if (is_clean && !op->reconnect)
@@ -343,7 +354,7 @@ static void on_silence(struct rb_timer *t)
     if (s->http)
         rb_http_cancel(s->http);
     snprintf(seconds, sizeof(seconds), "%.3gs", (double)op->silence_ms / 1000);
-    fail(op, "http.timeout", "no event within %s (timeout)", seconds);
+    fail(op, "http.timeout", "nothing came within %s (timeout)", seconds);
 }
 
 static int start(struct rb_effect *e, struct rb_err *err)

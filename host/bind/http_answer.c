@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "bind/args.h"
@@ -37,40 +36,13 @@ static char *redacted(const struct rb_run *run, const char *text)
     return b.data ? rb_buf_detach(&b) : rb_strdup("");
 }
 
-const char *rb_http_answer_header(const struct rb_http_answer *a, const char *name)
+const char *rb_http_header(char *const *headers, const char *name)
 {
     size_t n = strlen(name);
-    for (char **h = a->headers; h && *h; h++)
+    for (char *const *h = headers; h && *h; h++)
         if (strncasecmp(*h, name, n) == 0 && (*h)[n] == ':')
             return *h + n + 1 + strspn(*h + n + 1, " \t");
     return NULL;
-}
-
-static bool read_date(const char *text, int64_t *out)
-{
-    struct tm tm = {0};
-    const char *end = text ? strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm) : NULL;
-    if (!end)
-        return false;
-    *out = (int64_t)timegm(&tm);
-    return true;
-}
-
-/* Seconds, or a date (RFC 9110 10.2.3), which is held against the server's own clock where it tells it. */
-static double read_retry_after(const struct rb_http_answer *a)
-{
-    const char *text = rb_http_answer_header(a, "Retry-After");
-    int64_t at, now;
-    if (!text)
-        return -1;
-    size_t digits = strspn(text, "0123456789");
-    if (digits && !text[digits])
-        return digits > 9 ? 1e9 : strtod(text, NULL);
-    if (!read_date(text, &at))
-        return -1;
-    if (!read_date(rb_http_answer_header(a, "Date"), &now))
-        now = rb_clock_wall() / 1000000;
-    return at > now ? (double)(at - now) : 0;
 }
 
 void rb_http_answer_take(struct rb_http_answer *a, const struct rb_run *run, struct rb_http_result *r)
@@ -96,7 +68,7 @@ void rb_http_answer_take(struct rb_http_answer *a, const struct rb_run *run, str
     memcpy(a->tls_subject, r->tls_subject, sizeof(a->tls_subject));
     a->tls_not_after = r->tls_not_after;
     a->reused = r->reused;
-    a->retry_after = read_retry_after(a);
+    a->retry_after = rb_http_retry_after(r);
 }
 
 void rb_http_answer_reset(struct rb_http_answer *a)

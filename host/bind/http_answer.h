@@ -26,8 +26,8 @@ struct rb_http_answer {
 /* Takes what came out of the driver: secrets go out of it first. */
 void rb_http_answer_take(struct rb_http_answer *a, const struct rb_run *run, struct rb_http_result *r);
 void rb_http_answer_reset(struct rb_http_answer *a);
-/* A header by its name; NULL. */
-const char *rb_http_answer_header(const struct rb_http_answer *a, const char *name);
+/* The value of the first of these headers ("Name: value" … NULL) that has this name; NULL. */
+const char *rb_http_header(char *const *headers, const char *name);
 /* [-0, +1, m] */
 void rb_http_answer_push(const struct rb_http_answer *a, lua_State *L);
 void rb_http_answer_assume(const char *as, lua_State *L);

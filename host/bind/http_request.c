@@ -177,13 +177,19 @@ static bool header_is(const char *header, const char *name)
     return strncasecmp(header, name, n) == 0 && header[n] == ':';
 }
 
-static bool is_credential(const char *header)
+/* By its name: "Authorization", "Cookie", "X-Api-Key", "X-Vault-Token", "PRIVATE-TOKEN", …. And the name of the host
+ * that was meant says nothing to another one. */
+static bool is_for_one_origin(const char *header)
 {
-    static const char *const names[] = {"Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key", "X-Auth-Token"};
-    for (size_t i = 0; i < RB_COUNT(names); i++)
-        if (header_is(header, names[i]))
+    static const char *const words[] = {"auth",    "cookie",  "token",  "secret",     "password", "credential",
+                                        "session", "api-key", "apikey", "access-key", "signature"};
+    char name[128];
+    size_t n = strcspn(header, ":");
+    snprintf(name, sizeof(name), "%.*s", (int)n, header);
+    for (size_t i = 0; i < RB_COUNT(words); i++)
+        if (strcasestr(name, words[i]))
             return true;
-    return false;
+    return header_is(header, "Host");
 }
 
 /* Leaves the list of what may be shown of them, as a JSON array, in `json`. */
@@ -207,9 +213,9 @@ static void read_headers(lua_State *L, struct rb_http_request *r, struct rb_buf 
         lua_pop(L, 1);
         no_nul(L, real, "a header");
         if (strpbrk(rb_buf_text(real), "\r\n"))
-            rb_error_raise(L, "usage", "not_started", "http: the header %.60s has a line end in it",
-                           rb_buf_text(shown));
-        rb_http_request_add(r, rb_buf_text(real), secret || is_credential(rb_buf_text(real)));
+            rb_error_raise(L, "usage", "not_started", "http: the header %.*s has a line end in it", /* no value */
+                           (int)strcspn(rb_buf_text(shown), ":\r\n"), rb_buf_text(shown));
+        rb_http_request_add(r, rb_buf_text(real), secret || is_for_one_origin(rb_buf_text(real)));
         if (!secret && header_is(rb_buf_text(shown), "Authorization")) { /* a plain password is no secret, and yet */
             rb_buf_reset(shown);
             rb_buf_adds(shown, "Authorization: (not shown)");
@@ -245,7 +251,7 @@ static void read_body(lua_State *L, struct rb_http_request *r, struct rb_effect 
     }
     struct rb_buf *real = rb_effect_buf(L, BODY_MAX), *shown = rb_effect_buf(L, BODY_MAX);
     lua_rotate(L, -3, -1); /* the body on top */
-    add_text(L, "http: the body", real, shown, r, e);
+    r->body_secret = add_text(L, "http: the body", real, shown, r, e);
     if (real->cut)
         rb_error_raise(L, "usage", "not_started", "http: the body is larger than %d MiB: send it from a file",
                        (int)(BODY_MAX >> 20));
@@ -289,6 +295,22 @@ static void read_tls(lua_State *L, struct rb_http_request *r, struct rb_effect *
     lua_pop(L, 1);
 }
 
+/* Reaches nobody but OpenSSL, so it is no part of what is compared in a replay. */
+static void read_key_password(lua_State *L, struct rb_http_request *r)
+{
+    int top = lua_gettop(L);
+    if (lua_getfield(L, 1, "tls") == LUA_TTABLE && lua_getfield(L, -1, "key_password") != LUA_TNIL) {
+        struct rb_buf *real = rb_effect_buf(L, URL_MAX), *shown = rb_effect_buf(L, URL_MAX);
+        lua_rotate(L, -3, -1); /* the password on top */
+        add_text(L, "http: tls.key_password", real, shown, NULL, NULL);
+        no_nul(L, real, "tls.key_password");
+        r->key_password = rb_strdup(rb_buf_text(real));
+        if (real->data)
+            explicit_bzero(real->data, real->len);
+    }
+    lua_settop(L, top);
+}
+
 /* Milliseconds: of the call, else of the configuration's http, else this. */
 static uint64_t read_limit(lua_State *L, const char *field, const struct rb_effect *e, const char *key, uint64_t plain)
 {
@@ -323,6 +345,7 @@ void rb_http_request_read(lua_State *L, struct rb_http_request *r, struct rb_eff
     if (e->cls == RB_CLASS_READ && strcmp(r->method, "GET") && strcmp(r->method, "HEAD"))
         rb_json_kbool(&j, "read", true);
     rb_json_end_object(&j);
+    read_key_password(L, r);
     r->http2 = rb_args_bool(L, 1, "http2", false);
     r->direct = !rb_args_bool(L, 1, "proxy", true);
     r->follow = (int)rb_args_int(L, 1, "follow", 0);
@@ -349,6 +372,17 @@ static void free_files(struct rb_http_request *r)
     }
 }
 
+/* The client certificate, and what belongs to it. */
+static void forget_key(struct rb_http_request *r)
+{
+    if (r->key_password)
+        explicit_bzero(r->key_password, strlen(r->key_password));
+    free(r->key_password);
+    free(r->cert_file);
+    free(r->key_file);
+    r->cert_file = r->key_file = r->key_password = NULL;
+}
+
 void rb_http_request_free(struct rb_http_request *r)
 {
     free_files(r);
@@ -358,8 +392,9 @@ void rb_http_request_free(struct rb_http_request *r)
     free(r->confidential);
     if (r->body)
         explicit_bzero(r->body, r->body_len);
-    char *texts[] = {r->method,  r->url,       r->url_shown, r->body,        r->body_file, r->save,
-                     r->ca_file, r->cert_file, r->key_file,  r->server_name, r->pins,      r->unix_socket};
+    forget_key(r);
+    char *texts[] = {r->method, r->url,     r->url_shown,   r->body, r->body_file,
+                     r->save,   r->ca_file, r->server_name, r->pins, r->unix_socket};
     for (size_t i = 0; i < RB_COUNT(texts); i++)
         free(texts[i]);
     rb_http_url_release(&r->at);
@@ -399,20 +434,21 @@ void rb_http_request_drop_confidential(struct rb_http_request *r)
     for (int i = r->header_count - 1; i >= 0; i--)
         if (r->confidential[i])
             remove_header(r, i);
-    free(r->cert_file);
-    free(r->key_file);
-    r->cert_file = r->key_file = NULL;
+    forget_key(r);
+    free(r->server_name); /* the certificate of the first one was to be for it */
+    r->server_name = NULL;
 }
 
 void rb_http_request_drop_body(struct rb_http_request *r)
 {
     rb_http_request_remove(r, "Content-Type");
     rb_http_request_remove(r, "Content-Encoding");
+    rb_http_request_remove(r, "Idempotency-Key"); /* nothing is left that could be done twice */
     free(r->body);
     free(r->body_file);
     r->body = r->body_file = NULL;
     r->body_len = 0;
-    r->has_body = false;
+    r->has_body = r->body_secret = false;
 }
 
 void rb_http_request_join(struct rb_http_request *r)
@@ -487,6 +523,7 @@ void rb_http_request_options(const struct rb_http_request *r, const struct rb_ef
         .insecure = r->insecure,
         .ca_file = r->ca_file ? NULL : json_string_value(json_object_get(config, "ca_file")), /* a call's own is read */
         .server_name = r->server_name,
+        .key_password = r->key_password,
         .pins = r->pins,
         .unix_socket = r->unix_socket,
         .proxy = proxy->len ? rb_buf_text(proxy) : NULL,

@@ -30,7 +30,8 @@ struct rb_http_request {
     bool has_body;
     struct rb_http_file *files; /* in the order of their places in body */
     char *body_file, *save;
-    char *ca_file, *cert_file, *key_file, *server_name, *pins, *unix_socket;
+    bool body_secret; /* a secret is in it: no other origin gets it */
+    char *ca_file, *cert_file, *key_file, *key_password, *server_name, *pins, *unix_socket;
     bool insecure, http2, direct; /* direct: no proxy, whatever the configuration says */
     int follow;                   /* hops */
     uint64_t connect_timeout_ms, timeout_ms;

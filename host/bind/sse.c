@@ -10,9 +10,10 @@ void rb_sse_init(struct rb_sse *s, size_t max)
 {
     *s = (struct rb_sse){.retry_ms = -1};
     rb_buf_init(&s->line, max + 16);
-    rb_buf_init(&s->data, max);
+    rb_buf_init(&s->data, max + 1); /* with its last line end */
     rb_buf_init(&s->event, NAME_MAX_BYTES);
     rb_buf_init(&s->id, NAME_MAX_BYTES);
+    rb_buf_init(&s->last_id, NAME_MAX_BYTES);
 }
 
 void rb_sse_restart(struct rb_sse *s)
@@ -20,6 +21,8 @@ void rb_sse_restart(struct rb_sse *s)
     rb_buf_reset(&s->line);
     rb_buf_reset(&s->data);
     rb_buf_reset(&s->event);
+    rb_buf_reset(&s->id); /* what was not whole has not been seen */
+    rb_buf_add(&s->id, rb_buf_text(&s->last_id), s->last_id.len);
     s->after_return = s->begun = false;
 }
 
@@ -29,6 +32,7 @@ void rb_sse_release(struct rb_sse *s)
     rb_buf_release(&s->data);
     rb_buf_release(&s->event);
     rb_buf_release(&s->id);
+    rb_buf_release(&s->last_id);
 }
 
 static bool is_field(const char *line, size_t name, const char *word)
@@ -70,6 +74,8 @@ static void line_ends(struct rb_sse *s)
     if (n) {
         take_field(s, line, n);
     } else {
+        rb_buf_reset(&s->last_id);
+        rb_buf_add(&s->last_id, rb_buf_text(&s->id), s->id.len);
         if (s->data.len) {
             s->data.data[--s->data.len] = '\0'; /* the last line end is none */
             s->on_event(s->arg, s->event.len ? rb_buf_text(&s->event) : "message", &s->data, rb_buf_text(&s->id));

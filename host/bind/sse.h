@@ -6,10 +6,11 @@
 
 struct rb_sse {
     struct rb_buf line, data, event;
-    struct rb_buf id;  /* the last that was said; stays from event to event */
-    int64_t retry_ms;  /* as the server says; -1 not said */
-    bool after_return; /* "\r" ended a line: a "\n" belongs to it */
-    bool begun;        /* a byte-order mark is behind us */
+    struct rb_buf id;      /* the last that was said; stays from event to event */
+    struct rb_buf last_id; /* the same as of the last event that was whole: what is asked for after a break */
+    int64_t retry_ms;      /* as the server says; -1 not said */
+    bool after_return;     /* "\r" ended a line: a "\n" belongs to it */
+    bool begun;            /* a byte-order mark is behind us */
     /* An event is whole; the texts are borrowed. */
     void (*on_event)(void *arg, const char *event, const struct rb_buf *data, const char *id);
     void *arg;

@@ -309,7 +309,10 @@ static int start(struct job *job)
         rb_buf_init(&text, MESSAGE_MAX);
         rb_vm_error_text(vm.L, -1, &text);
         const char *file = job->file ? job->file : "parameters";
-        job->rc = vm.dead ? rb_err_set(job->err, RB_EINVAL, "%s: %s", file, rb_buf_text(&text))
+        size_t n = strlen(file); /* where a place is known, the text begins with it */
+        bool placed = strncmp(rb_buf_text(&text), file, n) == 0 && rb_buf_text(&text)[n] == ':';
+        job->rc = vm.dead ? rb_err_set(job->err, RB_EINVAL, "%s%s%s", placed ? "" : file, placed ? "" : ": ",
+                                       rb_buf_text(&text))
                           : rb_err_set(job->err, RB_EINVAL, "%s: %s (in rbhost itself)", file, rb_buf_text(&text));
         rb_buf_release(&text);
     }

@@ -29,6 +29,16 @@ static void find_openssl(struct rb_curl_api *api, void *library)
         api->ssl_peer_certificate = NULL;
 }
 
+static void find_others(struct rb_curl_api *api, void *library)
+{
+    bool zlib = find(library, "inflateInit2_", &api->inflate_init) && find(library, "inflate", &api->inflate) &&
+                find(library, "inflateReset2", &api->inflate_reset) && find(library, "inflateEnd", &api->inflate_end);
+    if (!zlib)
+        api->inflate = NULL;
+    if (!find(library, "idn2_free", &api->idn_free) || !find(library, "idn2_lookup_u8", &api->idn_lookup))
+        api->idn_lookup = NULL;
+}
+
 static int open_library(struct rb_curl_api *api, struct rb_err *err)
 {
     void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
@@ -48,6 +58,7 @@ static int open_library(struct rb_curl_api *api, struct rb_err *err)
                           version->version);
     if (version->ssl_version && strncmp(version->ssl_version, "OpenSSL/", 8) == 0)
         find_openssl(api, library);
+    find_others(api, library);
     return RB_OK;
 }
 

@@ -6,6 +6,7 @@
 
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
+#include <zlib.h>
 
 #include "base/err.h"
 
@@ -31,6 +32,15 @@ struct rb_curl_api {
     const void *(*x509_not_after)(const void *certificate);
     int (*asn1_time_to_tm)(const void *time, struct tm *out);
     void (*x509_free)(void *certificate);
+    /* Of the zlib that libcurl is linked with; all NULL without one: then nothing is asked for that would have to be
+     * unpacked. */
+    int (*inflate_init)(z_streamp z, int window_bits, const char *version, int size);
+    int (*inflate)(z_streamp z, int flush);
+    int (*inflate_reset)(z_streamp z, int window_bits);
+    int (*inflate_end)(z_streamp z);
+    /* Of its libidn2, for messages: a name with letters beyond ASCII as name servers know it. NULL: not there. */
+    int (*idn_lookup)(const uint8_t *name, uint8_t **out, int flags);
+    void (*idn_free)(void *name);
 };
 
 /* The table; NULL: RB_ENOENT with a sentence that names the package. One for the process, never closed. */

@@ -4,12 +4,14 @@
  *   they only note, and the call into libcurl comes from the loop (a poll, a timer, the turn hook).
  * - A timer of 0 is a turn of the loop, not a timer: every transfer begins with one.
  * - A socket may be gone already when we hear of it (curl#14976): that is told to libcurl as an error on the socket.
+ *   One that is there and was reset is not: see on_trouble().
  * - One uv_poll_t for each socket, on the heap, freed in its close callback. A connection that is kept stays watched as
  *   it was, so that the next request on it costs no system call; libcurl opens and closes its sockets through us, which
  *   is how a descriptor is never watched on when it is somebody else's.
  * - curl_multi_cleanup() calls both callbacks once more: `closing` lets them pass by. */
 #include "io/curl_multi.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,6 +19,7 @@
 #include "io/timer.h"
 
 #define CONNECTIONS_KEPT 64L
+#define TROUBLES_MAX 10000 /* each reads something, or is the last */
 
 struct rb_curl_multi {
     struct rb_loop_guest guest;
@@ -39,9 +42,10 @@ struct watch {
     struct rb_list link;
     struct rb_curl_multi *m;
     curl_socket_t fd;
-    int events; /* that are polled for */
-    bool open;  /* poll was initialised */
-    bool ours;  /* on_open() has made the socket: on_close() will be called */
+    int events;   /* that are polled for */
+    bool open;    /* poll was initialised */
+    bool ours;    /* on_open() has made the socket: on_close() will be called */
+    int troubles; /* how often the socket had an error */
 };
 
 /* -- ended transfers ----------------------------------------------------------------------------------------------- */
@@ -84,18 +88,47 @@ static void unwatch(struct watch *w)
         free(w);
 }
 
+static void on_poll(uv_poll_t *h, int status, int events);
+
+static bool is_there(const struct rb_curl_multi *m, const struct watch *w)
+{
+    for (const struct rb_list *l = m->sockets.next; l != &m->sockets; l = l->next)
+        if (l == &w->link)
+            return true;
+    return false;
+}
+
+/* libuv says EBADF of a socket with an error, which a connection has that was reset, and watches it no more. But what
+ * came before the reset can still be read, and libcurl sees by itself what it was: on a kept connection that the server
+ * has closed meanwhile it asks on a new one. Told of an error, it would read nothing and give up. */
+static void on_trouble(struct watch *w, int polled)
+{
+    struct rb_curl_multi *m = w->m;
+    bool read = ++w->troubles < TROUBLES_MAX && fcntl(w->fd, F_GETFD) >= 0;
+    act(m, w->fd, read ? CURL_CSELECT_IN : CURL_CSELECT_ERR);
+    if (!read || !is_there(m, w) || uv_is_active((uv_handle_t *)&w->poll))
+        return;
+    if (fcntl(w->fd, F_GETFD) < 0)
+        act(m, w->fd, CURL_CSELECT_ERR);
+    else if (uv_poll_start(&w->poll, polled, on_poll) == 0)
+        w->events = polled;
+}
+
 static void on_poll(uv_poll_t *h, int status, int events)
 {
     struct watch *w = RB_CONTAINER(h, struct watch, poll);
     int flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
+    int polled = w->events;
     if (status < 0)
         w->events = 0; /* libuv has stopped */
-    if (uv_has_ref((uv_handle_t *)h)) {
-        act(w->m, w->fd, status < 0 ? CURL_CSELECT_ERR : flags); /* w may be gone now */
-        return;
+    if (!uv_has_ref((uv_handle_t *)h)) {
+        uv_poll_stop(h); /* the server has left a kept connection: libcurl looks itself before it takes one */
+        w->events = 0;
+    } else if (status < 0) {
+        on_trouble(w, polled);
+    } else {
+        act(w->m, w->fd, flags); /* w may be gone now */
     }
-    uv_poll_stop(h); /* the server has left a kept connection: libcurl looks itself before it takes one */
-    w->events = 0;
 }
 
 static void wake(struct rb_curl_multi *m)
@@ -140,6 +173,7 @@ static struct watch *use_again(struct rb_curl_multi *m, curl_socket_t fd)
     rb_list_remove(&w->link);
     rb_list_push(&m->sockets, &w->link);
     uv_ref((uv_handle_t *)&w->poll);
+    w->troubles = 0;
     return w;
 }
 

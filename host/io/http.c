@@ -96,6 +96,7 @@ static void destroy(struct rb_http *h)
     if (h->resolve)
         rb_resolve_cancel(h->resolve);
     rb_http_files_release(&h->files);
+    rb_http_unpack_free(h);
     rb_buf_release(&h->disk.behind);
     rb_buf_release(&h->disk.on_its_way);
     free(h->disk.ahead);
@@ -104,6 +105,8 @@ static void destroy(struct rb_http *h)
     api->slist_free_all(h->connect_to);
     if (h->url)
         api->url_cleanup(h->url);
+    if (h->texts.data) /* passwords are among them */
+        explicit_bzero(h->texts.data, h->texts.len);
     rb_buf_release(&h->texts);
     rb_buf_release(&h->head);
     rb_buf_release(&h->result.body.buf);
@@ -182,6 +185,10 @@ static void on_transferred(struct rb_curl_transfer *t, CURLcode code)
     struct rb_http *h = RB_CONTAINER(t, struct rb_http, transfer);
     if (h->cancelled)
         rb_http_set_error(h, "cancelled", "it was stopped before it ended");
+    if (h->had_enough)
+        code = CURLE_OK;
+    else if (code == CURLE_OK)
+        rb_http_unpack_end(h);
     if (code == CURLE_OK && !h->head_whole) /* libcurl takes a head without an end for an answer */
         rb_http_set_error(h, "reset", "the server closed the connection in the middle of the head of its answer");
     rb_http_set_curl_error(h, code);
@@ -205,8 +212,11 @@ static void on_limit(struct rb_timer *t)
         report(h);
         return;
     }
-    rb_http_set_error(h, "timeout",
-                      h->result.status ? "the answer was not whole within %.3gs" : "no answer within %.3gs",
+    bool sent = h->result.sent == RB_HTTP_SENT;
+    rb_http_set_error(h, sent ? "timeout" : "connect_timeout",
+                      h->result.status ? "the answer was not whole within %.3gs"
+                      : sent           ? "no answer within %.3gs"
+                                       : "no connection within %.3gs, which is the time of the whole (timeout)",
                       (double)h->opt.timeout_ms / 1000);
     h->late = true;
     rb_timer_arm_ms(&h->limit, LATE_MS); /* the end disarms it */
@@ -401,7 +411,7 @@ static void copy_texts(struct rb_http *h)
 {
     const char **slots[] = {&h->opt.method,      &h->opt.url,       &h->opt.body_file, &h->opt.save,
                             &h->opt.ca_file,     &h->opt.cert_file, &h->opt.key_file,  &h->opt.server_name,
-                            &h->opt.unix_socket, &h->opt.proxy,     &h->opt.pins};
+                            &h->opt.unix_socket, &h->opt.proxy,     &h->opt.pins,      &h->opt.key_password};
     size_t count = 0, bytes = 0, at;
     for (size_t i = 0; i < RB_COUNT(slots); i++)
         bytes += *slots[i] ? strlen(*slots[i]) + 1 : 0;

@@ -74,8 +74,9 @@ struct rb_http_options {
     const char *ca_file, *cert_file, *key_file; /* NULL: the system's authorities; no client certificate */
     const char *server_name;                    /* that the certificate must be for; NULL: the URL's host */
     const char *unix_socket;
-    const char *proxy; /* NULL: none. Never from the environment. */
-    const char *pins;  /* of the server's key: "sha256//…;sha256//…"; NULL */
+    const char *proxy;        /* NULL: none. Never from the environment. */
+    const char *key_password; /* of the client certificate's key; NULL: it has none */
+    const char *pins;         /* of the server's key: "sha256//…;sha256//…"; NULL */
     uint64_t connect_timeout_ms, timeout_ms;
     size_t max_body; /* bytes kept, after decoding; 0: none */
     bool cut_body;   /* true: more is cut and counted, up to 1 GiB; false: more is the error "too_big" */
@@ -98,11 +99,16 @@ int rb_http_start(struct rb_loop *loop, const struct rb_http_options *opt, struc
 /* on_done follows, soon, with the error "cancelled". */
 void rb_http_cancel(struct rb_http *h);
 
-/* The answer is not what was to be saved: the file stays as it is, and of the body max bytes are kept. From on_head. */
+/* The answer is not what was wanted: of its body max_body bytes are kept, and the rest is not waited for. A file that
+ * it was to be saved in stays as it is; then max bytes are kept. From on_head. */
 void rb_http_unsave(struct rb_http *h, size_t max);
 
 /* While it is held nothing more comes: the server has to wait. For on_data; it may be called from there. */
 void rb_http_hold(struct rb_http *h, bool hold);
+
+/* Seconds that an answer asks to wait (Retry-After, RFC 9110 10.2.3: seconds or a date); -1: it says nothing, or none
+ * of these. */
+double rb_http_retry_after(const struct rb_http_result *r);
 
 /* How many exchanges of this loop are at work at once (default 64); more wait for their turn, and their time begins
  * with it. Those with on_data are not counted: they may last for hours. */

@@ -12,7 +12,11 @@
 
 #define RB_HTTP_ADDRESSES 16 /* of one name; further ones are not tried */
 #define RB_HTTP_HEAD_MAX ((size_t)256 << 10)
+#define RB_HTTP_HEAD_LINES 2000
 #define RB_HTTP_BODY_MAX ((uint64_t)1 << 30) /* of one that is cut: what is counted and thrown away */
+
+#define RB_HTTP_PROXY_LOGIN \
+    "the proxy wants another login (407): user and password stand in the environment's URL of it (proxy_env = true)"
 
 struct rb_http_pool; /* the loop's */
 
@@ -74,6 +78,9 @@ struct rb_http {
     struct rb_buf head; /* the lines of the answer's head, each with a NUL */
     int head_lines;
     bool head_whole, hashing, cancelled;
+    bool enough, had_enough;        /* of the body only max_body bytes are wanted; there were more, which ended it */
+    bool unpacks;                   /* has asked for a packed body */
+    struct rb_http_unpack *unpack;  /* of the body; NULL: it is as it came */
     bool held, paused, send_paused; /* wanted; libcurl was told so, of the answer and of the request */
     struct rb_http_files files;
     struct rb_http_disk disk;
@@ -91,6 +98,14 @@ bool rb_http_may(struct rb_http *h, const struct sockaddr *sa);
 /* http_body.c: what libcurl calls with the answer. */
 size_t rb_http_on_head(char *data, size_t size, size_t n, void *arg);
 size_t rb_http_on_body(char *data, size_t size, size_t n, void *arg);
+
+/* http_unpack.c: packed bodies. begin: packed so (Content-Encoding). unpack: hands on what comes of it; false: an end,
+ * with the result's error or take's wish. end: the answer is whole; is the body? */
+void rb_http_unpack_begin(struct rb_http *h, const char *how);
+bool rb_http_unpack(struct rb_http *h, const char *data, size_t len,
+                    bool (*take)(struct rb_http *, const char *, size_t));
+void rb_http_unpack_end(struct rb_http *h);
+void rb_http_unpack_free(struct rb_http *h);
 
 /* http_files.c: the files, whatever their disk does. */
 size_t rb_http_on_read(char *data, size_t size, size_t n, void *arg);

@@ -137,11 +137,12 @@ bool rb_http_saves(const struct rb_http *h)
 
 void rb_http_unsave(struct rb_http *h, size_t max)
 {
+    h->enough = true;
+    h->opt.cut_body = true;
     if (h->files.save_fd < 0)
         return;
     h->disk.unsaved = true;
     h->hashing = false;
-    h->opt.cut_body = true;
     h->opt.max_body = h->result.body.buf.max = max;
 }
 

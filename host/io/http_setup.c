@@ -219,7 +219,11 @@ static void set_headers(struct rb_http *h, bool has_body)
         h->api->free(port);
     }
     rb_buf_release(&b);
-    add_header(h, "Expect:"); /* no waiting for "100 Continue" */
+    if (!has_header(h, "Expect"))
+        add_header(h, "Expect:"); /* no waiting for "100 Continue" */
+    h->unpacks = h->api->inflate && !h->opt.on_data && !has_header(h, "Accept-Encoding");
+    if (h->unpacks)
+        add_header(h, "Accept-Encoding: gzip, deflate"); /* what comes out of it is counted */
     if (has_body && !has_header(h, "Content-Type"))
         add_header(h, "Content-Type:"); /* libcurl would call it a form */
     h->api->easy_setopt(h->transfer.easy, CURLOPT_HTTPHEADER, h->headers);
@@ -268,7 +272,9 @@ static void set_tls(struct rb_http *h)
     const struct rb_http_options *o = &h->opt;
     api->easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, o->insecure ? 0L : 1L);
     api->easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, o->insecure ? 0L : 2L);
-    api->easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    /* The same range twice: libcurl takes them for two, so that neither goes out on a connection kept of the other. */
+    api->easy_setopt(easy, CURLOPT_SSLVERSION,
+                     (long)CURL_SSLVERSION_TLSv1_2 | (o->http2 ? (long)CURL_SSLVERSION_MAX_TLSv1_3 : 0L));
     if (o->ca_file) {
         api->easy_setopt(easy, CURLOPT_CAINFO, o->ca_file);
         api->easy_setopt(easy, CURLOPT_CAPATH, NULL); /* these authorities and no others */
@@ -281,6 +287,8 @@ static void set_tls(struct rb_http *h)
         api->easy_setopt(easy, CURLOPT_CAPATH, NULL);
     set_blob(h, CURLOPT_CAINFO_BLOB, &h->files.ca);
     set_blob(h, CURLOPT_SSLCERT_BLOB, &h->files.cert);
+    /* Without one, even an empty one, OpenSSL would ask for it at the terminal, and the loop would stand. */
+    api->easy_setopt(easy, CURLOPT_KEYPASSWD, o->key_password ? o->key_password : "");
     set_blob(h, CURLOPT_SSLKEY_BLOB, h->files.key.len ? &h->files.key : &h->files.cert);
     if (o->pins)
         api->easy_setopt(easy, CURLOPT_PINNEDPUBLICKEY, o->pins);
@@ -340,10 +348,6 @@ int rb_http_prepare(struct rb_http *h, struct rb_err *err)
         api->easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, h->files.socket ? h->files.socket : o->unix_socket);
     if (o->connect_timeout_ms)
         api->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_timeout_ms);
-    if (!has_header(h, "Accept-Encoding") && !o->on_data)
-        api->easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip, deflate"); /* what comes out of it is counted */
-    if (!o->on_data && !o->cut_body && strcmp(o->method, "HEAD"))
-        api->easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)o->max_body);
     api->easy_setopt(easy, CURLOPT_HEADERFUNCTION, rb_http_on_head);
     api->easy_setopt(easy, CURLOPT_HEADERDATA, h);
     api->easy_setopt(easy, CURLOPT_WRITEFUNCTION, rb_http_on_body);
@@ -427,6 +431,13 @@ void rb_http_set_curl_error(struct rb_http *h, CURLcode code)
                           "no TLS handshake with %.200s port %ld: it answered with something else, or hung up "
                           "(is it http://?)",
                           h->host, h->port);
+    else if (h->opt.proxy && strstr(h->curl_says, "response 407"))
+        rb_http_set_error(h, word, "%s", RB_HTTP_PROXY_LOGIN);
+    else if (code == CURLE_SSL_CERTPROBLEM)
+        rb_http_set_error(h, word,
+                          "the client certificate can not be used: %s (do tls.cert and tls.key belong together, and is "
+                          "tls.key_password the key's?)",
+                          h->curl_says);
     else if (strcmp(word, "refused") == 0)
         rb_http_set_error(h, word, "connection refused (nobody listens on %.200s port %ld)", h->host, h->port);
     else

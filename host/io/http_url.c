@@ -78,6 +78,25 @@ void rb_http_url_release(struct rb_http_url *u)
     *u = (struct rb_http_url){0};
 }
 
+/* Policy and name servers know a host by one name: the one of ASCII. Which that is, is said; what would be meant by
+ * another one is nobody's guess. */
+static int check_ascii(const struct rb_curl_api *api, const char *host, struct rb_err *err)
+{
+    enum { NFC_INPUT = 1, NONTRANSITIONAL = 8 };
+    uint8_t *name = NULL;
+    const char *p = host;
+    while (*p && !(*p & 0x80))
+        p++;
+    if (!*p)
+        return RB_OK;
+    if (!api->idn_lookup || api->idn_lookup((const uint8_t *)host, &name, NFC_INPUT | NONTRANSITIONAL))
+        return rb_err_set(err, RB_EINVAL, "the host %.200s has letters beyond ASCII: write it in its form with xn--",
+                          host);
+    rb_err_set(err, RB_EINVAL, "the host %.200s has letters beyond ASCII: write %.255s", host, (const char *)name);
+    api->idn_free(name);
+    return err->code;
+}
+
 int rb_http_url_read(const char *text, const char *base, struct rb_http_url *out, struct rb_err *err)
 {
     const struct rb_curl_api *api = rb_curl(err);
@@ -89,7 +108,7 @@ int rb_http_url_read(const char *text, const char *base, struct rb_http_url *out
     CURLU *u = api->url();
     CURLUcode rc = base ? api->url_set(u, CURLUPART_URL, base, 0) : CURLUE_OK;
     if (!rc)
-        rc = api->url_set(u, CURLUPART_URL, text, 0);
+        rc = api->url_set(u, CURLUPART_URL, text, CURLU_URLENCODE | (base ? CURLU_ALLOW_SPACE : 0));
     if (rc) {
         api->url_cleanup(u);
         return rb_err_set(err, RB_EINVAL, "this is no URL: %s", api->url_strerror(rc));
@@ -110,6 +129,10 @@ int rb_http_url_read(const char *text, const char *base, struct rb_http_url *out
     if (!out->text || !out->host || !http) {
         rb_http_url_release(out);
         return rb_err_set(err, RB_EINVAL, "a URL must begin with http:// or https:// and a host");
+    }
+    if (check_ascii(api, out->host, err)) {
+        rb_http_url_release(out);
+        return err->code;
     }
     size_t n = strlen(out->host);
     if (out->host[0] == '[' && n > 2) {

@@ -22,6 +22,8 @@ struct rb_mailing {
     void (*on_done)(void *arg, const struct rb_mail_result *result);
     void *arg;
     char error[CURL_ERROR_SIZE];
+    char said[256];       /* the last line of the server's: "550 5.1.1 no such user" */
+    char mechanisms[128]; /* "AUTH GSSAPI NTLM": how it says that one can log in */
 };
 
 static void destroy(struct rb_mailing *m)
@@ -45,6 +47,28 @@ static size_t on_read(char *out, size_t size, size_t n, void *arg)
     return len;
 }
 
+/* Each line that the server says: kept is why it says no. */
+static size_t on_line(char *data, size_t size, size_t n, void *arg)
+{
+    struct rb_mailing *m = arg;
+    struct rb_buf clean, line;
+    size_t len = size * n;
+    rb_buf_init(&clean, 4096);
+    rb_buf_init(&line, sizeof(m->said) - 1);
+    while (len && (data[len - 1] == '\r' || data[len - 1] == '\n'))
+        len--;
+    rb_text_clean(&clean, data, len < 1000 ? len : 1000, true);
+    rb_text_cut(&line, rb_buf_text(&clean), 200);
+    const char *text = rb_buf_text(&line);
+    if (*text == '4' || *text == '5')
+        snprintf(m->said, sizeof(m->said), "%s", text);
+    else if (!strncmp(text, "250", 3) && line.len > 8 && !strncasecmp(text + 4, "AUTH", 4))
+        snprintf(m->mechanisms, sizeof(m->mechanisms), "%.100s", text + 4);
+    rb_buf_release(&line);
+    rb_buf_release(&clean);
+    return size * n;
+}
+
 /* Before anything of the message had left? */
 static bool is_early(CURLcode code)
 {
@@ -60,28 +84,51 @@ static bool is_early(CURLcode code)
     }
 }
 
+/* What the server said, where that is what went wrong; else libcurl's words. */
+static const char *why(const struct rb_mailing *m, CURLcode code, long answer)
+{
+    if (answer >= 400 && m->said[0])
+        return m->said;
+    if (code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR || code == CURLE_GOT_NOTHING)
+        return "it closed the connection in the middle";
+    return m->error[0] ? m->error : m->api->easy_strerror(code);
+}
+
+static void say(const struct rb_mailing *m, CURLcode code, long answer, char *out, size_t n)
+{
+    const char *text = why(m, code, answer), *s = m->server;
+    if (m->cancelled)
+        snprintf(out, n, "stopped while %s was spoken to", s);
+    else if (code == CURLE_LOGIN_DENIED && answer < 400)
+        snprintf(out, n, "%s offers no way to log in that is known here (PLAIN, LOGIN, CRAM-MD5): %s", s,
+                 m->mechanisms[0] ? m->mechanisms : text);
+    else if (code == CURLE_LOGIN_DENIED)
+        snprintf(out, n, "%s does not take the user and the password (%s)", s, text);
+    else if (code == CURLE_USE_SSL_FAILED && answer < 400)
+        snprintf(out, n, "%s offers no STARTTLS, and a mail is not sent in clear; tls = \"tls\" is for port 465 (%s)",
+                 s, text);
+    else if (code == CURLE_USE_SSL_FAILED)
+        snprintf(out, n, "%s does not begin with TLS, and a mail is not sent in clear: %s", s, text);
+    else if (answer >= 400 && !is_early(code))
+        snprintf(out, n, "%s answered %s", s, text);
+    else
+        snprintf(out, n, "%s: %s", s, text);
+}
+
 static void finish(struct rb_mailing *m, CURLcode code)
 {
     struct rb_mail_result r = {0};
     long answer = 0;
     m->api->easy_getinfo(m->transfer.easy, CURLINFO_RESPONSE_CODE, &answer);
-    const char *why = m->error[0] ? m->error : m->api->easy_strerror(code);
+    bool early = is_early(code), soon = answer >= 400 && answer < 500; /* 4yz: it may do later (RFC 5321 4.2.1) */
     r.taken = code == CURLE_OK && !m->cancelled;
-    r.refused = !r.taken && !m->cancelled && answer >= 400 && !is_early(code) && code != CURLE_OPERATION_TIMEDOUT;
-    r.sent = !r.taken && !is_early(code) && m->given > 0;
-    r.again = r.refused ? answer < 500 : code != CURLE_LOGIN_DENIED && code != CURLE_PEER_FAILED_VERIFICATION;
-    if (m->cancelled)
-        snprintf(r.message, sizeof(r.message), "stopped while %s was spoken to", m->server);
-    else if (code == CURLE_LOGIN_DENIED)
-        snprintf(r.message, sizeof(r.message), "%s does not take the user and the password (%s)", m->server, why);
-    else if (code == CURLE_USE_SSL_FAILED)
-        snprintf(r.message, sizeof(r.message),
-                 "%s offers no STARTTLS, and a mail is not sent in clear; tls = \"tls\" is for port 465 (%s)",
-                 m->server, why);
-    else if (r.refused)
-        snprintf(r.message, sizeof(r.message), "%s answered %ld: %s", m->server, answer, why);
+    r.refused = !r.taken && !m->cancelled && answer >= 400 && !early && code != CURLE_OPERATION_TIMEDOUT;
+    r.sent = !r.taken && !early && m->given > 0;
+    if (r.refused || code == CURLE_LOGIN_DENIED || code == CURLE_USE_SSL_FAILED)
+        r.again = soon;
     else
-        snprintf(r.message, sizeof(r.message), "%s: %s", m->server, why);
+        r.again = code != CURLE_PEER_FAILED_VERIFICATION;
+    say(m, code, answer, r.message, sizeof(r.message));
     m->on_done(m->arg, &r);
     destroy(m);
 }
@@ -107,7 +154,9 @@ static int set_options(struct rb_mailing *m, const struct rb_mail_options *opt, 
     if (opt->password && none)
         return rb_err_set(err, RB_EINVAL, "tls = \"none\" would send the password in clear");
     rb_buf_init(&url, 1024);
-    rb_buf_addf(&url, "%s://%s%s", direct ? "smtps" : "smtp", s, strchr(s, ':') ? "" : direct ? ":465" : ":587");
+    const char *host_end = strrchr(s, ']'); /* of an IPv6 address */
+    bool has_port = strchr(host_end ? host_end : s, ':') != NULL;
+    rb_buf_addf(&url, "%s://%s%s", direct ? "smtps" : "smtp", s, has_port ? "" : direct ? ":465" : ":587");
     const struct rb_curl_api *a = m->api;
     CURLcode rc = a->easy_setopt(e, CURLOPT_URL, rb_buf_text(&url));
     rb_buf_release(&url);
@@ -126,6 +175,8 @@ static int set_options(struct rb_mailing *m, const struct rb_mail_options *opt, 
     if (opt->user) {
         SET(CURLOPT_USERNAME, opt->user);
         SET(CURLOPT_PASSWORD, opt->password ? opt->password : "");
+        /* Not GSSAPI and NTLM, which libcurl would try first where a server has them, and then no other. */
+        SET(CURLOPT_LOGIN_OPTIONS, "AUTH=PLAIN;AUTH=LOGIN;AUTH=CRAM-MD5");
     }
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)opt->timeout_ms);
     SET(CURLOPT_TIMEOUT_MS, (long)opt->timeout_ms);
@@ -139,6 +190,8 @@ static int set_options(struct rb_mailing *m, const struct rb_mail_options *opt, 
     SET(CURLOPT_FRESH_CONNECT, 1L);
     SET(CURLOPT_FORBID_REUSE, 1L);
     SET(CURLOPT_ERRORBUFFER, m->error);
+    SET(CURLOPT_HEADERFUNCTION, on_line);
+    SET(CURLOPT_HEADERDATA, m);
 #undef SET
     return rc ? rb_err_set(err, RB_EINVAL, "libcurl does not take its settings: %s", a->easy_strerror(rc)) : RB_OK;
 }

@@ -258,15 +258,11 @@ static int send_to_command(struct rb_notify *n, const struct rb_notify_options *
 
 /* -- HTTP ---------------------------------------------------------------------------------------------------------- */
 
-/* Seconds that the answer asks to wait; dates are not looked at. */
+/* ms that the answer asks to wait. */
 static int64_t retry_after(const struct rb_http_result *r)
 {
-    for (char **h = r->headers; h && *h; h++)
-        if (strncasecmp(*h, "retry-after:", 12) == 0) {
-            long long s = strtoll(*h + 12, NULL, 10);
-            return s < 0 ? 0 : s > RETRY_AFTER_MAX ? RETRY_AFTER_MAX * 1000LL : s * 1000;
-        }
-    return 0;
+    double s = rb_http_retry_after(r);
+    return s < 0 ? 0 : s > RETRY_AFTER_MAX ? RETRY_AFTER_MAX * 1000LL : (int64_t)(s * 1000);
 }
 
 static void read_answer(struct rb_notify *n, const struct rb_http_result *r)
@@ -281,8 +277,11 @@ static void read_answer(struct rb_notify *n, const struct rb_http_result *r)
         n->kind->refusal(rb_buf_text(&r->body.buf), r->body.buf.len, &said);
     bool busy = r->status == 429 || r->status == 503; /* says that it has not taken it, and to come again */
     bool known = r->status < 500 || busy || r->status == 501;
-    set(n, known ? RB_NOTIFY_REFUSED : RB_NOTIFY_UNKNOWN, busy || r->status >= 500, "it answered %d%s%s", r->status,
-        said.len ? ": " : "", rb_buf_text(&said));
+    /* what is to be told is told to whom the configuration names */
+    bool elsewhere = r->status >= 300 && r->status < 400;
+    set(n, known ? RB_NOTIFY_REFUSED : RB_NOTIFY_UNKNOWN, busy || r->status >= 500, "it answered %d%s%s%s", r->status,
+        elsewhere ? ", a redirect, which is not followed: give the URL that it leads to" : "", said.len ? ": " : "",
+        rb_buf_text(&said));
     n->result.after_ms = busy ? retry_after(r) : 0;
     rb_buf_release(&said);
 }

@@ -5,6 +5,7 @@
 ---@field ca? string File with the authorities to trust instead of the system's.
 ---@field cert? string File with a client certificate.
 ---@field key? string File with its key.
+---@field key_password? string|rbhost.Secret Of the key, where it is encrypted.
 ---@field insecure? boolean true: the server's certificate is not verified.
 ---@field name? string The name that the certificate must be for; default: the URL's host.
 ---@field pins? string|string[] Digests of the server's key, "sha256//…": one of them must fit.

@@ -47,7 +47,11 @@ local function addresses(c, v)
     if type(v) ~= "table" then
         return address(c, v)
     end
-    for i, one in ipairs(c:strings(v, "addresses") or {}) do
+    local list = c:strings(v, "addresses")
+    if list and #list == 0 then
+        c:wrong "the list is empty: the mail would go to nobody"
+    end
+    for i, one in ipairs(list or {}) do
         c:at(i, address, one)
     end
 end
@@ -86,7 +90,11 @@ end
 local function headers(c, v)
     if c:named(v, '{ ["X-Team"] = "ops" }') then
         for _, name in ipairs(plain.sorted(v)) do
-            c:at(name, text_or_secret, v[name])
+            if type(name) ~= "string" or not name:find "^[%w!#$%%&'*+%-.^_`|~]+$" then
+                c:wrong("%s is no name of a header", phrase.show(name))
+            else
+                c:at(name, text_or_secret, v[name])
+            end
         end
     end
 end

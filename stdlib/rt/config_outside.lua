@@ -155,6 +155,7 @@ local SOURCES = {
 }
 
 function M.secrets(c, v)
+    local from_stdin
     each_named(c, v, '{ token = { env = "TOKEN" } }', function(_, source)
         if type(source) == "string" then
             c:wrong 'a secret stands here in clear: name where it is, as in { env = "TOKEN" } or { file = "/path" }'
@@ -163,6 +164,12 @@ function M.secrets(c, v)
             local n = 0
             for k in pairs(SOURCES) do
                 n = n + (source[k] ~= nil and 1 or 0)
+            end
+            if source.stdin == true then
+                if from_stdin then
+                    c:wrong("standard input is %s's already: it can be read once", from_stdin)
+                end
+                from_stdin = from_stdin or c.path[#c.path]
             end
             if n ~= 1 then
                 c:wrong("expected one source: env, file, credential, command or stdin, got %d", n)

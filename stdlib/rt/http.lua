@@ -9,13 +9,17 @@ local PATIENCE = 60 -- seconds that a server may ask for without the author's ha
 
 -- A result is plain data, in the journal too; this gives it `json()`, called with a dot or a colon.
 local function as_json(result)
-    local url, body = tostring(rawget(result, "url")), rawget(result, "body")
+    local url, body = tostring(rawget(result, "url")):match "^[^?]*", rawget(result, "body")
     if rawget(result, "body_cut") then
         base.raise("http.json", url .. ": the body was cut: raise max_body")
     elseif host.is_secret(body) then
         base.raise("http.json", "the body is a secret (secret = true): it can be passed on, and not be read")
     end
-    local ok, v = host.try(json.decode, body)
+    if body == "" then
+        local status = rawget(result, "status")
+        base.raise("http.json", ("%s: there is no JSON: the body is empty (status %d)"):format(url, status))
+    end
+    local ok, v = host.try(json.decode, (body:gsub("^\xEF\xBB\xBF", "")))
     if not ok then
         base.raise("http.json", ("%s: the body is not JSON: %s"):format(url, host.normalize(v).message))
     end

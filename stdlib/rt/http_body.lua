@@ -18,13 +18,38 @@ local function sorted(t)
     return keys
 end
 
+local function number_text(verb, what, v)
+    if v ~= v or v == math.huge or v == -math.huge then
+        base.usage("%s: %s is no finite number", verb, what)
+    end
+    local text = tostring(v)
+    return tonumber(text) == v and text or ("%.17g"):format(v) -- 2^53 is not 9.007199254741e+15
+end
+
 local function scalar(verb, what, v)
-    if type(v) == "boolean" or math.type(v) then
+    if math.type(v) then
+        return number_text(verb, what, v)
+    elseif type(v) == "boolean" then
         return tostring(v)
     elseif type(v) == "string" or host.is_secret(v) then
         return v
     end
-    base.usage("%s: %s must be a text, a number or a boolean, not a %s", verb, what, type(v))
+    local kind = v == null and "null: leave it out, or say what is meant" or "a " .. type(v)
+    base.usage("%s: %s must be a text, a number or a boolean, not %s", verb, what, kind)
+end
+
+--- The values of one name: itself, or the elements of a list.
+---@return any[]
+function M.values(verb, what, v)
+    if type(v) ~= "table" then
+        return { v }
+    end
+    for k in pairs(v) do
+        if math.type(k) ~= "integer" then
+            base.usage("%s: %s is one value or a list of values, and has the name %s", verb, what, tostring(k))
+        end
+    end
+    return v
 end
 
 --- name=value&name=value, sorted by name; of a list each element.
@@ -44,7 +69,7 @@ local function pairs_text(verb, what, t, out)
         if type(k) ~= "string" then
             base.usage("%s: %s is a table of names and values", verb, what)
         end
-        for _, v in ipairs(type(t[k]) == "table" and t[k] or { t[k] }) do
+        for _, v in ipairs(M.values(verb, what .. "." .. k, t[k])) do
             add(k, v)
         end
     end
@@ -63,7 +88,11 @@ function M.url(verb, url, query)
     if text:find "#" then
         base.usage("%s: leave the # out of the URL: a query can not stand behind it", verb)
     end
-    return pairs_text(verb, "query", query, { url, text:find "?" and "&" or "?" })
+    local out = pairs_text(verb, "query", query, { url, "" })
+    if #out > 2 and not text:find "[?&]$" then
+        out[2] = text:find "?" and "&" or "?"
+    end
+    return out
 end
 
 function M.form(verb, form)
@@ -92,7 +121,14 @@ local function write_json(v, out, depth)
         out[#out + 1] = { v, "json" }
     elseif type(v) ~= "table" or v == null or not has_secret(v, {}) then
         out[#out + 1] = json.encode(v)
-    elseif #v > 0 then
+    elseif v[1] ~= nil then
+        local count = 0
+        for _ in pairs(v) do
+            count = count + 1
+        end
+        if count ~= #v then
+            base.usage "http: json has a table that is neither a list nor one of names"
+        end
         for i, x in ipairs(v) do
             out[#out + 1] = i == 1 and "[" or ","
             write_json(x, out, depth + 1)
@@ -100,7 +136,10 @@ local function write_json(v, out, depth)
         out[#out + 1] = "]"
     else
         for i, k in ipairs(sorted(v)) do
-            out[#out + 1] = (i == 1 and "{" or ",") .. json.encode(tostring(k)) .. ":"
+            if type(k) ~= "string" then
+                base.usage "http: json has a table that is neither a list nor one of names"
+            end
+            out[#out + 1] = (i == 1 and "{" or ",") .. json.encode(k) .. ":"
             write_json(v[k], out, depth + 1)
         end
         out[#out + 1] = "}"
@@ -117,7 +156,33 @@ local function quoted(verb, what, text)
     return '"' .. text:gsub('[\r\n"]', { ["\r"] = "%0D", ["\n"] = "%0A", ['"'] = "%22" }) .. '"'
 end
 
---- Each field a text or { file = path, name =, type = } (RFC 7578). The boundary is the same whenever it is replayed.
+local PART = { file = true, name = true, type = true }
+
+--- One part of a form: its head, and the file whose text stands behind it, or its text.
+local function add_part(verb, what, field, v, path, out)
+    local head = 'Content-Disposition: form-data; name=' .. quoted(verb, "multipart", field)
+    if type(v) ~= "table" then
+        out[#out + 1] = head .. "\r\n\r\n"
+        out[#out + 1] = scalar(verb, what, v)
+        return
+    end
+    for k in pairs(v) do
+        if not PART[k] then
+            base.usage("%s: %s is a text or { file =, name =, type = }, not %s", verb, what, tostring(k))
+        end
+    end
+    local file = path(verb, what .. ".file", v.file)
+    local name = quoted(verb, what .. ".name", v.name or file:match "[^/]*$")
+    local kind = base.expect(verb, what .. ".type", v.type or "application/octet-stream", "string")
+    if kind:find "%c" then
+        base.usage("%s: %s.type is one line", verb, what)
+    end
+    out[#out + 1] = ("%s; filename=%s\r\nContent-Type: %s\r\n\r\n"):format(head, name, kind)
+    out[#out + 1] = { path = file }
+end
+
+--- Each field a text, { file = path, name =, type = }, or a list of these (RFC 7578). The boundary is the same whenever
+--- it is replayed.
 ---@return table pieces
 ---@return string type of the content
 function M.multipart(verb, fields, path)
@@ -125,25 +190,12 @@ function M.multipart(verb, fields, path)
     local boundary = ("rbhost-%016x%016x"):format(math.random(0), math.random(0))
     local out = {}
     for _, k in ipairs(sorted(fields)) do
-        local v = fields[k]
-        local head = ("--%s\r\nContent-Disposition: form-data; name=%s"):format(boundary, quoted(verb, "multipart", k))
-        if type(v) == "table" then
-            for part in pairs(v) do
-                if part ~= "file" and part ~= "name" and part ~= "type" then
-                    local what = "%s: multipart.%s is a text or { file =, name =, type = }, not %s"
-                    base.usage(what, verb, k, tostring(part))
-                end
-            end
-            local file = path(verb, "multipart." .. k, v.file)
-            local name = quoted(verb, "multipart." .. k .. ".name", v.name or file:match "[^/]*$")
-            local kind = base.expect(verb, "multipart." .. k .. ".type", v.type or "application/octet-stream", "string")
-            out[#out + 1] = ("%s; filename=%s\r\nContent-Type: %s\r\n\r\n"):format(head, name, kind)
-            out[#out + 1] = { path = file }
-        else
-            out[#out + 1] = head .. "\r\n\r\n"
-            out[#out + 1] = scalar(verb, "multipart." .. k, v)
+        local v, what = fields[k], "multipart." .. tostring(k)
+        for _, one in ipairs(type(v) == "table" and v[1] ~= nil and M.values(verb, what, v) or { v }) do
+            out[#out + 1] = ("--%s\r\n"):format(boundary)
+            add_part(verb, what, k, one, path, out)
+            out[#out + 1] = "\r\n"
         end
-        out[#out + 1] = "\r\n"
     end
     out[#out + 1] = ("--%s--\r\n"):format(boundary)
     return out, "multipart/form-data; boundary=" .. boundary

@@ -10,7 +10,7 @@ local VERB = "http.events"
 
 local function build(url, opts, stream, last)
     local headers = {}
-    for k, v in pairs(opts.headers or {}) do
+    for k, v in pairs(base.expect(VERB, "headers", opts.headers or {}, "table")) do
         headers[k] = v
     end
     headers["Accept"] = headers["Accept"] or "text/event-stream"
@@ -42,6 +42,7 @@ function M.events(url, opts, fn)
     if opts.max_event ~= nil and (math.type(opts.max_event) ~= "integer" or opts.max_event < 1) then
         base.usage("%s: max_event is a number of bytes", VERB)
     end
+    base.expect(VERB, "reconnect", opts.reconnect or false, "boolean")
     return base.in_scope(opts.title or "events", function()
         local stream, last, seen = host.http_stream(), opts.last_id, 0
         local ok, e = host.try(function()

@@ -74,8 +74,7 @@ local function headers_of(verb, opts)
         if k:lower() == "content-length" or k:lower() == "transfer-encoding" then
             base.usage("%s: the header %s is made from the body: leave it out", verb, k)
         end
-        local values = given[k]
-        for _, v in ipairs(type(values) == "table" and values or { values }) do
+        for _, v in ipairs(body.values(verb, "headers." .. k, given[k])) do
             if type(v) ~= "string" and type(v) ~= "number" and not host.is_secret(v) then
                 base.usage("%s: headers.%s must be a text, not a %s", verb, k, type(v))
             end
@@ -126,6 +125,11 @@ local function put_body(verb, opts, request)
         request.body, kind = body.multipart(verb, opts.multipart, path)
         return kind
     elseif given and type(opts.body) == "table" and not host.is_secret(opts.body) then
+        for k in pairs(opts.body) do
+            if k ~= "file" then
+                base.usage("%s: body is a text or { file = path }, not %s; a table goes as json", verb, tostring(k))
+            end
+        end
         request.body_file = path(verb, "body.file", opts.body.file)
         return "application/octet-stream"
     elseif given then
@@ -136,19 +140,28 @@ local function put_body(verb, opts, request)
     end
 end
 
-local TLS = { ca = true, cert = true, key = true, insecure = true, name = true, pins = true }
+local function flag(verb, what, v)
+    if v ~= nil and type(v) ~= "boolean" then
+        base.usage("%s: %s is true or false, got %s", verb, what, require("rt.phrase").show(v))
+    end
+    return v
+end
+
+local TLS = { ca = true, cert = true, key = true, key_password = true, insecure = true, name = true, pins = true }
 
 local function tls_of(verb, tls)
     if tls == nil then
         return nil
     end
-    local out = { insecure = tls.insecure, name = tls.name }
+    local out = {}
     for k in pairs(base.expect(verb, "tls", tls, "table")) do
         if not TLS[k] then
             local hint = require("rt.words").hint(tostring(k), TLS, true)
             base.usage("%s: unknown option tls.%s%s", verb, tostring(k), hint)
         end
     end
+    out.insecure, out.name = flag(verb, "tls.insecure", tls.insecure), tls.name
+    out.key_password = tls.key_password
     for _, k in ipairs { "ca", "cert", "key" } do
         out[k] = tls[k] and path(verb, "tls." .. k, tls[k])
     end
@@ -171,6 +184,13 @@ local function whole(verb, what, v, least)
     return v
 end
 
+local function proxy_of(verb, v)
+    if v ~= nil and type(v) ~= "boolean" then
+        base.usage("%s: proxy = false means none; which one is used the configuration says (http.proxy)", verb)
+    end
+    return v
+end
+
 --- The table for host.http of a call's options, of which `verb` has none that it does not know.
 ---@param verb string "http.get"
 ---@param opts table
@@ -183,11 +203,11 @@ function M.build(verb, opts)
             base.usage("%s: %s is no method of HTTP", verb, method)
         end
     end
-    local read = opts.read
+    local read = flag(verb, "read", opts.read)
     if read == nil then
         read = READS[method] or false
     end
-    local idempotent = opts.idempotent
+    local idempotent = flag(verb, "idempotent", opts.idempotent)
     if idempotent == nil then
         idempotent = IDEMPOTENT[method] or false
     end
@@ -206,8 +226,8 @@ function M.build(verb, opts)
         max_body = whole(verb, "max_body (bytes)", opts.max_body, 0) or opts.save and SAVE_MAX or nil,
         timeout_ms = call.milliseconds(opts.timeout, verb .. ": timeout"),
         connect_timeout_ms = call.milliseconds(opts.connect_timeout, verb .. ": connect_timeout"),
-        http2 = opts.http2,
-        proxy = opts.proxy,
+        http2 = flag(verb, "http2", opts.http2),
+        proxy = proxy_of(verb, opts.proxy),
     }
     if opts.expect == false then
         request.expect = false

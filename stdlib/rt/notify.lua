@@ -36,7 +36,7 @@ local function pairs_of(fields)
         elseif type(v) == "boolean" then
             out[#out + 1] = { k, tostring(v) }
         elseif not is_text(v) then
-            base.usage("notify: the field %s must be a text, not a %s", tostring(k), type(v))
+            base.usage("notify: the field %s must be a text, got %s", tostring(k), require("rt.phrase").show(v))
         else
             out[#out + 1] = { k, v }
         end
@@ -59,6 +59,9 @@ local function send(channel, message, opts)
     opts = base.options("notify", opts)
     if message.text == nil and message.title == nil then
         base.usage 'notify: the message has no text: notify("ops", "done") or notify("ops", { text = … })'
+    end
+    if type(opts.check) ~= "boolean" and opts.check ~= nil then
+        base.usage("notify: check is true or false, got %s", require("rt.phrase").show(opts.check))
     end
     one_of("severity", message.severity, SEVERITIES)
     local action = one_of("action", message.action, ACTIONS)

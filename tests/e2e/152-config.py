@@ -106,7 +106,26 @@ eq("nothing runs with it", rbhost("--config", bad, "run", hello).returncode, 2)
 r = rbhost("config", "check")
 contains("none to check", r.stderr, "there is no configuration")
 contains("half a command", rbhost("config").stderr, "config what? One of show, check")
-contains("a budget", rbhost("config", "check", write("loop.lua", "while true do end")).stderr, "loop.lua: ")
+r = rbhost("config", "check", write("loop.lua", "while true do end"))
+check("a budget, with its place, once", r.stderr.startswith("rbhost: loop.lua:1: ") and r.stderr.count("loop.lua") == 1, r.stderr)
+odd = write("odd.lua", """return {
+  secrets = {
+    a = { stdin = true },
+    b = { stdin = true },
+  },
+  channels = {
+    mail = { type = "email", server = "[::1]", from = "a@b.example", to = {} },
+    hook = { type = "webhook", url = "https://h.example", headers = { ["X Y"] = "z" } },
+  },
+}""")
+r = rbhost("config", "check", odd)
+for said in (
+    "3 things are wrong:",
+    "odd.lua:4: secrets.b: standard input is a's already",
+    "odd.lua:7: channels.mail.to: the list is empty",
+    'odd.lua:8: channels.hook.headers: "X Y" is no name of a header',
+):
+    contains(f"what can not work: {said[:50]}", r.stderr, said)
 contains("a syntax error: its line", rbhost("config", "check", write("syntax.lua", "return {\n a = = 1 }")).stderr, "syntax.lua:2:")
 
 # -- who may write it --------------------------------------------------------------------------------------------------

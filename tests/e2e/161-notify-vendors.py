@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from email.utils import formatdate
 
 sys.path.insert(0, os.environ["T"] + "/e2e")
 from book import ends, with_channels
@@ -69,6 +71,10 @@ with Receiver() as r:
     eq("a refusal fails it, with the receiver's word", c.prints(),
        ["false\tnotify.failed\tfailed\tthe message was not delivered: channel ops: it answered 404: channel_not_found"])
     eq("and is not repeated", len(r.tries) - n, 1)
+    r.answers += [(302, {"Location": "http://127.0.0.1:1/"}, b"")]
+    n = len(r.tries)
+    c.run()
+    check("a redirect is not followed, and says so", "which is not followed" in c.prints()[0] and len(r.tries) - n == 1, c.prints())
     r.answers += [(429, {"Retry-After": "1"}, b"rate_limited"), (503, {}, b"busy")]
     n = len(r.tries)
     c.run()
@@ -77,6 +83,10 @@ with Receiver() as r:
     r.answers += [(429, {"Retry-After": "3600"}, b"rate_limited")]
     c.run()
     contains("a wait that is longer than the time that is left fails it", c.prints()[0], "it answered 429: rate_limited")
+    r.answers += [(429, {"Retry-After": formatdate(time.time() + 3600, usegmt=True)}, b"rate_limited")]
+    n = len(r.tries)
+    c.run()
+    check("one that is said as a date, too", "it answered 429" in c.prints()[0] and len(r.tries) - n == 1, c.prints())
     r.answers += [(500, {}, b"rollup_error")]
     n = len(r.tries)
     c.run()

@@ -2,9 +2,11 @@
 """notify by e-mail, to a real SMTP server (python3-aiosmtpd): STARTTLS and TLS, authentication, verification, headers
 that stay headers, what a server may answer."""
 import asyncio
+import contextlib
 import email
 import email.policy
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -173,4 +175,75 @@ with Server(sink, auth=True) as s:
 c = case(port, TLS + 'timeout = "2s",', ERR)
 c.run()
 check("no server", "not_started" in c.prints()[0], c.prints())
+
+# -- a server that says no, or hangs up, at each stage of it
+
+
+class Stage:
+    """Speaks TLS from the first byte; says `say[WORD]` to that command, hangs up on `drop`, offers `offers`."""
+
+    def __init__(self, say=None, drop=None, offers="AUTH PLAIN"):
+        self.say, self.drop, self.offers, self.tries, self.logins = say or {}, drop, offers, 0, []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            peer, _ = self.socket.accept()
+            self.tries += 1
+            with contextlib.suppress(OSError, ssl.SSLError), CONTEXT.wrap_socket(peer, server_side=True) as tls, tls.makefile("rwb") as f:
+                self.session(f)
+
+    def answer(self, f, word, usual):
+        if self.drop == word:
+            return False
+        f.write(self.say.get(word, usual).encode() + b"\r\n")
+        f.flush()
+        return True
+
+    def session(self, f):
+        there = self.answer(f, "greeting", "220 sink")
+        while there and (line := f.readline().decode().split()):
+            word = line[0].upper()
+            if word == "AUTH":
+                self.logins.append(line[1])
+                for _ in range({"LOGIN": 2, "PLAIN": 1}.get(line[1], 0) if "AUTH" not in self.say else 0):
+                    self.answer(f, "334", "334 ")
+                    f.readline()
+            usual = {"EHLO": f"250-sink\r\n250-{self.offers}\r\n250 SIZE 1000000", "AUTH": "235 in", "DATA": "354 go on"}.get(word, "250 ok")
+            there = self.answer(f, word, usual)
+            if word == "DATA" and there and word not in self.say:
+                while f.readline() != b".\r\n":
+                    pass
+                there = self.answer(f, "dot", "250 queued")
+
+
+STAGED = 'local r, e = pcall(notify, "mail", "x", { timeout = "8s" }) print(r, r and "" or e.outcome, r and "" or e.message)'
+LOGIN = TLS + 'tls = "tls", user = "me", password = { secret = "pw" },'
+for stage in ("greeting", "MAIL", "RCPT", "DATA", "dot", "AUTH"):
+    s = Stage({stage: "554 5.7.1 not from here"})
+    c = case(s.port, LOGIN, STAGED, to='"a@example.com"')
+    c.run()
+    said = c.prints()[0] if c.prints() else ""
+    check(f"{stage}, 554: it has not been taken, in the server's words, and is not tried again",
+          said.startswith(f"false\t{'not_started' if stage == 'AUTH' else 'failed'}\t") and "554 5.7.1 not from here" in said and s.tries == 1,
+          (said, s.tries))
+s = Stage({"RCPT": "451 4.7.1 greylisted"})
+c = case(s.port, LOGIN, STAGED, to='"a@example.com"')
+c.run()
+check("a 4yz is tried again", "greylisted" in c.prints()[0] and s.tries == 4, (c.prints(), s.tries))
+for stage, outcome, tries in (("greeting", "not_started", 4), ("RCPT", "not_started", 4), ("dot", "unknown", 1), ("QUIT", "", 1)):
+    s = Stage(drop=stage)
+    c = case(s.port, LOGIN, STAGED, to='"a@example.com"')
+    c.run()
+    check(f"a link that is lost at {stage}: {outcome or 'it has been taken'}",
+          c.prints()[0].split("\t")[:2] == [str(not outcome).lower(), outcome] and s.tries == tries, (c.prints(), s.tries))
+for offers, login_by in (("AUTH LOGIN", ["LOGIN"]), ("AUTH GSSAPI NTLM LOGIN", ["LOGIN"]), ("AUTH GSSAPI XOAUTH2", [])):
+    s = Stage(offers=offers)
+    c = case(s.port, LOGIN, STAGED, to='"a@example.com"')
+    c.run()
+    eq(f"{offers}: logged in by {login_by}", s.logins, login_by)
+contains("where there is no way, the message names those that there are", c.prints()[0], "AUTH GSSAPI XOAUTH2")
+
 finish()

@@ -243,7 +243,8 @@ class Hostile:
 class Proxy:
     """Tunnels CONNECT, answers plain requests itself."""
 
-    def __init__(self, refuse=False):
+    def __init__(self, refuse=None):
+        """refuse: the status line's end, said to everybody."""
         self.log = []
         outer = self
 
@@ -257,7 +258,7 @@ class Proxy:
                 method, target, _ = line.split(" ", 2)
                 outer.log.append((method, target, headers))
                 if refuse:
-                    self.wfile.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+                    self.wfile.write(f"HTTP/1.1 {refuse}\r\nContent-Length: 0\r\n\r\n".encode())
                 elif method == "CONNECT":
                     host, port = target.rsplit(":", 1)
                     with socket.create_connection((host, int(port))) as far:

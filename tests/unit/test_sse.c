@@ -101,6 +101,9 @@ static void test_a_new_connection(void **state)
     rb_sse_restart(&s);
     assert_int_equal(rb_sse_feed(&s, "data: b\n\n", 9), RB_OK);
     assert_string_equal(rb_buf_text(&out), "7|message|a;7|message|b;");
+    assert_int_equal(rb_sse_feed(&s, "id: 8\ndata: torn", 16), RB_OK);
+    rb_sse_restart(&s); /* the eighth has not been seen: it must be asked for */
+    assert_string_equal(rb_buf_text(&s.id), "7");
     rb_sse_release(&s);
     rb_buf_release(&out);
 }

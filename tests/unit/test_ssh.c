@@ -236,31 +236,18 @@ static void test_one_after_the_other_share_a_connection(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-<<<<<<< HEAD
-        cmocka_unit_test_setup_teardown(test_exit_code_and_both_streams, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_exit_code_255, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_ended_by_a_signal, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_standard_input, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_files_as_input_and_output, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_file_behind_what_is_said, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_let_go_while_its_file_is_read, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_output_over_the_cap_is_cut_and_digested, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_output_that_is_held_open, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_command_is_one_text_for_the_shell, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_long_command, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_one_after_the_other_share_a_connection, setup, teardown),
-=======
         T_LOOP(test_exit_code_and_both_streams),
         T_LOOP(test_exit_code_255),
         T_LOOP(test_ended_by_a_signal),
         T_LOOP(test_standard_input),
         T_LOOP(test_files_as_input_and_output),
+        T_LOOP(test_a_file_behind_what_is_said),
+        T_LOOP(test_let_go_while_its_file_is_read),
         T_LOOP(test_output_over_the_cap_is_cut_and_digested),
         T_LOOP(test_output_that_is_held_open),
         T_LOOP(test_the_command_is_one_text_for_the_shell),
         T_LOOP(test_a_long_command),
         T_LOOP(test_one_after_the_other_share_a_connection),
->>>>>>> x-variants
     };
     return cmocka_run_group_tests(tests, start_lab, stop_part);
 }
