@@ -467,7 +467,7 @@ void rb_effect_open(struct rb_effect *e)
         rb_effect_failed(e, "secret", RB_OUTCOME_NOT_STARTED, false, "%s", err.msg);
         return;
     }
-    if (run->dry && e->cls != RB_CLASS_READ) {
+    if (run->dry && e->cls != RB_CLASS_READ && !e->real) {
         rb_effect_decide_done(e, "dry", NULL, 0, NULL, 0);
         return;
     }

@@ -99,6 +99,7 @@ struct rb_effect {
     int64_t until;       /* WAIT: wall clock µs at which it ends; 0 none */
     struct rb_buf reach; /* what it reaches, for the policy: rb_effect_reach() */
     bool receipt;        /* it leaves one: type->locate and the others are asked */
+    bool real;           /* a wait that takes its time in a dry run, too */
 
     /* Set by effect.c. */
     struct rb_effect **box; /* the userdata that owns it until the call */

@@ -59,7 +59,8 @@ c = Case(
     print(made, ok, e.kind)
     check("D", "a lie", function() end)
     check("D", "a false alarm", function() return false end)
-    wait_until({ title = "it comes", every = "1h" }, function() return false end)
+    wait_until({ title = "it comes", every = "1h", timeout = "2h" }, function() return false end)
+    print(timeout("1h", function() return exec({ "echo", "in time" }, { read = true }).stdout end))
     print "end"
     """
 )
@@ -69,11 +70,23 @@ eq("what does not rest on it is checked, all else would be", [(k.split("/")[-1],
    [("holds", "pass"), ("acts", "would"), ("is not asked of what acts", "pass"), ("Before", "would"), ("acts first", "would"),
     ("looks at that", "would"), ("In order", "would"), ("what a check did is not built on", "pass"), ("make", "pass"),
     ("read", "would"), ("not allowed", "fail"), ("a lie", "would"), ("a false alarm", "would")])
-eq("a wrong option is wrong all the same, and waiting is over at once", c.prints(), ["1\tfalse\tusage", "end"])
+eq("a wrong option is wrong all the same, and waiting is over at once", c.prints(), ["1\tfalse\tusage", "in time\n", "end"])
 contains("the lines say so", r.stdout, "a lie: would be checked")
 contains("and why a step is not known", r.stdout, "read: not known in a dry run: t.lua:")
 contains("the table of checks too", c.rb("show", "--checks", c.id).stdout, "would be checked")
 check("and the JSON", '"state":"would"' in c.rb("show", "--json", c.id).stdout)
+c = Case("""
+    check("A", "comes true while it is polled", function()
+        local n = 0
+        wait_until({ title = "it", every = "10ms", timeout = "60s" }, function(look) return look == 3 end)
+        retry({ times = 3, delay = "10ms" }, function(attempt) assert(attempt == 3) end)
+    end)
+    check("A", "never comes true", function()
+        wait_until({ title = "it", every = "10ms", timeout = "50ms" }, function() return false end)
+    end)
+""")
+ends("what a check polls before anything was changed is polled", c.run("--dry"), 1)
+eq("and the verdict is the real one", [v for _, v in c.verdicts()], ["pass", "fail"])
 c = Case('check("A", "acts and is bad", function() exec { "true" } fail "bad" end, { acts = true })\ncheck("A", "bad", function() fail "bad" end)')
 ends("what a dry run does see to be wrong ends it", c.run("--dry"), 1)
 eq("by its own verdict", [v for _, v in c.verdicts()], ["would", "fail"])
