@@ -48,9 +48,9 @@ function M.show(unit)
   }
 end
 
---- Restarts a unit, once: after a crash its invocation says whether it has happened. One that the supervisor has started
---- again by itself meanwhile proves nothing: it is restarted once more, which does no harm. What systemctl says is not
---- believed: another invocation must be there.
+--- Restarts a unit, once: after a crash its invocation says whether it has happened. One that the supervisor has
+--- started again by itself meanwhile proves nothing: it is restarted once more, which does no harm. What systemctl says
+--- is not believed: another invocation must be there.
 ---@param unit string
 ---@return systemd.Unit as it is now
 function M.restart(unit)

@@ -3,8 +3,8 @@ local base = require "rt.base"
 
 local M = {}
 
--- In a dry run waiting is over at once, with two exceptions: a time limit holds, and what a check polls is there as it is,
--- so it is waited for. (A check that looks at what was not made is not made itself.)
+-- In a dry run waiting is over at once, with two exceptions: a time limit holds, and what a check polls is there as it
+-- is, so it is waited for. (A check that looks at what was not made is not made itself.)
 local function in_check()
     return host.flag("reads_only", 0) ~= 0
 end

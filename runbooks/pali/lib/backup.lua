@@ -127,8 +127,8 @@ local function manifest_of(folder)
   return m
 end
 
---- The newest backup that is whole, by the time in its manifest; nil where there is none. Manifests that can not be read
---- are named in `damaged`.
+--- The newest backup that is whole, by the time in its manifest; nil where there is none. Manifests that can not be
+--- read are named in `damaged`.
 ---@return { folder: string, manifest: table }? newest
 ---@return string[] damaged
 function M.latest(backups)

@@ -192,8 +192,8 @@ local function stayed_up(unit, started)
   expect.equal(is.invocation, started.invocation, "its invocation (it was started again meanwhile)")
 end
 
---- The document's "Health and readiness verification" of the API that p tells of, one after the other; in MCP mode what an
---- MCP server has in its place.
+--- The document's "Health and readiness verification" of the API that p tells of, one after the other; in MCP mode what
+--- an MCP server has in its place.
 ---@param p { unit: string, mode: string?, command: string[]?, api: string, poll: number, tenant: string, token: rbhost.Secret? }
 ---@param started? systemd.Unit what must still run at the end; default: what runs now
 function M.ready(p, started)

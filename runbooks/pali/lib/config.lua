@@ -91,8 +91,8 @@ end
 local ELSEWHERE = { vector_backend = "qdrant", entity_fact_backend = "neo4j" }
 local NOTHING = { memory = true, mock = true, none = true, disabled = true }
 
---- Which stores are in use beside SQLite. One that these runbooks do not know is refused: they would neither back it up nor
---- keep a drill away from it.
+--- Which stores are in use beside SQLite. One that these runbooks do not know is refused: they would neither back it up
+--- nor keep a drill away from it.
 ---@param c pali.Config
 ---@return { qdrant: boolean?, neo4j: boolean? }
 function M.uses(c)

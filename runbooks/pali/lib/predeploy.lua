@@ -148,8 +148,8 @@ function M.no_old_tls(gateway)
   end
 end
 
---- Of `burst` requests at once some are refused, which is seen and not believed. Some gateways say 503 then: that proves a
---- limit only where others are let through, as it is also what they say when nothing is behind them.
+--- Of `burst` requests at once some are refused, which is seen and not believed. Some gateways say 503 then: that
+--- proves a limit only where others are let through, as it is also what they say when nothing is behind them.
 function M.rate_limited(gateway, burst)
   local n, count = {}, { refused = 0, unavailable = 0, let_through = 0 }
   for i = 1, burst do

@@ -85,8 +85,8 @@ function M.restore(p, folder, manifest)
   end
 end
 
---- Read back: before it is started there is no doubt which stores it will write to. That is asked of the configuration: it
---- decides, whatever the backup has.
+--- Read back: before it is started there is no doubt which stores it will write to. That is asked of the configuration:
+--- it decides, whatever the backup has.
 function M.leads_to_staging(p, manifest, c)
   expect.equal(c.database, p.staging .. "/pali.db", "sqlite_dsn")
   expect.equal(c["server.port"], tostring(p.port), "server.port")
