@@ -75,6 +75,10 @@ contains("the lines say so", r.stdout, "a lie: would be checked")
 contains("and why a step is not known", r.stdout, "read: not known in a dry run: t.lua:")
 contains("the table of checks too", c.rb("show", "--checks", c.id).stdout, "would be checked")
 check("and the JSON", '"state":"would"' in c.rb("show", "--json", c.id).stdout)
+c = Case('local made = step("make", function() exec { "true" } fail "no" end)\nprint("made " .. made)')
+r = c.run("--dry")
+ends("where the script itself needs what was not made, the dry run ends", r, 1)
+contains("and says why", r.stderr, "t.lua:2: a dry run can not be followed further than here, behind what was only listed: attempt to concatenate")
 c = Case("""
     check("A", "comes true while it is polled", function()
         local n = 0
