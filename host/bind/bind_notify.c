@@ -139,7 +139,7 @@ static void assume(struct rb_effect *e, lua_State *L)
 }
 
 static const struct rb_effect_type notify_type = {
-    .kind = "notify", .start = start, .cancel = cancel, .push = push, .assume = assume, .free = release};
+    .kind = "notify", .tells = true, .start = start, .cancel = cancel, .push = push, .assume = assume, .free = release};
 
 /* -- the call ------------------------------------------------------------------------------------------------------ */
 

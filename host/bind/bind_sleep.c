@@ -61,6 +61,8 @@ int rb_bind_sleep(lua_State *L)
     lua_getfield(L, 1, "text");
     rb_json_ktext(&j, "for", lua_tostring(L, -1));
     rb_json_end_object(&j);
-    lua_pop(L, 2);
+    lua_getfield(L, 1, "real");
+    op->effect.real = lua_toboolean(L, -1);
+    lua_pop(L, 3);
     return rb_effect_call(L, &op->effect);
 }

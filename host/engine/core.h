@@ -81,6 +81,7 @@ struct rb_run {
     char *header_json, *params_json;
     int64_t created, epoch;
     bool dry, confirm_steps;
+    int64_t assumed, probed; /* effects that a dry run has only listed: outside of checks, and in checks that act */
     char *environment, *freeze_override, *limit; /* as in rb_run_options; NULL */
     int64_t wait_ms, notice_after_ms;
     struct rb_notices *notices; /* notice.c's, or NULL */

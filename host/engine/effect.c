@@ -244,7 +244,7 @@ int rb_effect_call_at(lua_State *L, struct rb_effect *e, const char *key)
     struct rb_task *task = rb_task_current(L);
     rb_task_check_waitable(L, e->type->kind);
     rb_task_check_cancel(L, task);
-    if (task->reads_only && e->cls == RB_CLASS_EFFECT)
+    if (task->reads_only > 0 && e->cls == RB_CLASS_EFFECT)
         rb_error_raise(L, "usage", "not_started",
                        "%s may change something, and a check only looks: add read = true if it does not change "
                        "anything, or acts = true to the check's row",
@@ -439,6 +439,8 @@ static bool refused(const struct rb_effect *e, struct rb_err *err)
 void rb_effect_open(struct rb_effect *e)
 {
     struct rb_run *run = e->run;
+    if (run->dry && e->cls == RB_CLASS_EFFECT && !e->type->tells)
+        ++*(e->task && e->task->reads_only ? &run->probed : &run->assumed);
     if (run->mode == RB_RUN_REPLAY) {
         e->state = RB_EFFECT_PENDING;
         return;
@@ -465,7 +467,7 @@ void rb_effect_open(struct rb_effect *e)
         rb_effect_failed(e, "secret", RB_OUTCOME_NOT_STARTED, false, "%s", err.msg);
         return;
     }
-    if (run->dry && e->cls != RB_CLASS_READ) {
+    if (run->dry && e->cls != RB_CLASS_READ && !e->real) {
         rb_effect_decide_done(e, "dry", NULL, 0, NULL, 0);
         return;
     }

@@ -46,6 +46,7 @@ struct rb_effect_type {
     const char *kind; /* "exec" */
     bool slots;       /* counts against the limit of children at once */
     bool person;      /* only a person can end it: the run is `waiting` meanwhile */
+    bool tells;       /* it only tells somebody: nothing that is looked at later rests on it */
     /* Live only, before the policy is asked and the intent written: can it go ahead at all? Non-zero: no, err says why
      * (kind: e->error_kind, else "usage"). NULL: yes. */
     int (*prepare)(struct rb_effect *e, struct rb_err *err);
@@ -98,6 +99,7 @@ struct rb_effect {
     int64_t until;       /* WAIT: wall clock µs at which it ends; 0 none */
     struct rb_buf reach; /* what it reaches, for the policy: rb_effect_reach() */
     bool receipt;        /* it leaves one: type->locate and the others are asked */
+    bool real;           /* a wait that takes its time in a dry run, too */
 
     /* Set by effect.c. */
     struct rb_effect **box; /* the userdata that owns it until the call */

@@ -110,6 +110,15 @@ static int l_set_reads_only(lua_State *L) /* value → the old value */
     return 1;
 }
 
+/* → how many effects a dry run has only listed: outside of checks, and in those that act */
+static int l_assumed(lua_State *L)
+{
+    struct rb_run *run = rb_run_of(L);
+    lua_pushinteger(L, run->assumed);
+    lua_pushinteger(L, run->probed);
+    return 2;
+}
+
 /* -- events -------------------------------------------------------------------------------------------------------- */
 
 /* kind, table [, place] → number of the event. Written at once; claimed at the same place by a replay. place: true, its
@@ -461,6 +470,7 @@ static const struct rb_binding own[] = {
     {"unwind", l_unwind},
     {"flag", l_flag},
     {"set_reads_only", l_set_reads_only},
+    {"assumed", l_assumed},
     {"event", l_event},
     {"pin", rb_lib_pin},
     {"plain", l_plain},

@@ -118,6 +118,22 @@ struct ending {
     char kind[64];
 };
 
+/* [-0, +0, m] Of a dry run that has listed effects: what ended it may be that nothing was made. What a real run would raise
+ * as well stays as it is. The error is at 2. */
+static void say_dry(lua_State *L, const struct rb_run *run, const char *kind)
+{
+    static const char certain[] = " denied policy usage params check checklist cancelled budget memory nondeterminism restart ";
+    char word[80];
+    snprintf(word, sizeof(word), " %.64s ", kind);
+    if (!run->dry || !run->assumed || strstr(certain, word))
+        return;
+    lua_getfield(L, 2, "message");
+    lua_pushfstring(L, "a dry run can not be followed further than here, behind what was only listed: %s",
+                    lua_isstring(L, -1) ? lua_tostring(L, -1) : kind);
+    lua_setfield(L, 2, "message");
+    lua_pop(L, 1);
+}
+
 static int l_describe_error(lua_State *L)
 {
     struct ending *end = lua_touserdata(L, 1);
@@ -130,6 +146,7 @@ static int l_describe_error(lua_State *L)
     rb_error_normalize(L, 2);
     const char *kind = rb_error_kind(L, 2);
     snprintf(end->kind, sizeof(end->kind), "%s", kind ? kind : "lua");
+    say_dry(L, end->run, end->kind);
     rb_vm_error_text(L, 2, &end->line);
     collect_failing(L, 2, &end->failing, &end->failing_steps, 0);
     if (strcmp(end->kind, "restart") == 0 && lua_getfield(L, 2, "params") == LUA_TTABLE &&

@@ -40,7 +40,7 @@ struct rb_task {
     char *cancel_why;
     int shield;          /* > 0: not raised now */
     int64_t grace_until; /* rb_clock_boot() by which clean-up must end; 0 none */
-    int reads_only;      /* > 0: inside a check: effects are refused */
+    int reads_only;      /* > 0: inside a check: effects are refused; < 0: inside one that acts */
     int on_doubt;        /* of effects that do not say: 0 their own default, else 1 + enum rb_on_doubt */
     int in_memo;         /* > 0: a replay will not come here */
     int in_tx;           /* > 0: inside a transaction of a database: only reads, and what is part of it */

@@ -63,7 +63,7 @@ static void add(struct table *t, char *const cells[COLUMNS])
 
 static void collect(struct table *t, const struct rb_view *v, const struct rb_node *p)
 {
-    static const char *const verdicts[] = {"runs", "waits", "in doubt", "stopped", "pass", "FAIL", "skip"};
+    static const char *const verdicts[] = {"runs", "waits", "in doubt", "stopped", "pass", "FAIL", "skip", "would"};
     RB_LIST_EACH (it, &p->children) {
         const struct rb_node *c = RB_CONTAINER(it, struct rb_node, link);
         if (c->type == RB_NODE_CHECK)

@@ -98,13 +98,13 @@ static void header(struct show *s)
 
 static const char *state_word(const struct rb_node *p)
 {
-    static const char *const words[] = {"runs", "waits", "DOUBT", "stopped", "pass", "FAIL", "skip"};
+    static const char *const words[] = {"runs", "waits", "DOUBT", "stopped", "pass", "FAIL", "skip", "would"};
     return words[p->state];
 }
 
 static void paint(struct show *s, const struct rb_node *p)
 {
-    static const char *const codes[] = {"36", "33", "31", "33", "32", "31", "2"};
+    static const char *const codes[] = {"36", "33", "31", "33", "32", "31", "2", "33"};
     if (s->colour)
         rb_buf_addf(&s->out, "\x1b[%sm%-7s\x1b[0m ", codes[p->state], p->type == RB_NODE_BRANCH ? "" : state_word(p));
     else
@@ -199,7 +199,8 @@ static void json_nodes(struct show *s, struct rb_json *j, const struct rb_node *
     rb_json_array(j);
     RB_LIST_EACH (it, &p->children) {
         static const char *const types[] = {"branch", "step", "checklist", "check", "op"};
-        static const char *const states[] = {"running", "waiting", "in_doubt", "stopped", "pass", "fail", "skip"};
+        static const char *const states[] = {"running", "waiting", "in_doubt", "stopped",
+                                             "pass",    "fail",    "skip",     "would"};
         const struct rb_node *c = RB_CONTAINER(it, struct rb_node, link);
         rb_json_object(j);
         rb_json_ktext(j, "key", c->key);

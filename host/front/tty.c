@@ -88,6 +88,7 @@ static const char *sign_of(const struct tty *t, const struct rb_node *p, enum co
         [RB_NODE_PASS] = {"\xe2\x9c\x93", "+", GREEN},
         [RB_NODE_FAIL] = {"\xe2\x9c\x97", "x", RED},
         [RB_NODE_SKIP] = {"-", "-", DIM},
+        [RB_NODE_WOULD] = {"\xc2\xb7", ".", YELLOW},
     };
     bool asks = p->state == RB_NODE_WAITS && rb_node_decision(p);
     *c = signs[p->state].colour;
@@ -122,7 +123,7 @@ static size_t draw_row(const struct tty *t, const struct row *r, struct rb_buf *
     size_t room = t->columns - 1, width = 0;
     size_t indent = (size_t)r->depth * 2 < room / 2 ? (size_t)r->depth * 2 : room / 2;
     const char *sign = sign_of(t, p, &c);
-    const char *more = p->state == RB_NODE_FAIL || p->state == RB_NODE_SKIP ? p->error : p->last;
+    const char *more = p->state >= RB_NODE_FAIL ? p->error : p->last;
     struct rb_buf title;
     rb_buf_init(&title, 16 << 10);
     if (p->stage && *p->stage)

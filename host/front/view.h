@@ -18,6 +18,7 @@ enum rb_node_state {
     RB_NODE_PASS,
     RB_NODE_FAIL,
     RB_NODE_SKIP,
+    RB_NODE_WOULD, /* a dry run can not know: it rests on what was only listed */
 };
 
 struct rb_node {

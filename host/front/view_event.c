@@ -123,11 +123,17 @@ static struct rb_node *on_step_end(struct rb_view *v, const struct rb_event *ev,
     const char *verdict = get(data, "verdict");
     struct rb_node *p = rb_node_at(v, ev->key, strlen(ev->key), RB_NODE_STEP, ev->at);
     bool fail = verdict && strcmp(verdict, "fail") == 0, skip = verdict && strcmp(verdict, "skip") == 0;
-    bool cut = verdict && strcmp(verdict, "cancelled") == 0;
-    settle(p, fail ? RB_NODE_FAIL : skip ? RB_NODE_SKIP : cut ? RB_NODE_STOPPED : RB_NODE_PASS, ev);
+    bool cut = verdict && strcmp(verdict, "cancelled") == 0, would = verdict && strcmp(verdict, "would") == 0;
+    settle(p,
+           fail    ? RB_NODE_FAIL
+           : skip  ? RB_NODE_SKIP
+           : cut   ? RB_NODE_STOPPED
+           : would ? RB_NODE_WOULD
+                   : RB_NODE_PASS,
+           ev);
     if (fail)
         set_error(p, json_object_get(data, "error"));
-    if (skip || (fail && !p->error))
+    if (skip || would || (fail && !p->error))
         rb_view_set_clean(&p->error, get(data, "why"));
     return p;
 }

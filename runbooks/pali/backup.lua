@@ -27,7 +27,7 @@ local p = runbook {
     },
     http = { "POST {qdrant}/collections/*/snapshots", "GET {qdrant}/collections/*/snapshots/*" },
     sql = { "sqlite:{data}/**", "sqlite:{backups}/**" },
-    file = { "{data}", "{backups}" },
+    file = { "{config}", "{data}", "{backups}" },
   },
   timeout = "2h",
 }
@@ -36,7 +36,7 @@ local c = config.read(p.config)
 local stores = backup.stores(c, p)
 local before = backup.latest(p.backups)
 local at = math.floor(now())
-local folder = p.backups .. "/" .. os.date("!%Y%m%dT%H%M%SZ", at)
+local folder = ("%s/%s-%s"):format(p.backups, os.date("!%Y%m%dT%H%M%SZ", at), uuid():sub(1, 8))
 local manifest = { at = at, stores = {} }
 
 step("Make the folder", function()
@@ -73,7 +73,8 @@ checklist "Schedule" {
     if not before then
       skip "this is the first one"
     end
-    local age = at - backup.manifest(before).at
-    expect.at_most(age, duration.parse(p.every), "the time since " .. before .. ", in seconds,")
+    local age, since = at - before.manifest.at, "the time since " .. before.folder .. ", in seconds"
+    expect.at_least(age, 0, since .. " (a clock is wrong),")
+    expect.at_most(age, duration.parse(p.every), since .. ",")
   end },
 }

@@ -19,31 +19,34 @@ local p = runbook {
     health_unit = { "string", required = true, help = "the unit of the health check loop, such as a timer" },
     rollbacks = { "file", required = true, help = "the directory of the snapshots to roll back to" },
     api = { "url", default = "http://127.0.0.1:8080" },
-    poll = { "duration", default = "30s", help = "how long /health may take to answer" },
+    poll = { "duration", required = true, help = "how long /health may take until it is well" },
     tenant = { "string", default = "", help = "the tenant of the probe; needed in API mode" },
     token = { "secret", help = "a bearer token; needed where auth.enabled is true" },
     startup = {
       "map",
       default = {
-        ["repository initialization"] = "repository initialized",
-        ["provider selection"] = "provider selected",
-        ["adapter selection"] = "adapter selected",
-        ["startup counts"] = "startup counts",
-        ["vectorstore backend"] = "vectorstore backend initialized",
-        ["entity-fact backend"] = "entity-fact backend initialized",
+        ["repository initialization"] = "repositor init",
+        ["provider selection"] = "provider select",
+        ["adapter selection"] = "adapter select",
+        ["startup counts"] = "start count",
+        ["vectorstore backend"] = "vector init",
+        ["entity-fact backend"] = "entity fact init",
       },
-      help = "what the start-up log must show, and the text to look for",
+      help = "what the start-up log must show, and beginnings of the words that one line of it has",
     },
   },
   allow = {
     exec = {
-      "systemctl show --property=* *",
+      "systemctl show --property=* {unit}",
+      "systemctl show --property=* {health_unit}",
       "systemctl restart {unit}",
       "journalctl --no-pager --output=cat *",
-      "cp -p -- * {binary}.new",
-      "cp -p -- * {config}.new",
-      "cp -p -- {binary} *",
-      "cp -p -- {config} *",
+      "cp -p -- {artifact} {binary}.new",
+      "cp -p -- {new_config} {config}.new",
+      "cp -p -- {binary} {rollbacks}/*",
+      "cp -p -- {config} {rollbacks}/*",
+      "cp -p -- {rollbacks}/* {binary}.new",
+      "cp -p -- {rollbacks}/* {config}.new",
       "mv -T -- {binary}.new {binary}",
       "mv -T -- {config}.new {config}",
       "mv -T -- {rollbacks}/* {rollbacks}/*",
@@ -59,6 +62,14 @@ local p = runbook {
 local function well()
   if p.mode == "api" then
     checks.health(p.api, p.poll)
+  else
+    checks.mcp(p.command)
+  end
+end
+
+local function serves()
+  if p.mode == "api" then
+    checks.flow(p)
   else
     checks.mcp(p.command)
   end
@@ -99,13 +110,14 @@ check("Rollback", "the snapshot is there and whole", function()
 end)
 
 step("Name the last known-good deployment", function()
-  if not pcall(well) then
-    skip "what runs now is not well: what was known to be good stays so"
+  local good, why = pcall(serves)
+  if not good then
+    skip("what runs now is not well, so what was known to be good stays so: " .. why.message)
   end
   file.write(p.rollbacks .. "/last-known-good", snapshot .. "\n")
 end)
 
-step("Swap and restart", function()
+local started = step("Swap and restart", function()
   undo("Back to " .. snapshot, function()
     release.back(p, snapshot)
     well()
@@ -114,16 +126,10 @@ step("Swap and restart", function()
   if p.new_config then
     release.put(p.new_config, p.config)
   end
-  evidence("unit", systemd.restart(p.unit))
+  return systemd.restart(p.unit)
 end)
 
-if p.mode == "api" then
-  checks.ready(p)
-else
-  checklist "Readiness" {
-    { "MCP", "the server introduces itself and has tools", well },
-  }
-end
+checks.ready(p, started)
 
 checklist "Start-up log" (checks.startup_rows(p.unit, p.startup))
 

@@ -25,8 +25,8 @@ local p = runbook {
     rollbacks = { "file", required = true, help = "the directory of the snapshots, as deploy has it" },
     binary = { "file", required = true, help = "where the binary is installed" },
     evidence_folder = { "file", required = true, help = "where evidence for the post-mortem is kept" },
-    poll = { "duration", default = "30s", help = "how long /health may take to answer after a rollback" },
-    decision = { "duration", default = "1h", help = "how long the question about a rollback is open" },
+    poll = { "duration", required = true, help = "how long /health may take until it is well, after a rollback" },
+    decision = { "duration", required = true, help = "how long the question about a rollback is open" },
   },
   allow = {
     exec = {
@@ -53,13 +53,22 @@ local p = runbook {
       "GET {neo4j}/",
     },
     sql = { "sqlite:{data}/**" },
-    file = { "{rollbacks}", "{evidence_folder}", "{binary}.new", "{config}.new" },
+    file = { "{rollbacks}", "{evidence_folder}", "{binary}", "{config}", "{binary}.new", "{config}.new" },
   },
   timeout = "4h",
 }
 
+-- It may be the configuration that is broken: then the other looks are taken all the same.
+local readable, c = pcall(config.read, p.config)
+
+local function configured()
+  if not readable then
+    skip "the configuration can not be read, so nobody knows what is in use"
+  end
+  return c
+end
+
 local function first_response()
-  local c = config.read(p.config)
   checklist "First response" {
     { "Supervisor", "the process runs, and was not started again by itself", function()
       local unit = systemd.show(p.unit)
@@ -69,7 +78,7 @@ local function first_response()
     end },
     { "Gateway", "the way from the gateway to Pali is open, over good TLS", function()
       local r = http.get(p.gateway .. "/health", { query = look.OURS, expect = false, retry = false })
-      evidence("gateway", { status = r.status, certificate = r.tls.valid_until })
+      evidence("gateway", { status = r.status, certificate = expect.some(r.tls, "TLS at the gateway").valid_until })
       expect.equal(r.status, 200, "what the gateway answers")
     end },
     { "Health", "GET /health answers", function()
@@ -84,19 +93,24 @@ local function first_response()
     { "Logs", "no request was answered with an error of the server", function()
       look.requests(p.access_log)
     end },
+    { "Stores", "the configuration can be read", function()
+      if not readable then
+        error(c, 0)
+      end
+    end },
     { "Stores", "the disk has room", function()
       look.disk(p.data, p.disk_free)
     end },
     { "Stores", "SQLite is sound", function()
-      local db = sql.open("sqlite:" .. expect.some(c.database, "the file in sqlite_dsn") .. "?mode=ro")
+      local db = sql.open("sqlite:" .. expect.some(configured().database, "the file in sqlite_dsn") .. "?mode=ro")
       expect.equal(db:value "PRAGMA quick_check", "ok", "SQLite's check")
     end },
     { "Stores", "Qdrant is ready", function()
-      look.used(c["vector_backend"], "qdrant")
+      look.used(configured()["vector_backend"], "qdrant")
       http.get(p.qdrant .. "/readyz", { expect = 200, retry = false })
     end },
     { "Stores", "Neo4j answers", function()
-      look.used(c["entity_fact_backend"], "neo4j")
+      look.used(configured()["entity_fact_backend"], "neo4j")
       http.get(p.neo4j .. "/", { expect = 200, retry = false })
     end },
   }
@@ -127,8 +141,8 @@ check("Rollback", "the snapshot is there and whole", function()
   release.whole(p, snapshot)
 end)
 
-step("Roll back", function()
-  release.back(p, snapshot)
+local started = step("Roll back", function()
+  return release.back(p, snapshot)
 end)
 
-checks.ready(p)
+checks.ready(p, started)

@@ -16,13 +16,14 @@ local p = runbook {
     port = { "integer", required = true, min = 1, max = 65535, help = "where the restored Pali listens" },
     command = { "list", required = true, help = "what starts Pali; the restored configuration is its last word" },
     unit = { "string", default = "pali-restore-drill", help = "the unit that it runs as meanwhile" },
-    poll = { "duration", default = "30s", help = "how long /health may take to answer" },
+    poll = { "duration", required = true, help = "how long /health may take until it is well" },
     tenant = { "string", required = true, help = "the tenant of the probe; it is made when it is not there" },
     token = { "secret", help = "a bearer token; needed where auth.enabled is true" },
     qdrant = { "url", default = "http://127.0.0.1:6333", help = "used where the backup has vectors" },
     qdrant_key = { "secret", help = "its API key, where it wants one" },
     collection = { "string", match = "^[%w_-]+$", help = "for the restored vectors, where there are some" },
     neo4j_load = { "list", help = "the command that loads a dump from the folder that is added as its last word" },
+    neo4j_clear = { "list", help = "the command that drops that database; one that is not there is no error" },
     neo4j_database = { "string", match = "^[%w.-]+$", help = "the database that neo4j_load loads into" },
   },
   allow = {
@@ -33,6 +34,7 @@ local p = runbook {
       "mv -T -- {staging}/* {staging}/*",
       "sed -i -E * {staging}/pali.yaml",
       "{neo4j_load} {backups}/*",
+      "{neo4j_clear}",
       "systemd-run --unit={unit} --collect -- {command} {staging}/pali.yaml",
       "systemctl show --property=* {unit}",
       "systemctl stop {unit}",
@@ -52,8 +54,9 @@ local p = runbook {
   timeout = "2h",
 }
 
-local folder = expect.some(backup.latest(p.backups), "a whole backup in " .. p.backups)
-local manifest = backup.manifest(folder)
+local newest, damaged = backup.latest(p.backups)
+expect.none(damaged, "manifests")
+local folder, manifest = expect.some(newest, "a whole backup in " .. p.backups).folder, newest.manifest
 local production = config.read(p.config)
 local api = ("http://127.0.0.1:%d"):format(p.port)
 
@@ -69,6 +72,9 @@ checklist "The backup" {
   end },
   { "Staging", "nothing of it is production's", function()
     staging.apart(p, manifest, production)
+  end },
+  { "Staging", "nobody listens on its port", function()
+    staging.port_is_free(api)
   end },
 }
 
@@ -96,6 +102,9 @@ checklist "Health and readiness of the restored Pali" {
   serial = true,
   { "Health", "GET /health answers", function()
     checks.health(api, p.poll)
+  end },
+  { "Supervisor", "it is the restored Pali that runs", function()
+    expect.equal(systemd.show(p.unit).state, "active", p.unit)
   end },
   { "Data", "every table has the rows that were saved", function()
     local counts = backup.counts(p.staging .. "/pali.db")

@@ -1,11 +1,14 @@
 -- Rolls Pali back to the last known-good deployment: evidence first, then the swap of binary and configuration, a
 -- restart, and the checks that say whether it is well.
 local checks = require "lib.checks"
+local expect = require "expect"
 local release = require "lib.release"
 
 local p = runbook {
   title = "Pali: roll back",
   params = {
+    mode = { "choice", choices = { "api", "mcp" }, default = "api" },
+    command = { "list", help = "what the unit runs, word by word; needed in MCP mode" },
     snapshot = { "string", match = "^%x+%-%x+$", help = "which one; default: the last known-good" },
     rollbacks = { "file", required = true, help = "the directory of the snapshots, as deploy has it" },
     binary = { "file", required = true, help = "where the binary is installed" },
@@ -13,10 +16,10 @@ local p = runbook {
     unit = { "string", required = true, help = "the supervisor's unit" },
     evidence_folder = { "file", required = true, help = "where evidence for the post-mortem is kept" },
     recent = { "duration", required = true, help = "how far back the evidence's logs go" },
-    access_log = { "file", required = true, help = "the gateway's log of requests" },
+    access_log = { "file", help = "the gateway's log of requests; needed in API mode" },
     api = { "url", default = "http://127.0.0.1:8080" },
-    poll = { "duration", default = "30s", help = "how long /health may take to answer" },
-    tenant = { "string", required = true, help = "the tenant of the probe; it is made when it is not there" },
+    poll = { "duration", required = true, help = "how long /health may take until it is well" },
+    tenant = { "string", default = "", help = "the tenant of the probe; needed in API mode" },
     token = { "secret", help = "a bearer token; needed where auth.enabled is true" },
   },
   allow = {
@@ -32,25 +35,36 @@ local p = runbook {
       "mv -T -- {binary}.new {binary}",
       "mv -T -- {config}.new {config}",
       "mv -T -- {evidence_folder}/* {evidence_folder}/*",
+      "{command}",
     },
     http = { "GET {api}/health", "POST {api}/v1/tenants", "POST {api}/v1/memory/search" },
-    file = { "{rollbacks}", "{evidence_folder}", "{binary}.new", "{config}.new" },
+    file = { "{rollbacks}", "{evidence_folder}", "{binary}", "{config}", "{binary}.new", "{config}.new" },
   },
   timeout = "30m",
 }
 
 local snapshot = p.snapshot or release.known_good(p)
 
-check("Rollback", "the snapshot is there and whole", function()
-  release.whole(p, snapshot)
-end)
+checklist "Before the rollback" {
+  { "Rollback", "the snapshot is there and whole", function()
+    release.whole(p, snapshot)
+  end },
+  { "Mode", "what this mode needs is named", function()
+    if p.mode == "mcp" then
+      expect.some(p.command, "the parameter command")
+    else
+      expect.some(p.tenant, "the parameter tenant")
+      expect.some(p.access_log, "the parameter access_log")
+    end
+  end },
+}
 
 step("Preserve the evidence", function()
   return release.preserve(p)
 end)
 
-step("Swap and restart", function()
-  release.back(p, snapshot)
+local started = step("Swap and restart", function()
+  return release.back(p, snapshot)
 end)
 
-checks.ready(p)
+checks.ready(p, started)

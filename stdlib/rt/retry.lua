@@ -3,6 +3,12 @@ local base = require "rt.base"
 
 local M = {}
 
+-- In a dry run waiting is over at once, with two exceptions: a time limit holds, and what a check polls is there as it
+-- is, so it is waited for. (A check that looks at what was not made is not made itself.)
+local function in_check()
+    return host.flag("reads_only", 0) ~= 0
+end
+
 --- Runs fn, and cancels it when the time is over: then an error of kind "timeout" is raised.
 ---@param limit string|number
 ---@param fn fun(): ...
@@ -12,7 +18,7 @@ function M.timeout(limit, fn)
     base.expect("timeout", "the function", fn, "function")
     local body = base.start("timeout", fn)
     local timer = base.start("timer", function()
-        host.sleep { ["until"] = base.deadline(seconds), text = "time limit" }
+        host.sleep { ["until"] = base.deadline(seconds), text = "time limit", real = true }
     end)
     local first, r
     local c = table.pack(host.wait_child())
@@ -112,7 +118,8 @@ function M.retry(opts, fn)
                 wait = math.max(wait, math.min(asked, max))
             end
             if wait > 0 then
-                host.sleep { ["until"] = base.deadline(wait), text = "before attempt " .. attempt + 1 }
+                local text = "before attempt " .. attempt + 1
+                host.sleep { ["until"] = base.deadline(wait), text = text, real = in_check() }
             end
         end
     end)
@@ -129,10 +136,11 @@ function M.wait_until(opts, fn)
     local function poll()
         for attempt = 1, math.maxinteger do
             local v = base.in_scope("look " .. attempt, fn, attempt)
-            if v then
+            if v or (base.info.dry and not in_check()) then -- taken to come true, as an effect is taken to be done
                 return v
             end
-            host.sleep { ["until"] = base.deadline(every), text = "before look " .. attempt + 1, title = opts.title }
+            local text = "before look " .. attempt + 1
+            host.sleep { ["until"] = base.deadline(every), text = text, title = opts.title, real = in_check() }
         end
     end
     return base.in_scope(opts.title or "wait_until", function()

@@ -10,12 +10,31 @@ local evidence_of = {} -- task → what it has recorded, for gates that are boun
 
 local function close(verdict, e, quiet)
     local data = { verdict = verdict }
-    if e and verdict == "skip" then
+    if e and (verdict == "skip" or verdict == "would") then
         data.why = e.message
     elseif e and not quiet then
         data.error = { kind = e.kind, message = e.message, where = e.where, op = e.op }
     end
     host.event("step.end", data, true)
+end
+
+-- What a real run would raise as well.
+local CERTAIN = { denied = true, policy = true, usage = true, params = true, check = true, checklist = true }
+
+--- In a dry run: why nothing can be said of what this group would do, as it rests on effects that were only listed;
+--- nil: it looked at the world as it is. `before`: how many had been listed in checks when it began.
+local function not_known(kind, before, r)
+    local assumed, probed = host.assumed()
+    local e = not r[1] and r[2]
+    if e and e.kind == "unseen" then
+        return e
+    elseif e and (base.is_final(e) or CERTAIN[e.kind] or e.kind == "skip") then
+        return nil
+    elseif kind == "check" and probed > before then
+        return { message = "would be checked" }
+    elseif kind == "step" and e and assumed > 0 then
+        return { message = "not known in a dry run: " .. host.error_text(e) }
+    end
 end
 
 --- The common course of steps and checks: start, body, verdict. Returns ok, error or values.
@@ -24,7 +43,13 @@ function M.group(kind, title, stage, fn, ...)
         M.before_step(kind, title)
     end
     host.event("step.start", { type = kind, title = title, stage = stage }, true)
+    local _, before = host.assumed()
     local r = table.pack(host.try(fn, ...))
+    local why = base.info.dry and not_known(kind, before, r)
+    if why then
+        close("would", why)
+        return { true, n = 1, would = true }
+    end
     if r[1] then
         for i = 2, r.n do
             if r[i] ~= nil then
@@ -48,6 +73,13 @@ function M.group(kind, title, stage, fn, ...)
         close(base.is_final(r[2]) and r[2].kind or "fail", r[2])
     end
     return r
+end
+
+--- A check that a dry run does not make.
+function M.unseen(kind, title, stage)
+    host.event("step.start", { type = kind, title = title, stage = stage }, true)
+    close("would", { message = "would be checked" })
+    return { true, n = 1, would = true }
 end
 
 --- What M.group() has brought back, raised or returned.

@@ -39,6 +39,62 @@ contains("and says that it was dry", r.stdout + r.stderr, "dry")
 r = c.rb("resume")
 check("a dry run is nothing to resume", r.returncode in (0, 2), (r.returncode, r.stderr))
 
+# What rests on effects that were only listed is not known, and never shown as if it were.
+c = Case(
+    """
+    checklist "Before" {
+        { "A", "holds", function() end },
+        { "A", "acts", function() exec { "touch", "@DIR@/world" } end, acts = true },
+        { "A", "is not asked of what acts", function() end },
+    }
+    checklist "In order" {
+        serial = true,
+        { "B", "acts first", function() exec { "touch", "@DIR@/world" } end, acts = true },
+        { "B", "looks at that", function() exec({ "test", "-e", "@DIR@/world" }, { read = true }) end },
+    }
+    check("C", "what a check did is not built on", function() end)
+    local made = step("make", function() exec { "touch", "@DIR@/world" } return 1 end)
+    step("read", function() return exec({ "cat", "@DIR@/world" }, { read = true }).stdout end)
+    local ok, e = pcall(step, "not allowed", function() exec({ "true" }, { tmeout = 1 }) end)
+    print(made, ok, e.kind)
+    check("D", "a lie", function() end)
+    check("D", "a false alarm", function() return false end)
+    wait_until({ title = "it comes", every = "1h", timeout = "2h" }, function() return false end)
+    print(timeout("1h", function() return exec({ "echo", "in time" }, { read = true }).stdout end))
+    print "end"
+    """
+)
+r = c.run("--dry")
+ends("a dry run goes to the end though nothing is made", r, 0)
+eq("what does not rest on it is checked, all else would be", [(k.split("/")[-1], v) for k, v in c.verdicts()],
+   [("holds", "pass"), ("acts", "would"), ("is not asked of what acts", "pass"), ("Before", "would"), ("acts first", "would"),
+    ("looks at that", "would"), ("In order", "would"), ("what a check did is not built on", "pass"), ("make", "pass"),
+    ("read", "would"), ("not allowed", "fail"), ("a lie", "would"), ("a false alarm", "would")])
+eq("a wrong option is wrong all the same, and waiting is over at once", c.prints(), ["1\tfalse\tusage", "in time\n", "end"])
+contains("the lines say so", r.stdout, "a lie: would be checked")
+contains("and why a step is not known", r.stdout, "read: not known in a dry run: t.lua:")
+contains("the table of checks too", c.rb("show", "--checks", c.id).stdout, "would be checked")
+check("and the JSON", '"state":"would"' in c.rb("show", "--json", c.id).stdout)
+c = Case('local made = step("make", function() exec { "true" } fail "no" end)\nprint("made " .. made)')
+r = c.run("--dry")
+ends("where the script itself needs what was not made, the dry run ends", r, 1)
+contains("and says why", r.stderr, "t.lua:2: a dry run can not be followed further than here, behind what was only listed: attempt to concatenate")
+c = Case("""
+    check("A", "comes true while it is polled", function()
+        local n = 0
+        wait_until({ title = "it", every = "10ms", timeout = "60s" }, function(look) return look == 3 end)
+        retry({ times = 3, delay = "10ms" }, function(attempt) assert(attempt == 3) end)
+    end)
+    check("A", "never comes true", function()
+        wait_until({ title = "it", every = "10ms", timeout = "50ms" }, function() return false end)
+    end)
+""")
+ends("what a check polls before anything was changed is polled", c.run("--dry"), 1)
+eq("and the verdict is the real one", [v for _, v in c.verdicts()], ["pass", "fail"])
+c = Case('check("A", "acts and is bad", function() exec { "true" } fail "bad" end, { acts = true })\ncheck("A", "bad", function() fail "bad" end)')
+ends("what a dry run does see to be wrong ends it", c.run("--dry"), 1)
+eq("by its own verdict", [v for _, v in c.verdicts()], ["would", "fail"])
+
 # -- --step
 
 c = Case(

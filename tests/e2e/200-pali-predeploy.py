@@ -121,6 +121,31 @@ with Pali(TMP / "lab") as lab:
     lab.faults.clear()
     faulty("nobody says where embeddings would be", "the embeddings provider is ready", embeddings=None)
 
+    lab.faults.set("pali.warns")
+    judge.green("pali init warns", lab.run("predeploy"))
+    lab.faults.clear()
+    contains("and its warnings are evidence", judge.evidence("init"), "auth.issuer is deprecated")
+    configured("a store that nobody knows", "the Neo4j password is there where facts are in Neo4j", entity_fact_backend="memgraph")
+    lab.configure(auth__enabled="True")
+    judge.green("True is true", lab.run("predeploy"))
+    lab.configure()
+
+    # -- links do not hide where something is
+    (lab.repository / "hidden").mkdir()
+    linked = lab.path("linked") / "pali.yaml"
+    linked.symlink_to(lab.configure(lab.repository / "hidden" / "pali.yaml"))
+    lab.mounts((lab.repository, "ext4"), (lab.data, "xfs"))
+    faulty("a link to a configuration inside of a repository", "the configuration is outside of any repository", config=linked)
+    lab.mounts()
+    shutil.rmtree(lab.repository / "hidden")
+    volatile = lab.path("tmp", "data", mode=0o700)
+    (lab.folder / "linked" / "data").symlink_to(volatile)
+    lab.configure(database__sqlite_dsn=f"file:{lab.folder}/linked/data/pali.db")
+    lab.mounts((lab.etc, "ext4"), (lab.data, "xfs"), (volatile, "ext4"))
+    faulty("a link to a temporary directory", PERSISTENT, data=lab.folder / "linked" / "data")
+    lab.mounts()
+    lab.configure()
+
     # -- the gateway, the monitor, the drill
     OLD = "the gateway speaks nothing older than TLS 1.2"
     lab.gateway.configure(protocols="TLSv1 TLSv1.1 TLSv1.2")
@@ -133,6 +158,19 @@ with Pali(TMP / "lab") as lab:
     judge.red("a certificate that has expired: nothing can be asked through this gateway", lab.run("predeploy"),
               "the gateway's certificate is good", "the gateway limits the rate", "the gateway logs its requests")
     lab.gateway.configure(days=30)
+    judge.red("a gateway that nobody answers at: that no old TLS is spoken there proves nothing",
+              lab.run("predeploy", gateway=f"https://127.0.0.1:{lab.staging_port}"), "the gateway's certificate is good", OLD,
+              "the gateway limits the rate", "the gateway logs its requests")
+    judge.red("a gateway without TLS", lab.run("predeploy", gateway=f"http://127.0.0.1:{lab.port}"), "the gateway's certificate is good", OLD,
+              "the gateway limits the rate", "the gateway logs its requests")
+    lab.faults.set("pali.down")
+    lab.gateway.configure(limit=False)
+    faulty("503 to everybody is no limit", "the gateway limits the rate")
+    lab.faults.clear()
+    lab.gateway.configure(limit=60)
+    lab.watcher.watched[2] = "neo4j-old"
+    faulty("a name that only begins like another that is watched", "process and dependencies are watched from outside")
+    lab.watcher.watched[2] = "neo4j"
     lab.watcher.watched.remove("neo4j")
     faulty("a dependency that nobody watches", "process and dependencies are watched from outside")
     lab.watcher.watched.append("neo4j")
@@ -140,6 +178,12 @@ with Pali(TMP / "lab") as lab:
     record = lab.backups / "restore-drill.json"
     record.write_text(json.dumps({"at": int(time.time()) - 8 * 86400}))
     faulty("a drill of another change window", DRILL)
+    record.write_text(json.dumps({"at": int(time.time()) + 3600}))
+    faulty("a drill that will be", DRILL)
+    record.write_text("{}")
+    faulty("a record that says nothing", DRILL)
+    record.write_text('{"at": 17')
+    faulty("a record that is cut", DRILL)
     record.unlink()
     faulty("no drill at all", DRILL)
     record.write_text(json.dumps({"at": int(time.time())}))
@@ -152,6 +196,12 @@ with Pali(TMP / "lab") as lab:
        ["auth.enabled is true", LONG, "the gateway's certificate is good", OLD,
         "the Neo4j password is there where facts are in Neo4j", "the embeddings provider is ready"])
     lab.configure()
+
+    # -- a dry run looks at all of it
+    lab.calls.clear()
+    judge.green("a dry run", lab.run("predeploy", "--dry"))
+    eq("makes every check that only looks", [t for t, v in judge.verdicts().items() if v != "pass"], ["pali init accepts the configuration", "Pre-deploy"])
+    eq("and does not call pali init", lab.calls.of("pali", "init"), [])
 
     held = judge.text()
     check("no secret of the configuration is in the journal", SECRET.encode() not in held and PASSWORD.encode() not in held)

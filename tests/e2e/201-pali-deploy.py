@@ -41,6 +41,8 @@ with Pali(TMP / "lab") as lab:
     refused("a unit that is not started again", SUPERVISED, artifact=V2)
     supervisor.define(lab.folder, "pali", restart="always", enabled=False)
     refused("a unit that does not come back after a boot", SUPERVISED, artifact=V2)
+    supervisor.define(lab.folder, "pali", enabled="enabled-runtime")
+    refused("a unit that is enabled until the next boot", SUPERVISED, artifact=V2)
     supervisor.define(lab.folder, "pali", enabled=True)
     LOOP = "the health check loop is enabled and running"
     supervisor.define(lab.folder, "pali-health.timer", active=False)
@@ -53,8 +55,14 @@ with Pali(TMP / "lab") as lab:
     shutter.write_text("a file")
     refused("rollbacks can not be kept", "Keep what runs now", artifact=V2, rollbacks=shutter)
     lab.command("cp", "faulty", "cut_copies")  # a disk that cuts what is copied
-    refused("a snapshot that is not whole", "the snapshot is there and whole", artifact=V2)
+    refused("copies that are cut", "Keep what runs now", artifact=V2)
     (lab.bin / "cp").unlink()
+    eq("and nothing half lies about", [p.name for p in lab.rollbacks.rglob("*.new")], [])
+    lab.command("mv", "faulty", "cut_moves")
+    refused("a snapshot that is not whole", "the snapshot is there and whole", artifact=V2)
+    lab.command("mv", "faulty", "does_nothing")
+    refused("a mv that does nothing and says that all is well", "Keep what runs now", artifact=V2)
+    (lab.bin / "mv").unlink()
     for folder in lab.rollbacks.iterdir():
         for f in folder.iterdir():
             f.unlink()
@@ -72,8 +80,11 @@ with Pali(TMP / "lab") as lab:
     kept = (lab.rollbacks / "last-known-good").read_text().strip()
     eq("what ran before was kept, as the last known-good", (digest(lab.rollbacks / kept / "pali"), digest(lab.rollbacks / kept / "pali.yaml")), old)
     eq("the probe went through the new one", [(c["what"], c["status"]) for c in lab.calls.of("pali", version="v2.0.0") if "/v1/" in c["what"]],
+       [("POST /v1/tenants", 409), ("POST /v1/memory/search", 200)])
+    eq("and through the old one before: that is what makes it known to be good",
+       [(c["what"], c["status"]) for c in lab.calls.of("pali", version="v1.0.0") if "/v1/" in c["what"]],
        [("POST /v1/tenants", 201), ("POST /v1/memory/search", 200)])
-    eq("the start-up log is evidence", judge.evidence("startup counts"), "startup counts: tenants=1 memories=2")
+    eq("the start-up log is evidence", judge.evidence("startup counts"), "startup counts: tenants=2 memories=2")
     check("no secret is in the journal", SECRET.encode() not in judge.text() and lab.token.encode() not in judge.text())
 
     # -- what does not come up well is taken back
@@ -87,12 +98,15 @@ with Pali(TMP / "lab") as lab:
 
     HEALTH = "GET /health answers"
     FLOW = (HEALTH, "POST /v1/tenants makes the probe's tenant", "POST /v1/memory/search finds its way")
-    taken_back("a version that does not start", FLOW, lab.release("v3-start", "pali.start"), poll="2s")
+    UP = "the unit stays up"
+    taken_back("a version that does not start", (*FLOW, UP), lab.release("v3-start", "pali.start"), poll="2s")
     taken_back("a version that is not healthy", HEALTH, lab.release("v3-health", "pali.health"), poll="2s")
     taken_back("a version that makes no tenants", "POST /v1/tenants makes the probe's tenant", lab.release("v3-tenants", "pali.tenants"))
     taken_back("a version that does not search", "POST /v1/memory/search finds its way", lab.release("v3-search", "pali.search"))
     broken = lab.configure(lab.artifacts / "broken.yaml", qdrant__collection="none")
-    taken_back("a configuration that does not do", FLOW, V2, new_config=broken, poll="2s")
+    taken_back("a version whose health never answers", HEALTH, lab.release("v3-slow", "pali.slow"), poll="2s")
+    taken_back("a version that answers 200 with an error", FLOW[1:], lab.release("v3-liar", "pali.liar"))
+    taken_back("a configuration that does not do", (*FLOW, UP), V2, new_config=broken, poll="2s")
     lab.faults.set("pali.complains", "level=error provider failed: no route to host")
     taken_back("a start-up log that complains", "nothing failed", lab.release("v3"))
     lab.faults.clear()
@@ -102,16 +116,25 @@ with Pali(TMP / "lab") as lab:
     lab.faults.set("systemctl.restart")
     r = lab.run("deploy", artifact=lab.release("v3"))
     name = (lab.rollbacks / "last-known-good").read_text().strip()
-    judge.red("a supervisor that fails to restart: the way back fails, too, and says so", r, "Swap and restart", f"Back to {name}")
+    judge.red("a supervisor that fails to restart: the way back fails, too, and says so", r, "Restart pali.service", "Restart pali.service")
     lab.faults.clear()
     r = lab.rbhost("undo", judge.run)
     eq("and is gone when it works again", (r.returncode, lab.version, judge.status), (0, "v2.0.0", "undone"))
 
+    lab.faults.set("systemctl.lies")
+    r = lab.run("deploy", artifact=lab.release("v3"))
+    judge.red("a supervisor that restarts nothing and says that it has: not believed", r, "Restart pali.service", "Restart pali.service")
+    lab.faults.clear()
+    r = lab.rbhost("undo", judge.run)
+    eq("what served before is back when it works again", (r.returncode, lab.version, judge.status), (0, "v2.0.0", "undone"))
+
     # -- what is not well is not named good
     good = (lab.rollbacks / "last-known-good").read_text()
     lab.faults.set("pali.search")  # nothing that /health would tell
-    judge.red("a fault that came from elsewhere", lab.run("deploy", artifact=V2), "POST /v1/memory/search finds its way")
+    judge.red("a fault that came from elsewhere", lab.run("deploy", artifact=lab.release("v3")), "POST /v1/memory/search finds its way")
     lab.faults.clear()
+    eq("what did not search before is not named good", ((lab.rollbacks / "last-known-good").read_text(),
+       judge.verdicts()["Name the last known-good deployment"]), (good, "skip"))
     supervisor.stop(lab.folder, "pali")
     r = lab.run("deploy", artifact=lab.release("v4.0.0"), poll="4s")
     judge.green("a deploy that mends what was down", r)
@@ -141,8 +164,11 @@ with Pali(TMP / "lab") as lab:
     eq("the tenant was there already, and is there once", lab.rows("tenants"), made)
 
     # -- a dry run touches nothing
-    before = digest(lab.binary), restarts(), sorted(lab.rollbacks.iterdir())
+    before = digest(lab.binary), restarts(), sorted(lab.rollbacks.iterdir()), lab.rows("tenants")
     r = lab.run("deploy", "--dry", artifact=lab.release("v6"))
-    contains("a dry run says what it would do", r.stdout, f"cp -p -- {lab.binary}")
-    eq("and touches nothing", (digest(lab.binary), restarts(), sorted(lab.rollbacks.iterdir())), before)
+    judge.green("a dry run goes to its end", r)
+    contains("and says what it would do", r.stdout, f"mv -T -- {lab.binary}.new {lab.binary}")
+    eq("touching nothing", (digest(lab.binary), restarts(), sorted(lab.rollbacks.iterdir()), lab.rows("tenants")), before)
+    eq("what would be looked at behind it is not known", {judge.verdicts()[t] for t in (*FLOW, UP, "nothing failed", "startup counts")}, {"would"})
+    eq("what is looked at before is", judge.verdicts()["the unit runs the command of this mode"], "pass")
 finish()

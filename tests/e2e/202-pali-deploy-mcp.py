@@ -25,7 +25,7 @@ with Pali(TMP / "lab", vectors="sqlite", facts="sqlite", mode="mcp") as lab:
 
     for what, fault, rows in (
         ("a version that answers with errors", "pali.mcp", [TOOLS]),
-        ("a version that does not start", "pali.start", [TOOLS]),
+        ("a version that does not start", "pali.start", [TOOLS, "the unit stays up"]),
     ):
         r = lab.run("deploy", artifact=lab.release(f"v3-{fault}", fault))
         judge.red(what, r, *rows)
@@ -36,4 +36,16 @@ with Pali(TMP / "lab", vectors="sqlite", facts="sqlite", mode="mcp") as lab:
     r = lab.run("deploy", artifact=lab.release("v4"), command=[str(lab.binary), "serve", "-config", str(lab.config)])
     judge.red("the command of the other mode", r, "the unit runs the command of this mode")
     eq("and nothing is touched", (digest(lab.binary), len(lab.calls.of("supervisor", "restart"))), before)
+
+    # -- rolled back, in this mode
+    lab.calls.clear()
+    V4 = lab.release("v4")
+    judge.green("another one", lab.run("deploy", artifact=V4))
+    MODE = "what this mode needs is named"
+    judge.red("a rollback that is not told how the server is spoken to", lab.run("rollback", command=None), MODE)
+    eq("is not begun", digest(lab.binary), digest(V4))
+    judge.green("a rollback", lab.run("rollback", access_log=None, tenant=None))
+    eq("what ran before runs", (digest(lab.binary), supervisor.is_active(lab.folder, "pali")), (digest(V2), True))
+    eq("it was spoken to", lab.calls.of("pali", "mcp")[-1]["version"], "v2.0.0")
+    eq("and still nobody asked an HTTP API", [c for c in lab.calls.of("pali") if "/" in c["what"]], [])
 finish()

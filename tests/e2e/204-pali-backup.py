@@ -9,7 +9,7 @@ import sys
 
 sys.path[:0] = [os.environ["T"] + "/e2e", os.environ["T"] + "/lab"]
 import supervisor
-from lib import TMP, check, eq, finish, wait_for
+from lib import TMP, check, contains, eq, finish
 from pali import PASSWORD, SECRET, Pali, digest
 from runbooks import Judge
 
@@ -21,16 +21,9 @@ with Pali(TMP / "lab") as lab:
         return sorted(p.parent.name for p in lab.backups.glob("*/manifest.json"))
 
     def newest():
-        return lab.backups / whole()[-1]
-
-    def next_second():
-        """Folders are named by the second."""
-        names = {p.name for p in lab.backups.iterdir()}
-        import time
-        wait_for("the next second", lambda: time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) not in names)
+        return max((p.parent for p in lab.backups.glob("*/manifest.json")), key=lambda p: p.stat().st_mtime_ns)
 
     def failing(name, row, *faults, value="on", **params):
-        next_second()
         before = whole()
         for fault in faults:
             lab.faults.set(fault, value)
@@ -49,8 +42,8 @@ with Pali(TMP / "lab") as lab:
     folder = newest()
     manifest = json.loads((folder / "manifest.json").read_text())
     eq("each store and the configuration are in it", sorted(manifest["stores"]), ["config", "neo4j", "qdrant", "sqlite"])
-    eq("its files are what it says", [digest(folder / s["file"]) for s in manifest["stores"].values()],
-       [s["sha256"] for s in manifest["stores"].values()])
+    eq("its files are what it says", [digest(folder / f["file"]) for s in manifest["stores"].values() for f in s["files"]],
+       [f["sha256"] for s in manifest["stores"].values() for f in s["files"]])
     eq("the database, with what was in its WAL", lab.rows("memories", folder / "pali.db"),
        [(1, "ada", "tea"), (2, "ada", "no coffee"), (3, "ada", "milk")])
     eq("its rows are counted", manifest["stores"]["sqlite"]["tables"], {"memories": 3, "tenants": 1})
@@ -67,6 +60,24 @@ with Pali(TMP / "lab") as lab:
     failing("Qdrant hangs up", "Vectors in Qdrant", "qdrant.gone")
     failing("Qdrant can make no snapshot", "Vectors in Qdrant", "qdrant.full")
     failing("a snapshot that arrives cut", "Vectors in Qdrant", "qdrant.torn")
+    failing("a snapshot with another checksum than Qdrant says", "Vectors in Qdrant", "qdrant.wrong")
+    failing("a snapshot that arrives cut, of a Qdrant that tells no checksum", "Vectors in Qdrant", "qdrant.old", "qdrant.torn")
+    failing("an answer of 200 without a snapshot", "Vectors in Qdrant", "qdrant.odd")
+    lab.faults.set("qdrant.old")
+    judge.green("a Qdrant that tells no checksum", lab.run("backup"))
+    lab.faults.clear()
+    lab.faults.set("neo4j.two")
+    judge.green("a dump of two files", lab.run("backup"))
+    lab.faults.clear()
+    eq("both are in the manifest", [f["file"] for f in json.loads((newest() / "manifest.json").read_text())["stores"]["neo4j"]["files"]],
+       ["neo4j/neo4j.dump", "neo4j/system.dump"])
+    lab.command("cp", "faulty", "cut_copies")
+    failing("a configuration that is cut", "Configuration")
+    (lab.bin / "cp").unlink()
+    lab.configure(vector_backend="pgvector")
+    r = lab.run("backup")
+    check("a store that nobody knows how to back up is not left out in silence", r.returncode == 1 and "pgvector" in r.stderr, r.stderr)
+    lab.configure()
     failing("neo4j-admin fails", "Facts in Neo4j", "neo4j.dump")
     failing("a dump with nothing in it", "neo4j is whole", "neo4j.empty")
     lab.configure(database__sqlite_dsn=f"file:{lab.data}/none.db")
@@ -81,7 +92,6 @@ with Pali(TMP / "lab") as lab:
 
     # -- schedule: the backup is taken, and the finding stands
     def finding(name, row, **params):
-        next_second()
         n = len(whole())
         judge.red(name, lab.run("backup", **params), row)
         eq(f"{name}: this backup is there all the same", len(whole()), n + 1)
@@ -95,12 +105,30 @@ with Pali(TMP / "lab") as lab:
     finding("a timer that will not elapse", TIMER)
     finding("no timer", TIMER, schedule="none.timer")
     supervisor.define(lab.folder, "pali-backup.timer", next="Sun 2026-11-29 03:00:00 UTC")
-    old = json.loads((newest() / "manifest.json").read_text())
-    (newest() / "manifest.json").write_text(json.dumps({**old, "at": old["at"] - 90000}))
-    finding("the backup before is too old", "the backup before this one was taken in time")
+    for path in lab.backups.glob("*/manifest.json"):
+        old = json.loads(path.read_text())
+        path.write_text(json.dumps({**old, "at": old["at"] - 90000}))
+    IN_TIME = "the backup before this one was taken in time"
+    finding("the backup before is too old", IN_TIME)
+    supervisor.define(lab.folder, "pali-backup.timer", next="", next_monotonic="3d 2h")
+    judge.green("a timer by the time since the boot", lab.run("backup"))
+    now = json.loads((newest() / "manifest.json").read_text())
+    (newest() / "manifest.json").write_text(json.dumps({**now, "at": now["at"] + 7200}))
+    finding("the backup before comes from the future", IN_TIME)
+    for path in lab.backups.glob("*/manifest.json"):
+        path.write_text(path.read_text()[:40])
+    judge.green("manifests that are cut stand in nobody's way", lab.run("backup"))
+    eq("and are no backups", judge.verdicts()[IN_TIME], "skip")
+
+    # -- a dry run goes to its end
+    n, calls = sorted(lab.backups.iterdir()), len(lab.calls.of("neo4j-admin")) + len(lab.calls.of("qdrant"))
+    r = lab.run("backup", "--dry")
+    judge.green("a dry run", r)
+    contains("lists what it would do", r.stdout, "dump Neo4j")
+    eq("and does nothing", (sorted(lab.backups.iterdir()), len(lab.calls.of("neo4j-admin")) + len(lab.calls.of("qdrant"))), (n, calls))
+    eq("what would be looked at is not known", judge.verdicts()[IN_TIME], "would")
 
     # -- by the stores in use
-    next_second()
     lab.configure(vector_backend="sqlite", entity_fact_backend="sqlite")
     n = len(lab.calls.of("qdrant")), len(lab.calls.of("neo4j-admin"))
     judge.green("SQLite alone", lab.run("backup", neo4j_dump=None))

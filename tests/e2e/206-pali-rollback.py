@@ -57,6 +57,15 @@ with Pali(TMP / "lab") as lab:
             f.unlink()
         folder.rmdir()
 
+    # -- copies that are not what they should be are not put in place
+    lab.command("cp", "faulty", "cut_copies")
+    untouched("copies that are cut", PRESERVE)
+    (lab.bin / "cp").unlink()
+    for folder in lab.evidence.iterdir():
+        for f in folder.iterdir():
+            f.unlink()
+        folder.rmdir()
+
     # -- back
     lab.faults.set("pali.complains", "level=error migration failed: column exists")
     lab.restart()
@@ -90,9 +99,36 @@ with Pali(TMP / "lab") as lab:
         lab.faults.set(fault)
         judge.red(what, lab.run("rollback", **({"poll": "1s"} if fault == "pali.health" else {})), *rows)
         lab.faults.clear()
-    lab.faults.set("systemctl.restart")
-    judge.red("a supervisor that fails to restart", lab.run("rollback"), "Swap and restart")
+    lab.faults.set("pali.slow")
+    judge.red("health that never answers", lab.run("rollback", poll="1s"), FLOW[0])
     lab.faults.clear()
-    r = lab.rbhost("retry", judge.run)
-    eq("is tried again when it works", (r.returncode, lab.version), (0, "v1.0.0"))
+    lab.faults.set("pali.liar")
+    judge.red("answers of 200 that tell of an error", lab.run("rollback"), *FLOW[1:])
+    lab.faults.clear()
+    lab.faults.set("systemctl.flaps")
+    judge.red("a process that is started again and again", lab.run("rollback"), "the unit stays up")
+    lab.faults.clear()
+    for fault in ("systemctl.restart", "systemctl.lies"):
+        lab.faults.set(fault)
+        judge.red(f"{fault}: a supervisor that does not restart", lab.run("rollback"), "Restart pali.service")
+        lab.faults.clear()
+        if fault == "systemctl.lies":
+            lab.restart()  # by hand: for the journal it has been done
+        r = lab.rbhost("retry", judge.run)
+        eq(f"{fault}: is tried again when it works", (r.returncode, lab.version), (0, "v1.0.0"))
+
+    # -- what is gone is no reason not to roll back
+    for what, path in (("binary", lab.binary), ("configuration", lab.config)):
+        content, n = digest(path), restarts()
+        path.unlink()
+        judge.green(f"the {what} is gone", lab.run("rollback"))
+        eq(f"the {what} is there again, and it serves", (digest(path), lab.version, restarts() - n), (content, "v1.0.0", 1))
+        contains(f"the evidence says that the {what} was not there", judge.evidence("preserved")[{"binary": "pali", "configuration": "pali.yaml"}[what]],
+                 "is not there")
+
+    # -- a dry run goes to its end
+    n, folders = restarts(), sorted(lab.evidence.iterdir())
+    judge.green("a dry run", lab.run("rollback", "--dry"))
+    eq("does nothing", (restarts() - n, sorted(lab.evidence.iterdir())), (0, folders))
+    eq("what is looked at before is known, what would be behind it is not", [judge.verdicts()[t] for t in (WHOLE, *FLOW)], ["pass", *3 * ["would"]])
 finish()

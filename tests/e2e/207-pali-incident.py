@@ -104,6 +104,26 @@ with Pali(TMP / "lab") as lab:
     found("Qdrant is down", ACCESS, "Qdrant is ready", faults=["qdrant.down"])
     found("Neo4j is down", "Neo4j answers", faults=["neo4j.down"])
 
+    # -- the disk, at the threshold and beside it; a df that says nothing
+    ROOM = "the disk has room"
+    df = lab.bin / "df"
+    for used, good in ((90, True), (91, False), (100, False), (0, True)):
+        df.write_text(f"#!/bin/sh\necho ' Use%'\necho ' {used}%'\necho 'df: /proc/x: Permission denied' >&2\n")
+        df.chmod(0o755)
+        if good:
+            judge.green(f"10 % must be free, {used} % are used", lab.run("incident", disk_free=10))
+        else:
+            found(f"10 % must be free, {used} % are used", ROOM, disk_free=10)
+    df.write_text("#!/bin/sh\necho ' Use%'\necho '    -'\n")
+    found("a df that does not know", ROOM)
+    df.unlink()
+
+    # -- the configuration itself: the other looks are taken all the same, and evidence is kept of what is there
+    lab.config.rename(lab.etc / "gone")
+    found("the configuration is gone", "the configuration can be read")
+    eq("which stores are in use is not known, all else is looked at", (judge.verdicts()["SQLite is sound"], judge.verdicts()[HEALTH]), ("skip", "pass"))
+    (lab.etc / "gone").rename(lab.config)
+
     # -- nothing of it is asked where it is not in use
     lab.configure(vector_backend="sqlite", entity_fact_backend="sqlite")
     lab.qdrant.lab.faults.set("qdrant.down"), lab.faults.set("neo4j.down")
@@ -136,6 +156,13 @@ with Pali(TMP / "lab") as lab:
     eq("to the last known-good, restarted once", (lab.version, restarts()), ("v1.0.0", before[1] + 1))
     held = judge.text()
     check("no secret is in the journal", SECRET.encode() not in held and PASSWORD.encode() not in held and lab.token.encode() not in held)
+
+    # -- a dry run asks nobody
+    lab.faults.set("pali.health")
+    n = len(folders())
+    r = lab.run("incident", "--dry")
+    lab.faults.clear()
+    eq("a dry run goes to its end and keeps, asks and restarts nothing", (r.returncode, len(folders()) - n, restarts()), (0, 0, before[1] + 1))
 
     # -- no way back
     (lab.rollbacks / "last-known-good").unlink()

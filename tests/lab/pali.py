@@ -92,6 +92,7 @@ class Pali(Lab):
         self.command("systemd-run", "supervisor", "systemd_run")
         self.command("journalctl", "supervisor", "journalctl")
         self.command("neo4j-admin", "stores", "neo4j_admin", self.neo4j.url)
+        self.command("cypher-shell", "stores", "cypher_shell", self.neo4j.url)
         self.command("pali", "pali_service", "main", "cli", "")
 
     def make_repository(self):
@@ -115,7 +116,7 @@ class Pali(Lab):
         return lambda: git(self.repository, "reset", "-q", "--hard", "HEAD~1") or git(self.repository, "reflog", "expire", "--expire=now", "--all")
 
     def configure(self, path=None, **changes):
-        """Writes the configuration; changes by path, with __ for the dot: auth__enabled="false"."""
+        """Writes the configuration; changes by path, with __ for the dot: auth__enabled="false"; None leaves one out."""
         v = {
             "server.host": "127.0.0.1", "server.port": self.port, "vector_backend": self.vectors, "entity_fact_backend": self.facts,
             "database.sqlite_dsn": f"file:{self.database}?cache=shared", "qdrant.base_url": self.qdrant.url,
@@ -124,6 +125,7 @@ class Pali(Lab):
             "auth.enabled": "true", "auth.jwt_secret": f'"{SECRET}"  # from the vault', "auth.issuer": "pali",
         }  # fmt: skip
         v.update({k.replace("__", "."): c for k, c in changes.items()})
+        v = {k: c for k, c in v.items() if c is not None}
         lines, section = ["# Pali", ""], None
         for key, value in sorted(v.items(), key=lambda kv: ("." in kv[0], kv[0])):
             head, _, name = key.rpartition(".")
@@ -202,6 +204,7 @@ class Pali(Lab):
             "neo4j_dump": ["neo4j-admin", "database", "dump", "neo4j", "--to-path"], "schedule": "pali-backup.timer", "every": "1d",
             "staging": self.folder / "var" / "staging", "port": self.staging_port, "collection": "drill",
             "neo4j_load": ["neo4j-admin", "database", "load", "neo4j", "--as", "staging", "--from-path"], "neo4j_database": "staging",
+            "neo4j_clear": ["cypher-shell", "DROP DATABASE staging IF EXISTS"],
             "evidence_folder": self.evidence, "recent": "1h", "disk_free": 1, "decision": "1h",
         }  # fmt: skip
 

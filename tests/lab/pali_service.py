@@ -2,7 +2,8 @@
 tenants and memories in SQLite, vectors in Qdrant and facts in Neo4j where its configuration says so, and logs what its
 documents say that it logs. Each version of it is a program of its own, with a version and perhaps a fault built in.
 
-Faults, of the lab or built in: pali.init, pali.start (it does not come up), pali.health, pali.tenants, pali.search (500),
+Faults, of the lab or built in: pali.init, pali.start (it does not come up), pali.health, pali.tenants, pali.search (500), pali.down (503 to everything), pali.slow (health
+answers after 60 s), pali.liar (200, and an error in the answer), pali.warns (pali init warns, and exits 0),
 pali.open (no token is asked for), pali.quiet (start-up lines with this word are missing), pali.complains (a line that it
 logs at the start)."""
 
@@ -98,6 +99,8 @@ class Pali:
             problems.append(f"{folder} can not be written")
         for problem in problems:
             print(f"init: {problem}", file=sys.stderr)
+        if self.fault("pali.warns"):
+            print("init: warning: auth.issuer is deprecated", file=sys.stderr)
         if not problems:
             print(f"init: {path} is valid")
         return 1 if problems else 0
@@ -150,7 +153,13 @@ class Pali:
 
     def route(self, request):
         what = f"{request.method} {request.path}"
+        if self.fault("pali.down"):
+            return 503, {"error": "shutting down"}
         if what == "GET /health":
+            if self.fault("pali.slow"):
+                import time
+
+                time.sleep(60)
             return (500, {"status": "failing"}) if self.fault("pali.health") else (200, {"status": "ok", "version": self.version})
         if not request.path.startswith("/v1/"):
             return 404, {"error": "no such path"}
@@ -158,6 +167,8 @@ class Pali:
             token = request.headers.get("Authorization", "").removeprefix("Bearer ")
             if not valid(token, self.values["auth.jwt_secret"]):
                 return 401, {"error": "missing or invalid token"}
+        if self.fault("pali.liar"):
+            return 200, {"error": "database is read-only"}
         if what == "POST /v1/tenants":
             return self.tenants(request.json())
         if what == "POST /v1/memory/search":
@@ -196,11 +207,13 @@ class Pali:
             self.log(f"level=error startup failed: {e}")
             return 1
         tools = [{"name": n} for n in ("memory_store", "memory_search", "tenant_create", "health_check")]
+        greeted = False
         for line in sys.stdin:
             message = json.loads(line)
             if message.get("id") is None:
+                greeted = message["method"] == "notifications/initialized"
                 continue
-            if self.fault("pali.mcp"):
+            if self.fault("pali.mcp") or message["method"] == "tools/list" and not greeted:
                 answer = {"error": {"code": -32603, "message": "internal error"}}
             elif message["method"] == "initialize":
                 answer = {"result": {"protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}},

@@ -4,7 +4,8 @@ a file of the lab, written by a test; its process really runs, and what it print
     define(folder, "pali.service", exec=[…], restart="always", enabled=True)      a service
     define(folder, "pali-backup.timer", active=True, enabled=True, next="Sat …")  a timer
 
-Faults: systemctl.restart (the job fails), systemctl.hold (a start has happened, and its answer waits until the lab's
+Faults: systemctl.restart (the job fails), systemctl.lies (a warning, exit status 0, and nothing has happened), systemctl.flaps
+(what was started is started again by itself, as after a crash), systemctl.hold (a start has happened, and its answer waits until the lab's
 file `release` is there), journalctl.down."""
 
 import json
@@ -141,13 +142,14 @@ def _properties(folder, unit):
         "LoadState": "loaded",
         "ActiveState": "active" if active else "failed" if now["invocation"] else "inactive",
         "SubState": "waiting" if unit.endswith(".timer") else "running" if active else "dead",
-        "UnitFileState": "transient" if settings.get("transient") else "enabled" if settings["enabled"] else "disabled",
+        "UnitFileState": "transient" if settings.get("transient") else settings["enabled"] if isinstance(settings["enabled"], str) else "enabled" if settings["enabled"] else "disabled",
         "Restart": settings["restart"],
         "NRestarts": str(now["restarts"]),
         "MainPID": str(now["pid"]),
         "InvocationID": now["invocation"],
         "ExecStart": f"{{ path={argv[0]} ; argv[]={' '.join(argv)} ; ignore_errors=no ; pid={now['pid']} }}" if argv else "",
         "NextElapseUSecRealtime": settings.get("next", ""),
+        "NextElapseUSecMonotonic": settings.get("next_monotonic", "infinity"),
     }
 
 
@@ -177,6 +179,10 @@ def systemctl(folder, argv):
     faults, unit = Faults(folder), full(rest[0])
     Calls(folder).add("supervisor", verb, unit=unit)
     if verb == "show":
+        if faults.get("systemctl.flaps") and is_active(folder, unit):
+            stop(folder, unit)
+            start(folder, unit)
+            set_state(folder, unit, restarts=state(folder, unit)["restarts"] + 1)
         have = _properties(folder, unit)
         for name in wanted or have:
             print(f"{name}={have.get(name, '')}")
@@ -184,6 +190,9 @@ def systemctl(folder, argv):
     if _read(_path(folder, unit, "unit")) is None:
         print(f"Failed to {verb} {unit}: Unit {unit} not found.", file=sys.stderr)
         return 5
+    if faults.get("systemctl.lies"):
+        print(f"Warning: the unit file of {unit} changed on disk.", file=sys.stderr)
+        return 0
     if verb in ("stop", "restart"):
         stop(folder, unit)
     if verb in ("start", "restart"):

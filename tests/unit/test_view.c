@@ -43,7 +43,7 @@ static int teardown(void **state)
 /* The tree as text: "Roll out:run(web1(exec true:run))". */
 static void draw(const struct rb_node *p, struct rb_buf *out)
 {
-    static const char *const states[] = {"run", "wait", "doubt", "stop", "pass", "fail", "skip"};
+    static const char *const states[] = {"run", "wait", "doubt", "stop", "pass", "fail", "skip", "would"};
     int n = 0;
     RB_LIST_EACH (it, &p->children) {
         const struct rb_node *c = RB_CONTAINER(it, struct rb_node, link);

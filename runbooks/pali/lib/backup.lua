@@ -1,15 +1,14 @@
 -- Backups of what Pali keeps: taking them store by store, finding them, proving that they are whole.
+local config = require "lib.config"
 local expect = require "expect"
 local release = require "lib.release"
 
 local M = {}
 
-local function described(path, more)
-  local out = { file = path:match "[^/]+$", sha256 = file.digest(path), size = file.stat(path).size }
-  for k, v in pairs(more or {}) do
-    out[k] = v
-  end
-  return out
+--- A file of a backup, by its name in the folder of it.
+local function described(folder, name)
+  local path = folder .. "/" .. name
+  return { file = name, sha256 = file.digest(path), size = file.stat(path).size }
 end
 
 --- The rows of each table.
@@ -27,14 +26,14 @@ end
 
 function M.config(from, folder)
   release.put(from, folder .. "/pali.yaml")
-  return described(folder .. "/pali.yaml")
+  return { files = { described(folder, "pali.yaml") } }
 end
 
 --- SQLite copies itself while Pali goes on writing.
 local function sqlite(database)
   return function(folder)
     sql.open("sqlite:" .. database .. "?mode=rw"):backup(folder .. "/pali.db")
-    return described(folder .. "/pali.db", { tables = M.counts(folder .. "/pali.db") })
+    return { files = { described(folder, "pali.db") }, tables = M.counts(folder .. "/pali.db") }
   end
 end
 
@@ -43,12 +42,13 @@ local function qdrant(url, collection, key)
   return function(folder)
     local headers = key and { ["api-key"] = key } or nil
     local at = ("%s/collections/%s/snapshots"):format(url, collection)
-    local made = http.post(at, { headers = headers, idempotent = true, timeout = "1h" }).json().result
-    local path = folder .. "/qdrant.snapshot"
-    http.get(at .. "/" .. made.name, { headers = headers, save = path, timeout = "1h" })
-    local is = described(path, { collection = collection })
-    expect.equal(is.sha256, made.checksum or is.sha256, "the digest of Qdrant's snapshot")
-    return is
+    local said = http.post(at, { headers = headers, idempotent = true, timeout = "1h" }).json()
+    local made = expect.some(said.result, "the snapshot in Qdrant's answer")
+    http.get(at .. "/" .. made.name, { headers = headers, save = folder .. "/qdrant.snapshot", timeout = "1h" })
+    local is = described(folder, "qdrant.snapshot")
+    expect.equal(is.size, made.size or is.size, "the size of Qdrant's snapshot")
+    expect.equal(is.sha256, made.checksum or is.sha256, "the digest of Qdrant's snapshot") -- old ones do not tell it
+    return { files = { is }, collection = collection }
   end
 end
 
@@ -59,10 +59,11 @@ local function neo4j(command)
     local argv = table.move(command, 1, #command, 1, {})
     argv[#argv + 1] = to
     exec(argv, { idempotent = true, timeout = "1h", title = "dump Neo4j" })
-    local dump = expect.some(file.list(to), "what the dump has left in " .. to)[1]
-    local is = described(to .. "/" .. dump.name)
-    is.file = "neo4j/" .. dump.name
-    return is
+    local files = {}
+    for i, dump in ipairs(expect.some(file.list(to), "what the dump has left in " .. to)) do
+      files[i] = described(folder, "neo4j/" .. dump.name)
+    end
+    return { files = files }
   end
 end
 
@@ -71,54 +72,79 @@ end
 ---@param p table the runbook's parameters
 ---@return { name: string, title: string, take: fun(folder: string): table }[]
 function M.stores(c, p)
-  local database = expect.some(c.database, "the file in sqlite_dsn")
+  local database, uses = expect.some(c.database, "the file in sqlite_dsn"), config.uses(c)
   local list = { { name = "sqlite", title = "SQLite database", take = sqlite(database) } }
-  if c["vector_backend"] == "qdrant" then
+  if uses.qdrant then
     local collection = expect.some(c["qdrant.collection"], "qdrant.collection")
     local take = qdrant(p.qdrant, collection, p.qdrant_key)
     list[#list + 1] = { name = "qdrant", title = "Vectors in Qdrant", take = take }
   end
-  if c["entity_fact_backend"] == "neo4j" then
+  if uses.neo4j then
     local command = expect.some(p.neo4j_dump, "the parameter neo4j_dump, which facts in Neo4j need,")
     list[#list + 1] = { name = "neo4j", title = "Facts in Neo4j", take = neo4j(command) }
   end
   return list
 end
 
---- One row for each part of a manifest: the file is there, is what it was, has something in it; a database is sound.
+local function is_whole(folder, name, part)
+  for _, of in ipairs(expect.some(part.files, "the list of files")) do
+    local path = folder .. "/" .. of.file
+    local is = expect.some(file.stat(path), path)
+    expect.at_least(is.size, 1, "the size of " .. of.file)
+    expect.equal(file.digest(path), of.sha256, "the digest of " .. of.file)
+  end
+  if name == "sqlite" then
+    local path = folder .. "/pali.db"
+    local db = sql.open("sqlite:" .. path .. "?mode=ro")
+    expect.equal(db:value "PRAGMA integrity_check", "ok", "SQLite's integrity check")
+    expect.equal(M.counts(path), part.tables, "the rows of each table")
+  end
+end
+
+--- One row for each part of a manifest: its files are there, are what they were, have something in them; a database is
+--- sound.
 function M.verify_rows(folder, manifest)
   local rows = {}
   for name, part in pairs(manifest.stores) do
     rows[#rows + 1] = { "Snapshot", name .. " is whole", function()
-      local path = folder .. "/" .. part.file
-      local is = expect.some(file.stat(path), path)
-      expect.at_least(is.size, 1, "the size of " .. part.file)
-      expect.equal(file.digest(path), part.sha256, "the digest of " .. part.file)
-      if name == "sqlite" then
-        local db = sql.open("sqlite:" .. path .. "?mode=ro")
-        expect.equal(db:value "PRAGMA integrity_check", "ok", "SQLite's integrity check")
-        expect.equal(M.counts(path), part.tables, "the rows of each table")
-      end
+      is_whole(folder, name, part)
     end }
   end
   return rows
 end
 
-function M.manifest(folder)
-  return json.decode(file.read(folder .. "/manifest.json"))
+--- The manifest in a folder; nil where there is none, or what is wrong with it.
+local function manifest_of(folder)
+  local path = folder .. "/manifest.json"
+  if not file.stat(path) then
+    return nil
+  end
+  local ok, m = pcall(json.decode, file.read(path))
+  local whole = ok and type(m) == "table" and math.type(m.at) and type(m.stores) == "table" and m.stores.sqlite
+  if not whole then
+    return nil, path .. " is damaged"
+  end
+  return m
 end
 
---- The folder of the newest backup that is whole; nil where there is none.
----@return string?
+--- The newest backup that is whole, by the time in its manifest; nil where there is none. Manifests that can not be
+--- read are named in `damaged`.
+---@return { folder: string, manifest: table }? newest
+---@return string[] damaged
 function M.latest(backups)
-  local found
+  local newest, damaged = nil, {}
   for _, entry in ipairs(file.stat(backups) and file.list(backups) or {}) do
     local folder = backups .. "/" .. entry.name
-    if entry.type == "folder" and file.stat(folder .. "/manifest.json") then
-      found = folder
+    local manifest, wrong
+    if entry.type == "folder" then
+      manifest, wrong = manifest_of(folder)
+    end
+    damaged[#damaged + 1] = wrong
+    if manifest and (not newest or manifest.at >= newest.manifest.at) then
+      newest = { folder = folder, manifest = manifest }
     end
   end
-  return found
+  return newest, damaged
 end
 
 return M

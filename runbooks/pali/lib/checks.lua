@@ -4,16 +4,39 @@ local systemd = require "systemd"
 
 local M = {}
 
---- GET /health, polled until it is well or `poll` is over.
+--- GET /health, polled until it is well or `poll` is over, however slow the answers are.
 ---@param api string
 ---@param poll string|number
 function M.health(api, poll)
-  local times = math.max(1, math.ceil(duration.parse(poll) / 0.25))
-  local said = http.get(api .. "/health", { expect = 200, timeout = "5s", retry = { times = times, delay = "250ms" } })
+  local said
+  local function look()
+    local ok, answer = pcall(http.get, api .. "/health", { timeout = "5s", retry = false })
+    said = answer
+    if not ok and not answer.retryable then
+      error(answer, 0)
+    end
+    return ok
+  end
+  local waited, well = pcall(wait_until, { title = "poll /health", every = "250ms", timeout = poll }, look)
+  if not waited and well.kind ~= "timeout" then
+    error(well, 0)
+  elseif well ~= true then
+    fail(("/health was not well within %s: %s"):format(poll, said and said.message or "no answer"))
+  end
   evidence("health", said.body)
 end
 
+--- An answer that tells of an error is none that is good, whatever its status.
+local function no_error(said)
+  local answer = said.body ~= "" and said.json()
+  if type(answer) == "table" and answer.error and answer.error ~= null then
+    fail(("it answers %d, and says: %s"):format(said.status, json.encode(answer.error)))
+  end
+  return answer
+end
+
 --- POST /v1/tenants: the probe's tenant is made, or is there already.
+---@return rbhost.Response
 function M.tenant(api, tenant, token)
   local said = http.post(api .. "/v1/tenants", {
     json = { id = tenant, name = "runbook probe" },
@@ -21,7 +44,11 @@ function M.tenant(api, tenant, token)
     expect = { 200, 201, 409 },
     idempotent = true,
   })
+  if said.status ~= 409 then
+    no_error(said)
+  end
   evidence("tenant", { tenant = tenant, status = said.status })
+  return said
 end
 
 --- POST /v1/memory/search in that tenant.
@@ -31,23 +58,43 @@ function M.search(api, tenant, token)
     bearer = token,
     read = true,
   })
-  evidence("found", #expect.some(said.json(), "the answer").items)
+  local answer = no_error(said)
+  if type(answer) ~= "table" then
+    fail(("it answers %d without a result"):format(said.status))
+  end
+  evidence("found", #(answer.items or answer.results or answer))
 end
 
---- A line of the start-up log with this text, whatever its case.
----@param unit string
----@param text string
-function M.logged(unit, text)
-  for _, line in ipairs(systemd.journal(unit)) do
-    if line:lower():find(text:lower(), 1, true) then
-      evidence(text, line)
-      return
+--- Health, a tenant and a search through it. (A dry run makes no tenant that could be searched in.)
+function M.flow(p)
+  M.health(p.api, p.poll)
+  if not M.tenant(p.api, p.tenant, p.token).assumed then
+    M.search(p.api, p.tenant, p.token)
+  end
+end
+
+-- How a line tells of something that went wrong: by its level, as text or as JSON, or by what it says of a migration or
+-- a provider.
+local LEVELS = { "level=error", "level=fatal", "level=panic", "panic:", "%[error%]", "%f[%a]error:", "%f[%a]fatal:" }
+local JSON_LEVEL = '"level"%s*:%s*"(%a+)"'
+local SEVERE = { error = true, fatal = true, panic = true, critical = true }
+
+local function is_bad(line)
+  if line:find "%f[%a]ERROR%f[%A]" or line:find "%f[%a]FATAL%f[%A]" then
+    return true
+  end
+  line = line:lower()
+  if SEVERE[line:match(JSON_LEVEL)] then
+    return true
+  end
+  for _, pattern in ipairs(LEVELS) do
+    if line:find(pattern) then
+      return true
     end
   end
-  fail(('the start-up log of %s has no line with "%s"'):format(unit, text))
+  local concerned = line:find("migration", 1, true) or line:find("provider", 1, true)
+  return concerned and line:gsub("%f[%w]0 failed", ""):gsub("failed=0%f[%D]", ""):find("fail", 1, true) ~= nil
 end
-
-local BAD = { "level=error", "level=fatal", "panic:", "migration failed", "provider failed" }
 
 --- The lines that speak of something that went wrong.
 ---@param lines string[]
@@ -55,14 +102,35 @@ local BAD = { "level=error", "level=fatal", "panic:", "migration failed", "provi
 function M.bad(lines)
   local found = {}
   for _, line in ipairs(lines) do
-    for _, text in ipairs(BAD) do
-      if line:lower():find(text, 1, true) then
-        found[#found + 1] = line
-        break
-      end
+    if is_bad(line) then
+      found[#found + 1] = line
     end
   end
   return found
+end
+
+local function has_words(line, words)
+  for word in words:lower():gmatch "%S+" do
+    if not line:lower():find(word, 1, true) then
+      return false
+    end
+  end
+  return true
+end
+
+--- A line of the start-up log has all these words, or beginnings of words, in whatever order and case, and does not say
+--- that it failed.
+---@param unit string
+---@param what string
+---@param words string
+function M.logged(unit, what, words)
+  for _, line in ipairs(systemd.journal(unit)) do
+    if has_words(line, words) and not is_bad(line) then
+      evidence(what, line)
+      return
+    end
+  end
+  fail(('the start-up log of %s has no good line with these words: %s'):format(unit, words))
 end
 
 local LATER = { times = 5, delay = "200ms" } -- it may still be writing its log
@@ -72,9 +140,9 @@ local LATER = { times = 5, delay = "200ms" } -- it may still be writing its log
 ---@param startup table<string, string>
 function M.startup_rows(unit, startup)
   local rows = {}
-  for what, text in pairs(startup) do
+  for what, words in pairs(startup) do
     rows[#rows + 1] = { "Start-up log", what, function()
-      M.logged(unit, text)
+      M.logged(unit, what, words)
     end, retry = LATER }
   end
   rows[#rows + 1] = { "Start-up log", "nothing failed", function()
@@ -83,6 +151,7 @@ function M.startup_rows(unit, startup)
   return rows
 end
 
+--- One without an id is a notification, which is not answered.
 local function message(id, method, params)
   return json.encode { jsonrpc = "2.0", id = id, method = method, params = json.object(params or {}) } .. "\n"
 end
@@ -96,7 +165,7 @@ function M.mcp(command)
     clientInfo = { name = "rbhost", version = "1" },
   }
   local said = exec(command, {
-    stdin = message(1, "initialize", hello) .. message(2, "tools/list"),
+    stdin = message(1, "initialize", hello) .. message(nil, "notifications/initialized") .. message(2, "tools/list"),
     read = true,
     timeout = "30s",
     title = "ask the MCP server for its tools",
@@ -115,9 +184,33 @@ function M.mcp(command)
   evidence("tools", expect.some(tools, "the list of tools"))
 end
 
---- The document's "Health and readiness verification" of the API that p tells of, one after the other.
----@param p { api: string, poll: number, tenant: string, token: rbhost.Secret? }
-function M.ready(p)
+--- The process that is there now is the one that was started.
+local function stayed_up(unit, started)
+  local is = systemd.show(unit)
+  evidence("unit", is)
+  expect.equal(is.state, "active", "the unit")
+  expect.equal(is.invocation, started.invocation, "its invocation (it was started again meanwhile)")
+end
+
+--- The document's "Health and readiness verification" of the API that p tells of, one after the other; in MCP mode what
+--- an MCP server has in its place.
+---@param p { unit: string, mode: string?, command: string[]?, api: string, poll: number, tenant: string, token: rbhost.Secret? }
+---@param started? systemd.Unit what must still run at the end; default: what runs now
+function M.ready(p, started)
+  started = started or systemd.show(p.unit)
+  local stays = { "Supervisor", "the unit stays up", function()
+    stayed_up(p.unit, started)
+  end }
+  if p.mode == "mcp" then
+    checklist "Readiness" {
+      serial = true,
+      { "MCP", "the server introduces itself and has tools", function()
+        M.mcp(p.command)
+      end },
+      stays,
+    }
+    return
+  end
   checklist "Health and readiness" {
     serial = true,
     { "Health", "GET /health answers", function()
@@ -129,6 +222,7 @@ function M.ready(p)
     { "Memory", "POST /v1/memory/search finds its way", function()
       M.search(p.api, p.tenant, p.token)
     end },
+    stays,
   }
 end
 

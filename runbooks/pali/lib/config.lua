@@ -88,6 +88,26 @@ function M.read(path)
   return config
 end
 
+local ELSEWHERE = { vector_backend = "qdrant", entity_fact_backend = "neo4j" }
+local NOTHING = { memory = true, mock = true, none = true, disabled = true }
+
+--- Which stores are in use beside SQLite. One that these runbooks do not know is refused: they would neither back it up
+--- nor keep a drill away from it.
+---@param c pali.Config
+---@return { qdrant: boolean?, neo4j: boolean? }
+function M.uses(c)
+  local uses = {}
+  for key, store in pairs(ELSEWHERE) do
+    local is = (c[key] or "sqlite"):lower()
+    if is == store then
+      uses[store] = true
+    elseif not is:find "^sqlite" and not NOTHING[is] then
+      fail(("%s is %s, which these runbooks do not know"):format(key, is))
+    end
+  end
+  return uses
+end
+
 --- Every value that is named like a secret and every password in a URL, one a line, as one secret: for commands that
 --- look for them.
 ---@param path string

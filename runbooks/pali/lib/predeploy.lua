@@ -14,8 +14,14 @@ local function folder_of(path)
   return path:match "^(.*)/[^/]*$" or "."
 end
 
+--- Where a path really is: links may lead back into a repository, or to what does not last.
+local function resolved(path)
+  return exec({ "realpath", "-e", "--", path }, { read = true }).stdout:match "[^\n]*"
+end
+
 --- Git itself says so, of the folder that a path is in.
 function M.outside_repositories(path)
+  path = resolved(path) .. (path:sub(-1) == "/" and "/" or "")
   local said = exec({ "git", "-C", folder_of(path), "rev-parse", "--show-toplevel" }, {
     env = { LC_ALL = "C" },
     read = true,
@@ -45,7 +51,7 @@ end
 
 --- The path is on a mount of its own, not on the root's file system.
 function M.mounted(mounts, path)
-  local mount = mount_of(mounts, path)
+  local mount = mount_of(mounts, resolved(path))
   evidence("mount", mount)
   if mount.point == "/" then
     fail(path .. " is on the root's file system: nothing is mounted there")
@@ -61,6 +67,7 @@ function M.persistent(mounts, config, data, temporary)
   if folder_of(path) ~= data and path:sub(1, #data + 1) ~= data .. "/" then
     fail(("the database is %s, which is not in %s"):format(path, data))
   end
+  path = resolved(folder_of(path)) .. "/" .. path:match "[^/]*$"
   for _, folder in ipairs(temporary) do
     if path:sub(1, #folder + 1) == folder .. "/" then
       fail(("the database is in %s, which does not last"):format(folder))
@@ -119,41 +126,66 @@ function M.long_and_random(secret, length)
   expect.at_least(is.changes, CHANGES, "the share of neighbours of different kinds")
 end
 
---- A client that offers an old protocol only is turned away.
+--- A client that offers an old protocol only is turned away, and one that offers all of them is not: so it was not just
+--- out of reach.
 function M.no_old_tls(gateway)
-  local host, port = gateway:match "^https://([^/:]+):?(%d*)"
+  local host, port = gateway:match "^https://(%[[%x:.]+%]):?(%d*)"
+  if not host then
+    host, port = gateway:match "^https://([^/:?#]+):?(%d*)"
+  end
   local to = expect.some(host, "the host of an https gateway") .. ":" .. (port ~= "" and port or "443")
+  local function speaks(...)
+    local argv = { "openssl", "s_client", "-connect", to, "-cipher", "DEFAULT:@SECLEVEL=0", ... }
+    return exec(argv, { read = true, check = false, timeout = "10s" }).code == 0
+  end
   for _, old in ipairs { "tls1", "tls1_1" } do
-    local said = exec({ "openssl", "s_client", "-connect", to, "-" .. old, "-cipher", "DEFAULT:@SECLEVEL=0" }, {
-      read = true,
-      check = false,
-      timeout = "10s",
-    })
-    if said.code == 0 then
+    if speaks("-" .. old) then
       fail(("%s still speaks %s"):format(to, old))
     end
   end
+  if not speaks() then
+    fail(("nobody at %s speaks TLS"):format(to))
+  end
 end
 
---- Of `burst` requests at once some are refused, which is seen and not believed.
+--- Of `burst` requests at once some are refused, which is seen and not believed. Some gateways say 503 then: that
+--- proves a limit only where others are let through, as it is also what they say when nothing is behind them.
 function M.rate_limited(gateway, burst)
-  local refused, n = 0, {}
+  local n, count = {}, { refused = 0, unavailable = 0, let_through = 0 }
   for i = 1, burst do
     n[i] = i
   end
   each(n, { limit = burst }, function()
     local status = http.get(gateway .. "/health", { expect = false, retry = false }).status
-    refused = refused + ((status == 429 or status == 503) and 1 or 0)
+    local is = status == 429 and "refused" or status == 503 and "unavailable" or status < 400 and "let_through"
+    if is then
+      count[is] = count[is] + 1
+    end
   end)
-  evidence("refused", { of = burst, refused = refused })
+  evidence("of " .. burst, count)
+  local refused = count.refused + (count.let_through > 0 and count.unavailable or 0)
   expect.at_least(refused, 1, "the number of refused requests")
+end
+
+--- A list, in whatever format, has this name as a whole: "pali" is not in "pali-old".
+function M.lists(text, name)
+  local at = 1
+  while at do
+    local from, to = text:find(name, at, true)
+    if not from then
+      fail(("%s is not in the monitor's list: %s"):format(name, text))
+    elseif not text:sub(from - 1, from - 1):find "[%w_-]" and not text:sub(to + 1, to + 1):find "[%w_-]" then
+      return
+    end
+    at = to + 1
+  end
 end
 
 --- A request makes the log longer.
 function M.logs_requests(gateway, log)
   local before = expect.some(file.stat(log), log).size
   http.get(gateway .. "/health", { expect = false, retry = false })
-  wait_until({ title = "the request is in the log", every = "200ms", timeout = "2s" }, function()
+  wait_until({ title = "the request is in the log", every = "200ms", timeout = "5s" }, function()
     return file.stat(log).size > before
   end)
 end
@@ -163,7 +195,12 @@ function M.drilled(path, window)
   expect.some(file.stat(path), "the record of a drill, " .. path .. ",")
   local record = json.decode(file.read(path))
   evidence("drill", record)
-  expect.at_most(math.floor(now() - record.at), duration.parse(window), "the age of the last drill, in seconds,")
+  if math.type(record.at) == nil then
+    fail(path .. " does not say when the drill was")
+  end
+  local age = math.floor(now() - record.at)
+  expect.at_least(age, 0, "the age of the last drill, in seconds (a clock is wrong),")
+  expect.at_most(age, duration.parse(window), "the age of the last drill, in seconds,")
 end
 
 return M

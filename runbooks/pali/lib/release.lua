@@ -5,17 +5,32 @@ local systemd = require "systemd"
 
 local M = {}
 
+--- The copy has to be the whole file before it takes the place of anything.
+local function copied(from, new)
+  local is, of = file.digest(new), file.digest(from)
+  if is ~= of then
+    file.remove(new)
+    fail(("cp says that it has copied %s, and the copy is another: %s, not %s"):format(from, is, of))
+  end
+end
+
 --- Puts a copy of a file in the place of another: whoever opens it meanwhile gets all of the old or all of the new.
 ---@param from string
 ---@param to string
 function M.put(from, to)
   local new = to .. ".new"
-  exec({ "cp", "-p", "--", from, new }, { idempotent = true })
-  exec({ "mv", "-T", "--", new, to }, {
+  local done = exec({ "cp", "-p", "--", from, new }, { idempotent = true })
+  if done.assumed ~= "dry" then
+    copied(from, new)
+  end
+  done = exec({ "mv", "-T", "--", new, to }, {
     on_doubt = function()
       return file.stat(new) == nil and "done" or "retry"
     end,
   })
+  if done.assumed ~= "dry" and file.stat(new) then
+    fail(("mv says that it has put %s in its place, and it has not"):format(new))
+  end
 end
 
 local function digests(binary, config)
@@ -51,15 +66,17 @@ function M.whole(p, name)
 end
 
 --- Swaps binary and configuration for those of a snapshot and restarts.
+---@return systemd.Unit
 function M.back(p, name)
   local folder = p.rollbacks .. "/" .. name
   M.put(folder .. "/pali", p.binary)
   M.put(folder .. "/pali.yaml", p.config)
-  systemd.restart(p.unit)
+  return systemd.restart(p.unit)
 end
 
 --- Keeps, for whoever looks into it later, what would be gone after a rollback: the unit's state, its journal, the end
---- of the gateway's log, the binary and the configuration. Returns the folder.
+--- of the gateway's log, the binary and the configuration, where they are there: that one is gone may be what happened,
+--- and must not be in the way of a rollback. Returns the folder.
 ---@param p table evidence_folder, unit, recent, binary, config, access_log
 ---@return string
 function M.preserve(p)
@@ -72,9 +89,16 @@ function M.preserve(p)
     local said = exec({ "tail", "-n", "1000", "--", p.access_log }, { read = true }).stdout
     file.write(folder .. "/access.log", said, { mode = "0600" })
   end
-  M.put(p.binary, folder .. "/pali")
-  M.put(p.config, folder .. "/pali.yaml")
-  evidence("preserved", { folder = folder, binary = file.digest(folder .. "/pali") })
+  local kept = { folder = folder }
+  for name, path in pairs { pali = p.binary, ["pali.yaml"] = p.config } do
+    if file.stat(path) then
+      M.put(path, folder .. "/" .. name)
+      kept[name] = file.digest(path)
+    else
+      kept[name] = path .. " is not there"
+    end
+  end
+  evidence("preserved", kept)
   return folder
 end
 

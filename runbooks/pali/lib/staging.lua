@@ -1,5 +1,6 @@
 -- A restored Pali beside the one that serves: its own path, port, collection and database, and never production's.
 local backup = require "lib.backup"
+local config = require "lib.config"
 local expect = require "expect"
 local release = require "lib.release"
 
@@ -12,23 +13,36 @@ function M.as_taken(folder, manifest)
   end
 end
 
---- What would be written to is not what production uses.
+--- What would be written to is not what production uses, and nobody else has it.
 function M.apart(p, manifest, production)
   local database = expect.some(production.database, "production's database")
   if database:sub(1, #p.staging + 1) == p.staging .. "/" then
     fail(("production's database %s lies in the staging path"):format(database))
-  elseif production["server.port"] == tostring(p.port) then
+  elseif (production["server.port"] or "8080") == tostring(p.port) then
     fail(("production listens on %d"):format(p.port))
-  elseif manifest.stores.qdrant then
-    if expect.some(p.collection, "the parameter collection") == production["qdrant.collection"] then
+  end
+  if manifest.stores.qdrant then
+    local collection = expect.some(production["qdrant.collection"], "production's qdrant.collection")
+    if expect.some(p.collection, "the parameter collection") == collection then
       fail(p.collection .. " is production's collection")
     end
   end
   if manifest.stores.neo4j then
     expect.some(p.neo4j_load, "the parameter neo4j_load")
-    if expect.some(p.neo4j_database, "the parameter neo4j_database") == production["neo4j.database"] then
+    expect.some(p.neo4j_clear, "the parameter neo4j_clear")
+    if expect.some(p.neo4j_database, "the parameter neo4j_database") == (production["neo4j.database"] or "neo4j") then
       fail(p.neo4j_database .. " is production's database")
     end
+  end
+end
+
+--- Nobody listens there: whoever did would answer in place of the restored Pali.
+function M.port_is_free(api)
+  local answered, e = pcall(http.get, api .. "/health", { expect = false, retry = false, timeout = "5s" })
+  if answered then
+    fail("somebody answers at " .. api)
+  elseif e.kind ~= "http.refused" then
+    error(e, 0)
   end
 end
 
@@ -71,14 +85,18 @@ function M.restore(p, folder, manifest)
   end
 end
 
---- Read back: before it is started there is no doubt which stores it will write to.
+--- Read back: before it is started there is no doubt which stores it will write to. That is asked of the configuration:
+--- it decides, whatever the backup has.
 function M.leads_to_staging(p, manifest, c)
   expect.equal(c.database, p.staging .. "/pali.db", "sqlite_dsn")
   expect.equal(c["server.port"], tostring(p.port), "server.port")
-  if manifest.stores.qdrant then
+  local uses = config.uses(c)
+  if uses.qdrant then
+    expect.some(manifest.stores.qdrant, "Qdrant's part of the backup, which the configuration uses,")
     expect.equal(c["qdrant.collection"], p.collection, "qdrant.collection")
   end
-  if manifest.stores.neo4j then
+  if uses.neo4j then
+    expect.some(manifest.stores.neo4j, "Neo4j's part of the backup, which the configuration uses,")
     expect.equal(c["neo4j.database"], p.neo4j_database, "neo4j.database")
   end
 end
@@ -90,6 +108,9 @@ function M.clear(p, manifest)
       headers = p.qdrant_key and { ["api-key"] = p.qdrant_key } or nil,
       expect = { 200, 404 },
     })
+  end
+  if manifest.stores.neo4j then
+    exec(p.neo4j_clear, { idempotent = true, title = "clear " .. p.neo4j_database })
   end
 end
 
