@@ -64,7 +64,8 @@ function M.restart(unit)
     })
     local is = M.show(unit)
     if done.assumed ~= "dry" and is.invocation == before.invocation then
-      local text = "systemctl says that it has restarted %s, and its invocation is the same: restart it by hand, and retry"
+      local text = "systemctl says that it has restarted %s, and its invocation is the same: restart it by hand, "
+        .. "and retry"
       fail(text:format(unit))
     end
     return is

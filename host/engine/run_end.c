@@ -118,11 +118,12 @@ struct ending {
     char kind[64];
 };
 
-/* [-0, +0, m] Of a dry run that has listed effects: what ended it may be that nothing was made. What a real run would raise
- * as well stays as it is. The error is at 2. */
+/* [-0, +0, m] Of a dry run that has listed effects: what ended it may be that nothing was made. What a real run would
+ * raise as well stays as it is. The error is at 2. */
 static void say_dry(lua_State *L, const struct rb_run *run, const char *kind)
 {
-    static const char certain[] = " denied policy usage params check checklist cancelled budget memory nondeterminism restart ";
+    static const char certain[] = " denied policy usage params check checklist cancelled budget memory nondeterminism "
+                                  "restart ";
     char word[80];
     snprintf(word, sizeof(word), " %.64s ", kind);
     if (!run->dry || !run->assumed || strstr(certain, word))

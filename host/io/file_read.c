@@ -31,7 +31,8 @@ static int reach(struct rb_file *f, int flags, const char *what)
 }
 
 /* What /proc says of this very process, by whatever link or mount: its memory and its environment, where secrets are
- * that the run does not know. (A command that a run starts is another process, and the kernel keeps it out.) */
+ * that the run does not know. What is mounted is of the machine. (A command that a run starts is another process, and
+ * the kernel keeps it out.) */
 static bool is_of_this_process(int fd)
 {
     struct statfs fs;
@@ -41,6 +42,9 @@ static bool is_of_this_process(int fd)
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     ssize_t n = readlink(link, path, sizeof(path) - 1);
     path[n < 0 ? 0 : n] = '\0';
+    const char *name = strrchr(path, '/');
+    if (name && (strcmp(name, "/mountinfo") == 0 || strcmp(name, "/mounts") == 0))
+        return false;
     for (const char *p = path; (p = strchr(p, '/')); p++) {
         size_t digits = strspn(p + 1, "0123456789");
         snprintf(task, sizeof(task), "/proc/self/task/%.*s", (int)digits, p + 1);

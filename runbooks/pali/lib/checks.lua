@@ -2,6 +2,15 @@
 local expect = require "expect"
 local systemd = require "systemd"
 
+---@class pali.Service what runbooks ask the operator about a Pali
+---@field unit string
+---@field mode string?
+---@field command string[]?
+---@field api string
+---@field poll number
+---@field tenant string
+---@field token rbhost.Secret?
+
 local M = {}
 
 --- GET /health, polled until it is well or `poll` is over, however slow the answers are.
@@ -194,7 +203,7 @@ end
 
 --- The document's "Health and readiness verification" of the API that p tells of, one after the other; in MCP mode what
 --- an MCP server has in its place.
----@param p { unit: string, mode: string?, command: string[]?, api: string, poll: number, tenant: string, token: rbhost.Secret? }
+---@param p pali.Service
 ---@param started? systemd.Unit what must still run at the end; default: what runs now
 function M.ready(p, started)
   started = started or systemd.show(p.unit)
