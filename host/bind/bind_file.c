@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "bind/args.h"
 #include "bind/bind.h"
+#include "bind/reach_file.h"
 #include "engine/core.h"
 #include "engine/effect.h"
 #include "engine/error.h"
@@ -178,18 +179,6 @@ static void on_done(struct rb_file *f)
     }
 }
 
-/* Names this op in its temporary files, by what stays the same when it is done again. */
-static void make_tag(const struct rb_effect *e, struct rb_file *f)
-{
-    char hex[RB_SHA_HEX];
-    struct rb_buf b;
-    rb_buf_init(&b, SIZE_MAX / 2);
-    rb_buf_addf(&b, "%s %s", e->run->id, e->key);
-    rb_sha_of_hex(rb_buf_text(&b), b.len, hex);
-    rb_buf_release(&b);
-    snprintf(f->tag, sizeof(f->tag), "%.16s", hex);
-}
-
 static int start(struct rb_effect *e, struct rb_err *err)
 {
     struct file_op *op = file_of(e);
@@ -199,7 +188,7 @@ static int start(struct rb_effect *e, struct rb_err *err)
         snprintf(e->error_kind, sizeof(e->error_kind), "policy");
         return rc;
     }
-    make_tag(e, f);
+    rb_reach_tag(e, f);
     f->again = e->twice;
     f->sweep = e->twice || e->attempt > 1;
     f->on_done = on_done;

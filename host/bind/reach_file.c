@@ -30,9 +30,7 @@ static void destroy(struct rb_reach_file *r)
     free(r);
 }
 
-/* Names the operation in its temporary file, by what stays the same when it is done again; what an earlier process has
- * left of it is removed. */
-static void make_tag(const struct rb_effect *e, struct rb_file *f)
+void rb_reach_tag(const struct rb_effect *e, struct rb_file *f)
 {
     char hex[RB_SHA_HEX];
     struct rb_buf b;
@@ -41,7 +39,6 @@ static void make_tag(const struct rb_effect *e, struct rb_file *f)
     rb_sha_of_hex(rb_buf_text(&b), b.len, hex);
     rb_buf_release(&b);
     snprintf(f->tag, sizeof(f->tag), "%.16s", hex);
-    f->sweep = e->run->epoch > 1 || e->twice || e->attempt > 1;
 }
 
 /* Asks whether its path may be reached, and reaches for it: on_done comes. */
@@ -98,7 +95,8 @@ int rb_reach_file(struct rb_effect *e, struct rb_file *f, const char *kind, cons
     f->refuse = rb_strdup(rb_effect_journal(e));
     f->on_done = on_done;
     f->arg = r;
-    make_tag(e, f);
+    rb_reach_tag(e, f);
+    f->sweep = e->run->epoch > 1 || e->twice || e->attempt > 1; /* what an earlier process has left of it */
     rb_buf_init(&normal, RB_FILE_PATH_MAX);
     int rc = rb_file_normal("/", path, &normal, err);
     if (!rc) {

@@ -19,6 +19,8 @@ typedef void rb_reached_fn(void *arg, struct rb_file *f, int rc, const char *mes
  * begun, f is gone, and on_reached does not come. The effect is borrowed until on_reached or rb_reach_file_leave(). */
 int rb_reach_file(struct rb_effect *e, struct rb_file *f, const char *kind, const char *path, rb_reached_fn *on_reached,
                   void *arg, struct rb_reach_file **out, struct rb_err *err);
+/* Names the op in f's temporary files, by what stays the same when it is done again. */
+void rb_reach_tag(const struct rb_effect *e, struct rb_file *f);
 /* Nobody waits for it any more: on_reached does not come, and it frees itself. */
 void rb_reach_file_leave(struct rb_reach_file *r);
 

@@ -340,19 +340,6 @@ static int usage_error(struct rb_cli *cli, const struct rb_cmd *cmd, const char 
                        ": ", text, cmd->name, *cmd->operands ? " " : "", cmd->operands, cmd->name);
 }
 
-static int help(const struct rb_cmd *cmd)
-{
-    struct rb_buf out;
-    rb_buf_init(&out, 1 << 20);
-    if (cmd)
-        rb_help_command(cmd, &out);
-    else
-        rb_help_overview(&out);
-    int code = rb_cli_put(&out, RB_EXIT_OK);
-    rb_buf_release(&out);
-    return code;
-}
-
 /* Everything after the command's words. */
 static int dispatch(struct rb_cli *cli, const struct rb_cmd *cmd, char **args, int n)
 {
@@ -365,7 +352,7 @@ static int dispatch(struct rb_cli *cli, const struct rb_cmd *cmd, char **args, i
     if (rb_opt_parse(sets, 2, args, n, false, operands, &argc, NULL, &err) < 0)
         code = usage_error(cli, cmd, err.msg);
     else if (cli->help > 0)
-        code = help(cmd);
+        code = rb_help_print(cmd);
     else if (rb_opt_environment(&sets[0], &err) < 0 || rb_opt_environment(&sets[1], &err) < 0)
         code = rb_cli_fail(cli, RB_EXIT_USAGE, "%s", err.msg);
     else if (argc < cmd->min)
@@ -393,7 +380,7 @@ static int start(struct rb_cli *cli, int argc, char **argv)
     if (cli->version > 0)
         return dispatch(cli, rb_cmd_find("version"), rest, 0);
     if (n == 0 && cli->help > 0)
-        return help(NULL);
+        return rb_help_print(NULL);
     if (n == 0)
         return dispatch(cli, rb_cmd_find(""), rest, 0);
     const struct rb_cmd *cmd = **rest ? pick(rest, n, &words) : NULL;

@@ -30,8 +30,7 @@ extern const struct rb_opt rb_cli_options[]; /* the global ones */
 const struct rb_cmd *rb_cmd_find(const char *name); /* exact; NULL unknown */
 
 /* Texts made from the rows (help.c). */
-void rb_help_overview(struct rb_buf *out);
-void rb_help_command(const struct rb_cmd *cmd, struct rb_buf *out);
+int rb_help_print(const struct rb_cmd *cmd);              /* of one command, or NULL: of all; an exit code */
 void rb_help_man(struct rb_buf *out);                     /* roff */
 void rb_help_markdown(struct rb_buf *out);                /* docs/cli.md */
 int rb_completion(const char *shell, struct rb_buf *out); /* completion.c; RB_EINVAL: no such shell */

@@ -34,7 +34,6 @@ static int family(const char *word)
 
 static int run(struct rb_cli *cli, void *values, int argc, char **argv)
 {
-    struct rb_buf out;
     char name[80];
     (void)values;
     const struct rb_cmd *cmd = NULL;
@@ -55,14 +54,7 @@ static int run(struct rb_cli *cli, void *values, int argc, char **argv)
             return rb_cli_fail(cli, RB_EXIT_USAGE, "there is no command '%s'; `rbhost help` lists them", name);
         }
     }
-    rb_buf_init(&out, 1 << 20);
-    if (cmd)
-        rb_help_command(cmd, &out);
-    else
-        rb_help_overview(&out);
-    int code = rb_cli_put(&out, RB_EXIT_OK);
-    rb_buf_release(&out);
-    return code;
+    return rb_help_print(cmd);
 }
 
 const struct rb_cmd rb_cmd_help = {

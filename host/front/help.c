@@ -82,7 +82,7 @@ static void plain_line(struct rb_buf *out, const char *line, size_t n)
     rb_buf_addf(out, "  %.*s\n", (int)n, line);
 }
 
-void rb_help_command(const struct rb_cmd *cmd, struct rb_buf *out)
+static void command_help(const struct rb_cmd *cmd, struct rb_buf *out)
 {
     rb_buf_addf(out, "rbhost%s%s: %s\n\n", *cmd->name ? " " : "", cmd->name, cmd->summary);
     each_line(cmd->example, plain_line, out);
@@ -124,7 +124,7 @@ static void overview_group(const char *group, struct rb_buf *out)
     }
 }
 
-void rb_help_overview(struct rb_buf *out)
+static void overview(struct rb_buf *out)
 {
     rb_buf_adds(out,
                 "rbhost runs runbooks: Lua scripts whose effects and decisions are journaled, so that a run that is\n"
@@ -142,6 +142,19 @@ void rb_help_overview(struct rb_buf *out)
     for (size_t i = 0; i < RB_COUNT(exit_codes); i++)
         rb_buf_addf(out, "  %-17s%s\n", exit_codes[i][0], exit_codes[i][1]);
     rb_buf_adds(out, "\n`rbhost help COMMAND` says more.\n");
+}
+
+int rb_help_print(const struct rb_cmd *cmd)
+{
+    struct rb_buf out;
+    rb_buf_init(&out, 1 << 20);
+    if (cmd)
+        command_help(cmd, &out);
+    else
+        overview(&out);
+    int code = rb_cli_put(&out, RB_EXIT_OK);
+    rb_buf_release(&out);
+    return code;
 }
 
 /* -- manual page --------------------------------------------------------------------------------------------------- */
@@ -254,7 +267,7 @@ void rb_help_markdown(struct rb_buf *out)
 {
     rb_buf_adds(out, "# The command line\n\nThis page is what `rbhost help` prints, made by `rbhost man --markdown`; a "
                      "test compares them.\n\n```\n");
-    rb_help_overview(out);
+    overview(out);
     rb_buf_adds(out, "```\n\n## Places\n\n");
     for (size_t i = 0; i < RB_COUNT(places); i++)
         rb_buf_addf(out, "- `%s`: %s\n", places[i][0], places[i][1]);

@@ -208,6 +208,32 @@ static bool record_line(struct rb_buf *out, const struct rb_event *ev, const str
     return true;
 }
 
+/* What was found out about an operation that has begun, or said of it; false: the event is none of these. */
+static bool about_line(struct rb_buf *out, const struct rb_event *ev, const struct rb_node *p, const json_t *data)
+{
+    static const struct {
+        const char *kind, *word, *what;
+    } kinds[] = {{"doubt", "doubt", NULL},
+                 {"doubt.call", "doubt", "its on_doubt is asked"},
+                 {"resolve", "resolved", NULL},
+                 {"op.unstarted", "unstarted", "it had not begun"},
+                 {"op.stop", "stop", NULL}};
+    for (size_t i = 0; i < RB_COUNT(kinds); i++) {
+        if (strcmp(kinds[i].kind, ev->kind) != 0)
+            continue;
+        add_word(out, kinds[i].word);
+        rb_buf_addf(out, "#%lld ", (long long)json_integer_value(json_object_get(data, "n")));
+        add_path(out, p);
+        add_text(out, ": ", kinds[i].what);
+        add_text(out, ": ", get(data, "as"));
+        add_text(out, ": ", get(data, "why"));
+        add_text(out, ": ", get(data, "comment"));
+        add_text(out, "  by ", actor_of(data));
+        return true;
+    }
+    return false;
+}
+
 static void notice_line(struct rb_buf *out, const json_t *data)
 {
     const char *what = get(data, "for"), *by = get(data, "by");
@@ -228,6 +254,7 @@ bool rb_plain_event(struct rb_buf *out, const char *run, const struct rb_event *
     static const char *const texts[] = {"log", "note", "evidence"}, *const ops[] = {"intent", "wait", "result"};
     char at[12];
     size_t before = out->len;
+    bool shown = true;
     rb_text_clock(ev->at, at);
     rb_buf_addf(out, "%s  ", at);
     for (size_t i = 0; i < RB_COUNT(texts); i++) {
@@ -246,12 +273,13 @@ bool rb_plain_event(struct rb_buf *out, const char *run, const struct rb_event *
         step_line(out, ev, node, data);
     else if (strcmp(ev->kind, "notice") == 0)
         notice_line(out, data);
-    else if (strcmp(ev->kind, "record") == 0 && !record_line(out, ev, node, data)) {
-        out->len = before;
-        return false;
-    } else if (strcmp(ev->kind, "record") != 0)
+    else if (strcmp(ev->kind, "record") == 0)
+        shown = record_line(out, ev, node, data);
+    else if (!about_line(out, ev, node, data))
         other_line(out, ev, node, data);
-    return true;
+    if (!shown)
+        out->len = before;
+    return shown;
 }
 
 static void on_event(struct rb_display *d, const struct rb_event *ev, struct rb_node *node, const json_t *data)

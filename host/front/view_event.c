@@ -8,6 +8,8 @@
 #include "front/view.h"
 #include "front/view_nodes.h"
 
+#define NAME_COLUMNS 400 /* of an operation's words, when nobody gave it a title: a script may be long */
+
 static const char *get(const json_t *data, const char *name)
 {
     return json_string_value(json_object_get(data, name));
@@ -148,12 +150,14 @@ static void name_op(struct rb_node *p, const json_t *data)
     if (title) {
         rb_view_set_clean(&p->title, title);
     } else if (args || !p->title || !p->args) {
-        struct rb_buf b;
+        struct rb_buf words, b;
+        rb_buf_init(&words, RB_VIEW_LINE);
         rb_buf_init(&b, RB_VIEW_LINE);
-        rb_text_op(&b, p->op ? p->op : "operation", args);
+        rb_text_op(&words, p->op ? p->op : "operation", args);
+        rb_text_fit(&b, rb_buf_text(&words), words.len, NAME_COLUMNS);
         free(p->title);
         p->title = rb_buf_detach(&b);
-        rb_buf_release(&b);
+        rb_buf_release(&words);
     }
     rb_view_set_clean(&p->where, get(data, "where"));
 }
@@ -487,6 +491,8 @@ static struct rb_node *apply(struct rb_view *v, const struct rb_event *ev, const
         {"undo", on_undo},
         {"resolve", on_resolve},
         {"op.unstarted", on_unstarted},
+        {"op.stop", op_of},
+        {"doubt.call", op_of},
     };
     for (size_t i = 0; i < RB_COUNT(kinds); i++)
         if (strcmp(kinds[i].kind, ev->kind) == 0)

@@ -56,6 +56,11 @@ ends("resolve done", c.rb("resolve", c.id, n, "done", "-m", "I looked"), 0)
 ends("and resume", c.rb("resume"), 0)
 eq("the command counts as done, and what follows happens once", c.lines("world"), ["x", "after"])
 check("the result says that a person said so", c.prints() and c.prints()[0].split("\t")[1] != "nil", c.prints())
+log = [line[10:] for line in c.rb("log", c.id).stdout.splitlines()]
+check("the log says what is in doubt",
+      any(line.startswith(f"doubt     #{n} exec sh -c ") for line in log), log)
+check("and what was said of it, and by whom",
+      any(line.startswith(f"resolved  #{n} exec sh -c ") and ": done: I looked  by " in line for line in log), log)
 check(
     "the journal has who, what and the comment",
     [(e["as"], bool(e["actor"]), e.get("comment")) for e in c.events("resolve")] == [("done", True, "I looked")],
