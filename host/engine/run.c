@@ -71,6 +71,7 @@ struct rb_run *rb_run_make(struct rb_host *h, const struct rb_run_options *opt)
     struct rb_run *run = rb_alloc(sizeof(*run));
     run->host = h;
     run->observer = opt->observer;
+    run->stage = opt->stage;
     run->actor = *opt->actor;
     run->wait_ms = opt->wait_ms;
     run->notice_after_ms = opt->notice_after_ms;
@@ -101,6 +102,8 @@ struct rb_run *rb_run_make(struct rb_host *h, const struct rb_run_options *opt)
     rb_timer_init(&run->deadline_timer, h->loop, on_deadline);
     run->main_ref = LUA_NOREF;
     run->codec = (struct rb_codec){blob_out, blob_in, run, rb_secret_filter};
+    if (run->stage && run->stage->made)
+        run->stage->made(run->stage, run);
     return run;
 }
 
@@ -246,7 +249,7 @@ int rb_run_begin(struct rb_run *run, struct rb_err *err)
     struct rb_journal_watch watch = {on_journal_event, on_journal_failed, run};
     rb_journal_watch(run->journal, &watch);
     rb_host_watch(h);
-    int rc = rb_run_spawn_root(run, NULL, err);
+    int rc = rb_run_spawn_root(run, run->stage ? run->stage->root : NULL, err);
     if (rc)
         return rc;
     rb_vault_forget(h);
