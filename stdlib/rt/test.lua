@@ -9,6 +9,16 @@ world._G = world
 
 local function nothing() end
 
+--- The author's frames of a traceback, where they say more than the place of the error.
+local function frames(trace)
+    local out = {}
+    for frame in (trace or ""):gmatch "[^\n]+" do
+        local text = frame:match "^%s*(.*)$"
+        out[#out + 1] = not text:find "^luaunit%.lua:" and text or nil
+    end
+    return #out > 1 and table.concat(out, "\n") or nil
+end
+
 local function report(what, fields)
     fields.what = what
     host.test_report(fields)
@@ -123,7 +133,7 @@ function Output.endTest(_, node)
         name = node.testName,
         status = node.status,
         message = node.msg and tostring(node.msg),
-        trace = node.stackTrace and tostring(node.stackTrace),
+        trace = frames(node.stackTrace),
         seconds = node.duration,
     })
 end
