@@ -151,7 +151,7 @@ function TestDeployMcp:test_a_server_without_tools_is_put_back()
   local m = machine()
   m.exec[table.concat(pali.COMMAND, " ")] = mock.turns {
     answers { { name = "search" } },
-    answers(json.array and json.array {} or {}),
+    answers {},
     answers { { name = "search" } },
   }
   local run = deploy(m, { mode = "mcp" })
