@@ -139,7 +139,7 @@ FILES.__call = function(files, call)
 end
 
 --- Files in memory.
----@param given table<string, string|table|boolean>? path → content, { content =, mode =, owner = }, or true for a folder
+---@param given table? path → content, { content =, mode =, owner = }, or true for a folder
 function M.new(given)
     local files = setmetatable({ entries = {} }, FILES)
     for path, v in pairs(base.expect("mock.files", "its argument", given or {}, "table")) do
