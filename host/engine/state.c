@@ -97,9 +97,11 @@ bool rb_stage_idle(const struct rb_run *run)
 {
     if (run->mode != RB_RUN_LIVE || run->again || run->stop_status || !rb_list_empty(&run->ready))
         return false;
-    RB_LIST_EACH (it, &run->ops)
-        if (RB_CONTAINER(it, struct rb_effect, link)->state != RB_EFFECT_RUNNING)
+    RB_LIST_EACH (it, &run->ops) {
+        const struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, link);
+        if (e->state != RB_EFFECT_RUNNING || e->cancel_wanted)
             return false;
+    }
     return true;
 }
 

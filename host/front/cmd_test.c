@@ -173,6 +173,14 @@ static int prepare(struct tests *t)
     struct rb_err err;
     const char *tmp = getenv("TMPDIR");
     char journal[4200];
+    t->loop.uv.data = t;
+    static const int numbers[] = {SIGINT, SIGTERM};
+    for (size_t i = 0; i < RB_COUNT(numbers); i++) {
+        t->signals[i].on_signal = on_signal;
+        rb_list_init(&t->signals[i].link);
+        if (rb_loop_signal_add(&t->loop, &t->signals[i], numbers[i], &err) < 0)
+            return rb_cli_fail(t->cli, RB_EXIT_USAGE, "%s", err.msg);
+    }
     if (snprintf(t->folder, sizeof(t->folder), "%s/rbhost-test-XXXXXX", tmp && *tmp ? tmp : "/tmp") >=
             (int)sizeof(t->folder) ||
         !mkdtemp(t->folder)) {
@@ -190,14 +198,6 @@ static int prepare(struct tests *t)
         return rb_cli_fail(t->cli, RB_EXIT_STORE, "%s", err.msg);
     /* Without the site's configuration, so that a test is the same everywhere. */
     t->host = rb_host_new(&(struct rb_host_options){.loop = &t->loop, .store = t->store, .secret_key = t->key});
-    t->loop.uv.data = t;
-    static const int numbers[] = {SIGINT, SIGTERM};
-    for (size_t i = 0; i < RB_COUNT(numbers); i++) {
-        t->signals[i].on_signal = on_signal;
-        rb_list_init(&t->signals[i].link);
-        if (rb_loop_signal_add(&t->loop, &t->signals[i], numbers[i], &err) < 0)
-            return rb_cli_fail(t->cli, RB_EXIT_USAGE, "%s", err.msg);
-    }
     return 0;
 }
 
