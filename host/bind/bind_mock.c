@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "bind/bind.h"
+#include "engine/core.h"
 #include "engine/effect.h"
 #include "engine/error.h"
 #include "engine/secret.h"
@@ -36,7 +37,7 @@ struct rb_rehearsal {
     struct rb_loop *loop;
     struct rb_run *run;
     char id[RB_RUN_ID_MAX];
-    json_t *secrets;
+    json_t *secrets, *env;
     char *groups, *limit;
     struct rb_list calls; /* struct call.link, in the order of their starts */
     int64_t last;         /* number of the last call */
@@ -267,6 +268,20 @@ static int l_ssh_names(lua_State *L) /* the ssh configuration of whoever tests i
     return 1;
 }
 
+/* A variable has the value that the test gives, or none; whether it may be read is the engine's to say. */
+static int l_getenv(lua_State *L)
+{
+    struct rb_rehearsal *r = RB_CONTAINER(rb_stage_of(L), struct rb_rehearsal, stage);
+    const char *name = luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    for (const struct rb_binding *b = rb_lib_outside; b->name; b++)
+        if (strcmp(b->name, "getenv") == 0)
+            b->fn(L);
+    lua_pushstring(L, json_string_value(json_object_get(r->env, name)));
+    lua_replace(L, -3);
+    return 2;
+}
+
 static const struct rb_binding bindings[] = {
     {"exec", l_exec},
     {"sleep", l_sleep},
@@ -281,6 +296,7 @@ static const struct rb_binding bindings[] = {
     {"ssh_groups", l_ssh_groups},
     {"ssh_names", l_ssh_names},
     {"notify", l_notify},
+    {"getenv", l_getenv},
     {NULL, NULL},
 };
 
@@ -513,6 +529,7 @@ struct rb_rehearsal *rb_rehearsal_new(const struct rb_rehearsal_options *opt, st
     r->host = opt->host;
     r->loop = opt->loop;
     r->secrets = opt->secrets_json ? json_loads(opt->secrets_json, 0, NULL) : NULL;
+    r->env = opt->env_json ? json_loads(opt->env_json, 0, NULL) : NULL;
     r->groups = rb_strdup(opt->groups_json);
     r->limit = rb_strdup(opt->limit);
     r->on_news = opt->on_news;
@@ -577,6 +594,7 @@ void rb_rehearsal_free(struct rb_rehearsal *r)
     if (r->run)
         rb_run_free(r->run);
     json_decref(r->secrets);
+    json_decref(r->env);
     rb_buf_release(&r->request);
     rb_buf_release(&r->events);
     free(r->groups);

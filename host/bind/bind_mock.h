@@ -40,8 +40,9 @@ typedef void rb_rehearsal_fn(void *arg);
 struct rb_rehearsal_options {
     struct rb_host *host;
     struct rb_loop *loop;
-    const char *file, *params_json, *secrets_json, *groups_json, *actor, *limit; /* copied where they are kept */
-    int64_t clock;                                                               /* µs */
+    /* copied where they are kept */
+    const char *file, *params_json, *secrets_json, *groups_json, *env_json, *actor, *limit;
+    int64_t clock; /* µs */
     bool dry;
     rb_rehearsal_fn *on_news, *on_stopped;
     void *arg;

@@ -160,15 +160,15 @@ static void sweep(struct rb_bench *b)
     }
 }
 
-static int l_start(lua_State *L) /* { file, params, secrets, groups, clock, actor, limit, dry } → n */
+static int l_start(lua_State *L) /* { file, params, secrets, groups, env, clock, actor, limit, dry } → n */
 {
     struct rb_bench *b = bench_of(L);
     struct rb_err err = {0};
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     sweep(b);
-    const char *texts[6];
-    static const char *const names[] = {"file", "params", "secrets", "groups", "actor", "limit"};
+    const char *texts[7];
+    static const char *const names[] = {"file", "params", "secrets", "groups", "actor", "limit", "env"};
     for (size_t i = 0; i < RB_COUNT(names); i++) {
         lua_getfield(L, 1, names[i]);
         texts[i] = luaL_optstring(L, -1, NULL);
@@ -182,6 +182,7 @@ static int l_start(lua_State *L) /* { file, params, secrets, groups, clock, acto
                                        .groups_json = texts[3],
                                        .actor = texts[4] ? texts[4] : "tester",
                                        .limit = texts[5],
+                                       .env_json = texts[6],
                                        .clock = rb_clock_wall(),
                                        .on_news = on_news,
                                        .on_stopped = on_stopped,
@@ -253,6 +254,7 @@ static int l_report(lua_State *L) /* a table of plain data, for whoever shows it
     struct rb_err err;
     if (rb_value_encode(L, 1, "report", NULL, out, &err))
         return luaL_error(L, "%s", err.msg);
+    rb_vm_slice(rb_vm_of(L)); /* each test has the time of a slice, however many there are between two waits */
     b->opt.on_report(b->opt.arg, rb_buf_text(out), out->len);
     return 0;
 }

@@ -6,9 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "front/text.h"
 
-enum format { FORMAT_TEXT, FORMAT_TAP, FORMAT_JUNIT };
+enum format { FORMAT_TEXT, FORMAT_TAP, FORMAT_JUNIT, FORMAT_JSON };
 
 struct suite {
     char *file;
@@ -30,7 +31,10 @@ struct rb_testout *rb_testout_new(struct rb_cli *cli, const char *format)
 {
     struct rb_testout *o = rb_alloc(sizeof(*o));
     o->cli = cli;
-    o->format = strcmp(format, "tap") == 0 ? FORMAT_TAP : strcmp(format, "junit") == 0 ? FORMAT_JUNIT : FORMAT_TEXT;
+    o->format = cli->json > 0                  ? FORMAT_JSON
+                : strcmp(format, "tap") == 0   ? FORMAT_TAP
+                : strcmp(format, "junit") == 0 ? FORMAT_JUNIT
+                                               : FORMAT_TEXT;
     o->color = rb_cli_color(cli, STDOUT_FILENO);
     return o;
 }
@@ -153,7 +157,7 @@ void rb_testout_file(struct rb_testout *o, const char *file)
     suites[o->count] = (struct suite){.file = rb_strdup(file)};
     rb_buf_init(&suites[o->count++].cases, SIZE_MAX / 2);
     rb_buf_init(&out, 8192);
-    if (o->format != FORMAT_JUNIT) {
+    if (o->format == FORMAT_TAP || (o->format == FORMAT_TEXT && o->cli->quiet <= 0)) {
         rb_buf_adds(&out, o->format == FORMAT_TAP ? "# " : "");
         rb_text_line(&out, file, strlen(file));
         rb_buf_addc(&out, '\n');
@@ -164,6 +168,8 @@ void rb_testout_file(struct rb_testout *o, const char *file)
 static void add_text(struct rb_testout *o, struct rb_buf *out, const struct rb_test_result *r)
 {
     bool bad = strcmp(r->status, "fail") == 0;
+    if (!bad && o->cli->quiet > 0)
+        return;
     const char *color = !o->color ? "" : bad ? "\033[31m" : "\033[32m", *plain = o->color ? "\033[0m" : "";
     rb_buf_addf(out, "  %s%-4s%s  ", color, bad ? "FAIL" : strcmp(r->status, "skip") == 0 ? "skip" : "ok", plain);
     rb_text_line(out, r->name, strlen(r->name));
@@ -171,6 +177,25 @@ static void add_text(struct rb_testout *o, struct rb_buf *out, const struct rb_t
     add_block(out, "        | ", r->printed);
     add_block(out, "        ", r->message);
     add_block(out, "        ", bad ? r->trace : NULL);
+}
+
+static void add_json(struct rb_buf *out, const struct rb_test_result *r)
+{
+    struct rb_json j;
+    const char *const fields[][2] = {{"file", r->file},     {"name", r->name},
+                                     {"status", r->status}, {"message", r->message},
+                                     {"trace", r->trace},   {"printed", *r->printed ? r->printed : NULL}};
+    rb_json_init(&j, out);
+    rb_json_object(&j);
+    for (size_t i = 0; i < RB_COUNT(fields); i++) {
+        if (!fields[i][1])
+            continue;
+        rb_json_key(&j, fields[i][0]);
+        rb_json_string(&j, fields[i][1], strlen(fields[i][1]));
+    }
+    rb_json_kint(&j, "us", (int64_t)(r->seconds * 1e6));
+    rb_json_end_object(&j);
+    rb_buf_addc(out, '\n');
 }
 
 static void add_tap(struct rb_testout *o, struct rb_buf *out, const struct rb_test_result *r)
@@ -196,6 +221,8 @@ void rb_testout_result(struct rb_testout *o, const struct rb_test_result *r)
     *(strcmp(r->status, "fail") == 0 ? &o->failed : strcmp(r->status, "skip") == 0 ? &o->skipped : &o->passed) += 1;
     if (o->format == FORMAT_JUNIT)
         add_case(&o->suites[o->count - 1], r);
+    else if (o->format == FORMAT_JSON)
+        add_json(&out, r);
     else if (o->format == FORMAT_TAP)
         add_tap(o, &out, r);
     else
@@ -212,7 +239,7 @@ bool rb_testout_end(struct rb_testout *o, bool *closed)
         end_xml(o);
     else if (o->format == FORMAT_TAP)
         rb_buf_addf(&out, "1..%d\n", o->passed + o->failed + o->skipped);
-    else
+    else if (o->format == FORMAT_TEXT)
         rb_buf_addf(&out, "%d passed, %d failed", o->passed, o->failed);
     if (o->format == FORMAT_TEXT && o->skipped)
         rb_buf_addf(&out, ", %d skipped", o->skipped);

@@ -15,6 +15,7 @@
 ---@field answers? mock.Answers To approve and manual, by their text.
 ---@field signals? mock.Answers To signal, by its name.
 ---@field secrets? table<string, string>
+---@field env? table<string, string> For env(name).
 ---@field groups? table<string, string[]> Of hosts.
 ---@field now? number Seconds since 1970 when it begins.
 ---@field actor? string Who starts it.

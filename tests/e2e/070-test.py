@@ -4,6 +4,7 @@ real is touched, that a test can not hang, the formats and the exit codes; and t
 
 # time-limit: 240
 
+import json
 import os
 import pathlib
 import re
@@ -203,6 +204,23 @@ function test_a_secret_that_nobody_gave()
 end
 """)
 
+holds("streams of events, variables of the environment, parallel runs", r"""
+    runbook { env = { "REGION" } }
+    print(http.events("http://x.example/s", { timeout = "1m" }, function(e) print(e.data, e.event) return e.data == "two" end))
+    print(env "REGION", env "HOME")
+""", r"""
+function test_all()
+  local run = mock.run("book.lua", { env = { REGION = "north" }, http = { ["EVENTS http://x.example/s"] = mock.turns { "one", { data = "two", event = "x" } } } })
+  lu.assertEquals(run.error, nil)
+  lu.assertEquals(run.printed, { "one\tmessage", "two\tx", "2", "north\tnil" })
+end
+function test_the_server_ends_it()
+  local runs = all { a = function() return mock.run("book.lua", { http = function() return false end }).printed[1] end,
+    b = function() return mock.run("book.lua", { http = mock.fail "http.reset" and { ["*"] = mock.fail "http.reset" } }).error.kind end }
+  lu.assertEquals(runs, { a = "0", b = "http.reset" })
+end
+""")
+
 # -- time
 
 holds("time: sleeps, time-outs, polling and slow answers go by the run's clock", r"""
@@ -329,6 +347,16 @@ eq("JUnit: a class", cases["test_a_difference"].get("classname"), "TestBad")
 contains("JUnit: a failure", cases["test_a_difference"].find("failure").get("message"), "expected: {a=2}\nactual: {a=1}")
 eq("JUnit: a skip", cases["test_p_skip"].find("skipped").get("message"), "later <&>")
 contains("JUnit: what was printed", cases["test_q_prints"].find("system-out").text, "seen")
+
+r = rbhost("--json", "test", "--only", "test_q_", top)
+eq("JSON", [(json.loads(x)["status"], json.loads(x)["printed"]) for x in r.stdout.splitlines()], [("pass", "seen\t1")])
+r = rbhost("--quiet", "test", "--only", "test_[aq]_", top)
+eq("quiet: what failed, and the last line", [x.split()[0] for x in r.stdout.splitlines()], ["FAIL", f"{where}:4:", "actual:", "1"])
+r = rbhost("check", folder(test_x__lua="TestX = {}\nfunction TestX:test_a() end\nfunction test_b() TestX.y = 1 end") / "test_x.lua")
+eq("check knows the globals of tests", (r.returncode, r.stdout.splitlines()[-1]), (0, "1 file, 0 errors, 0 warnings"))
+top = folder(test_x__lua="".join(f"function test_{i}() local x = 0 for k = 1, 2e6 do x = x + k end end\n" for i in range(60)))
+r = rbhost("test", top, timeout=120)
+eq("the budget is each test's, not that of all together", r.stdout.splitlines()[-1], "60 passed, 0 failed")
 
 # -- files and exit codes
 
