@@ -47,7 +47,7 @@ struct rb_rehearsal {
     struct rb_buf request;   /* what it was called with */
     struct rb_buf events;    /* JSON, with commas between */
     char *status, *error;
-    bool stopped, endless;
+    bool stopped, endless, stuck;
     rb_rehearsal_fn *on_news, *on_stopped;
     void *arg;
 };
@@ -75,6 +75,7 @@ struct call {
     char kind[32];
     char *message;
     enum rb_outcome outcome;
+    char *verdict, *said, *who; /* of a person who takes their time: as type->decide has them; NULL */
 };
 
 static struct call *call_of(const struct rb_effect *e)
@@ -143,6 +144,9 @@ static void release(struct rb_effect *e)
     rb_buf_release(&c->request);
     rb_buf_release(&c->reply);
     free(c->message);
+    free(c->verdict);
+    free(c->said);
+    free(c->who);
     free(c);
     if (e->type->free)
         e->type->free(e);
@@ -305,8 +309,13 @@ static const struct rb_binding bindings[] = {
 static void end(struct call *c)
 {
     struct rb_effect *e = c->effect;
+    struct rb_err err;
     leave(c);
-    if (c->failed)
+    if (c->verdict && c->real->decide(e, c->verdict, c->said, c->who, 0, &err))
+        rb_effect_failed(e, "usage", RB_OUTCOME_FAILED, false, "%s", err.msg);
+    else if (c->verdict)
+        return;
+    else if (c->failed)
         rb_effect_failed(e, c->kind, c->outcome, c->has_result, "%s", c->message);
     else
         rb_effect_done(e);
@@ -325,8 +334,8 @@ static const char *member(lua_State *L, int index, const char *field)
     return lua_getfield(L, index, field) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
 }
 
-/* What a person says goes the way of a real answer, which is refused where it does not fit. */
-static void decide(lua_State *L, int index, struct call *c)
+/* [-0, +0, e] what a person says goes the way of a real answer, which is refused where it does not fit. */
+static void read_decision(lua_State *L, int index, struct call *c, bool now)
 {
     struct rb_err err;
     struct rb_buf *who = rb_effect_buf(L, 4096);
@@ -337,9 +346,15 @@ static void decide(lua_State *L, int index, struct call *c)
     rb_json_ktext(&j, "name", by ? by : "somebody");
     rb_json_kint(&j, "uid", (int64_t)getuid());
     rb_json_end_object(&j);
-    if (c->real->decide(c->effect, kind, data ? data : "{}", rb_buf_text(who), 0, &err))
+    if (!now) {
+        c->verdict = rb_strdup(kind);
+        c->said = rb_strdup(data ? data : "{}");
+        c->who = rb_strdup(rb_buf_text(who));
+    } else if (c->real->decide(c->effect, kind, data ? data : "{}", rb_buf_text(who), 0, &err)) {
         rb_error_raise(L, "usage", "not_started", "%s", err.msg);
-    leave(c);
+    } else {
+        leave(c);
+    }
     lua_pop(L, 4);
 }
 
@@ -357,20 +372,10 @@ static void read_failure(lua_State *L, int index, struct call *c)
     lua_pop(L, 4);
 }
 
-void rb_rehearsal_answer(lua_State *L, int index, struct rb_rehearsal *r, int64_t n)
+/* [-0, +0, e] what a call gets, and when it gets it. */
+static int64_t read_answer(lua_State *L, int index, struct call *c)
 {
-    struct call *c = NULL;
     struct rb_err err;
-    RB_LIST_EACH (it, &r->calls)
-        if (RB_CONTAINER(it, struct call, link)->n == n)
-            c = RB_CONTAINER(it, struct call, link);
-    if (!c || c->state != CALL_TOLD) /* it was cancelled meanwhile */
-        return;
-    if (lua_getfield(L, index, "decide") == LUA_TSTRING && c->real->decide) {
-        decide(L, index, c);
-        lua_pop(L, 1);
-        return;
-    }
     rb_buf_reset(&c->reply);
     if (lua_getfield(L, index, "value") != LUA_TNIL) {
         if (rb_value_encode(L, -1, "the answer", NULL, &c->reply, &err) || c->reply.cut)
@@ -381,12 +386,28 @@ void rb_rehearsal_answer(lua_State *L, int index, struct rb_rehearsal *r, int64_
         read_failure(L, lua_gettop(L), c);
     lua_getfield(L, index, "until");
     lua_getfield(L, index, "after");
-    int64_t until = lua_isinteger(L, -2) ? lua_tointeger(L, -2) : r->stage.clock + lua_tointeger(L, -1);
-    lua_pop(L, 5);
-    if (until <= r->stage.clock) {
-        end(c);
+    int64_t until = lua_isinteger(L, -2) ? lua_tointeger(L, -2) : c->of->stage.clock + lua_tointeger(L, -1);
+    lua_pop(L, 4);
+    return until;
+}
+
+void rb_rehearsal_answer(lua_State *L, int index, struct rb_rehearsal *r, int64_t n)
+{
+    struct call *c = NULL;
+    RB_LIST_EACH (it, &r->calls)
+        if (RB_CONTAINER(it, struct call, link)->n == n)
+            c = RB_CONTAINER(it, struct call, link);
+    if (!c || c->state != CALL_TOLD) /* it was cancelled meanwhile */
         return;
-    }
+    int64_t until = read_answer(L, index, c);
+    bool now = until <= r->stage.clock, decided = lua_getfield(L, index, "decide") == LUA_TSTRING && c->real->decide;
+    lua_pop(L, 1);
+    if (decided)
+        read_decision(L, index, c, now);
+    else if (now)
+        end(c);
+    if (now)
+        return;
     r->told--;
     c->state = CALL_TIMED;
     c->until = until;
@@ -395,24 +416,40 @@ void rb_rehearsal_answer(lua_State *L, int index, struct rb_rehearsal *r, int64_
 
 /* -- the turn ------------------------------------------------------------------------------------------------------ */
 
-static void on_turn(struct rb_turn *t)
+/* The timed call that ends first; NULL: there is none, or the bench has something to answer. */
+static struct call *earliest(struct rb_rehearsal *r)
 {
-    struct rb_rehearsal *r = RB_CONTAINER(t, struct rb_rehearsal, turn);
     struct call *first = NULL;
-    if (r->stopped || r->endless || r->told || !rb_stage_idle(r->run))
-        return;
     RB_LIST_EACH (it, &r->calls) {
         struct call *c = RB_CONTAINER(it, struct call, link);
         if (c->state == CALL_NEW)
-            return;
+            return NULL;
         if (c->state == CALL_TIMED && (!first || c->until < first->until))
             first = c;
     }
+    return first;
+}
+
+static void on_turn(struct rb_turn *t)
+{
+    struct rb_rehearsal *r = RB_CONTAINER(t, struct rb_rehearsal, turn);
+    if (r->stopped || r->endless || r->told || !rb_stage_idle(r->run))
+        return;
+    struct call *first = earliest(r);
+    int64_t deadline = rb_stage_deadline(r->run);
     if (!first)
         return;
-    if (first->until > r->stage.clock)
-        r->stage.clock = first->until;
-    end(first);
+    if (deadline > r->stage.clock && first->until > deadline) { /* the time of the whole run is over before */
+        r->stage.clock = deadline;
+        rb_stage_time_over(r->run);
+    } else if (first->until == INT64_MAX) {
+        r->endless = r->stuck = true;
+        r->on_news(r->arg);
+    } else {
+        if (first->until > r->stage.clock)
+            r->stage.clock = first->until;
+        end(first);
+    }
 }
 
 /* -- what the bench is told ---------------------------------------------------------------------------------------- */
@@ -456,7 +493,9 @@ bool rb_rehearsal_next(struct rb_rehearsal *r, struct rb_buf *out)
     rb_json_init(&j, out);
     rb_json_object(&j);
     rb_json_kbool(&j, "ended", true);
-    if (r->endless)
+    if (r->stuck)
+        rb_json_kbool(&j, "stuck", true);
+    else if (r->endless)
         rb_json_kint(&j, "endless", STEPS_MAX);
     rb_json_ktext(&j, "status", r->status);
     rb_json_ktext(&j, "error", r->error);
@@ -525,7 +564,8 @@ static int check_secrets(const struct rb_rehearsal *r, struct rb_err *err)
 struct rb_rehearsal *rb_rehearsal_new(const struct rb_rehearsal_options *opt, struct rb_err *err)
 {
     struct rb_rehearsal *r = rb_alloc(sizeof(*r));
-    r->stage = (struct rb_stage){.bindings = bindings, .clock = opt->clock, .made = on_made, .called = on_called};
+    r->stage = (struct rb_stage){
+        .bindings = bindings, .clock = opt->clock, .began = opt->clock, .made = on_made, .called = on_called};
     r->host = opt->host;
     r->loop = opt->loop;
     r->secrets = opt->secrets_json ? json_loads(opt->secrets_json, 0, NULL) : NULL;
@@ -571,6 +611,7 @@ int rb_rehearsal_again(struct rb_rehearsal *r, bool undo, struct rb_err *err)
     free(r->status);
     free(r->error);
     r->status = r->error = NULL;
+    r->stage.began = r->stage.clock;
     int rc = undo ? rb_run_undo(r->host, r->id, &r->options, 0, &r->run, err)
                   : rb_run_retry(r->host, r->id, &r->options, 0, 0, &r->run, err);
     r->stopped = rc != RB_OK;

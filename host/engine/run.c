@@ -243,6 +243,24 @@ int rb_run_spawn_root(struct rb_run *run, const char *rt_module, struct rb_err *
     return err->code;
 }
 
+/* Of the whole run, in seconds; 0: none. */
+static double time_limit(const struct rb_run *run)
+{
+    struct rb_slice timeout = rb_json_member(run->header_json, strlen(run->header_json), "timeout");
+    return timeout.p ? strtod(timeout.p, NULL) : 0;
+}
+
+int64_t rb_stage_deadline(const struct rb_run *run)
+{
+    double seconds = time_limit(run);
+    return seconds > 0 ? run->stage->began + (int64_t)(seconds * 1e6) : 0;
+}
+
+void rb_stage_time_over(struct rb_run *run)
+{
+    on_deadline(&run->deadline_timer);
+}
+
 int rb_run_begin(struct rb_run *run, struct rb_err *err)
 {
     struct rb_host *h = run->host;
@@ -254,10 +272,7 @@ int rb_run_begin(struct rb_run *run, struct rb_err *err)
         return rc;
     rb_vault_forget(h);
     rb_list_push(&h->runs, &run->link);
-    double seconds = 0;
-    struct rb_slice timeout = rb_json_member(run->header_json, strlen(run->header_json), "timeout");
-    if (timeout.p)
-        seconds = strtod(timeout.p, NULL);
+    double seconds = time_limit(run);
     const struct rb_recorded *retry = rb_replay_last(&run->replay, "run.retry");
     int64_t now = rb_clock_wall(), from = run->retrying ? now : retry ? retry->at : run->created;
     if (seconds > 0) /* the wall clock decides: it is the same after a resume; a retry has the whole time again */

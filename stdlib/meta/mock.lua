@@ -62,6 +62,7 @@
 ---@field evidence table<string, any> The last one of each name.
 ---@field undo string[] Titles of the compensations that are armed, last first.
 ---@field undo_error? rbhost.Error
+---@field restarted boolean It has ended with restart_with.
 ---@field printed string[]
 ---@field warnings string[]
 ---@field notes string[]

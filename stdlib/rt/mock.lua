@@ -79,6 +79,8 @@ local function play(id, opts, record)
         local news = host.mock_next(id)
         if news.endless then
             error(("the run does not end: it has made %d calls"):format(news.endless), 0)
+        elseif news.stuck then
+            error("nobody answers, and neither the question nor the run has a time-out: it would wait for ever", 0)
         elseif news.ended then
             return news
         end

@@ -74,7 +74,7 @@ function M.find(opts, call)
     if type(list) == "function" or mt and mt.__call then
         return list, true
     end
-    local pattern = list and fitting(list, call.line)
+    local pattern = list and (fitting(list, call.line) or call.also and fitting(list, call.also))
     if pattern then
         return list[pattern], true
     end
@@ -115,7 +115,7 @@ function M.reply(call, answer, opts)
     elseif type(inner) == "table" and getmetatable(inner) == FAIL then
         reply = replies.failure(call, inner.error)
     else
-        reply = replies.value(call, inner, opts)
+        reply = replies.value(call, inner, opts, seconds)
     end
     reply.after = seconds and math.floor(seconds * 1e6)
     return reply

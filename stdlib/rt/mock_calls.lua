@@ -47,7 +47,8 @@ function SHAPES.ssh(call, args, r)
     command(call, args, r)
     call.host = r.name or r.host
     call.sudo = r.sudo
-    call.line = call.host .. ": " .. line(call.command)
+    call.also = line(call.command)
+    call.line = call.host .. ": " .. call.also
 end
 
 function SHAPES.ssh_upload(call, _, r)
@@ -68,7 +69,7 @@ function SHAPES.http(call, args, r)
         local name, value = join(header):match "^([^:]+): ?(.*)$"
         call.headers[name:lower()] = value
     end
-    call.line = call.method .. " " .. call.url
+    call.line, call.also = call.method .. " " .. call.url, call.url
 end
 
 function SHAPES.http_event(call, _, r)
@@ -91,7 +92,7 @@ end
 function SHAPES.notify(call, args)
     call.channel, call.title, call.text = args.channel, args.title, args.text
     call.severity, call.fields, call.dedup = args.severity, args.fields, args.dedup
-    call.line = ("%s: %s"):format(args.channel, line(args.text))
+    call.line, call.also = ("%s: %s"):format(args.channel, line(args.text)), args.channel
 end
 
 local function person(call, args, r)
@@ -125,6 +126,7 @@ function M.new(news)
         step = news.key,
         class = news.class,
         until_us = news["until"],
+        clock_us = news.clock,
         request = news.request,
     }
     SHAPES[news.verb](call, news.args, news.request)

@@ -1,5 +1,4 @@
 -- Answers in the place of people and of signals from outside.
-local base = require "rt.base"
 local forms = require "rt.mock_forms"
 
 local json = host.global "json"
@@ -22,17 +21,17 @@ local DECISION = {
     [false] = "deny",
 }
 
+-- The question's own time-out, or else the run's.
 local function nobody(call)
-    if not call.until_us then
-        base.usage("nobody answers `%s`, and the question has no time-out: the run would wait for ever", call.line)
-    end
     local text = "nobody answered in time: " .. (call.text or call.name)
-    return { error = { kind = "timeout", message = text, outcome = "failed" }, ["until"] = call.until_us }
+    local until_us = call.until_us or math.maxinteger
+    return { error = { kind = "timeout", message = text, outcome = "failed" }, ["until"] = until_us }
 end
 
---- What a person says, or a signal carries.
-function M.person(call, answer)
-    if answer == M.nobody then
+--- What a person says, or a signal carries; `seconds`: how long they take for it.
+function M.person(call, answer, _, seconds)
+    local late = call.until_us and seconds and call.clock_us + seconds * 1e6 > call.until_us
+    if answer == M.nobody or late then
         return nobody(call)
     elseif call.call == "signal" then
         return { decide = "signal", data = json.encode { value = answer == nil and json.object {} or answer } }

@@ -143,9 +143,9 @@ local VALUES = {
 }
 
 --- What a call gets for an answer.
-function M.value(call, answer, opts)
+function M.value(call, answer, opts, seconds)
     local fn = call.call == "file" and FILES[call.verb] or VALUES[call.call]
-    return fn(call, answer, opts)
+    return fn(call, answer, opts, seconds)
 end
 
 --- What needs no answer: the brackets of a transaction.

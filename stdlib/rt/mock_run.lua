@@ -92,6 +92,7 @@ end
 READ["run.end"] = function(run, data)
     run.error = data.error
     run.undo = titles(data.undo)
+    run.restarted = data.successor ~= nil
 end
 
 READ["undo.end"] = function(run, data)

@@ -244,6 +244,27 @@ function test_all()
 end
 """)
 
+holds("time: the header's time-out goes by it, too, and so do people who take their time", r"""
+    local p = runbook { timeout = "2h", params = { by = { "duration" } } }
+    print(pcall(approve, { "Go?", timeout = p.by }), now())
+""", r"""
+local function run(by, answer) return mock.run("book.lua", { now = 1000, params = by and { by = by } or {}, answers = { ["Go?"] = answer } }) end
+function test_over()
+  local r = run(nil, mock.nobody)
+  lu.assertEquals({ r.status, r.ended }, { "timed_out", 8200 })
+end
+function test_over_by_a_late_answer() lu.assertEquals(run(nil, mock.after("3h", "approve")).status, "timed_out") end
+function test_an_hour_is_in_time()
+  local r = run(nil, mock.after("1h", { "approve", by = "ada" }))
+  lu.assertEquals({ r.status, r.ended }, { "succeeded", 4600 })
+end
+function test_too_late_for_the_question()
+  local r = run("10m", mock.after("1h", "approve"))
+  lu.assertEquals({ r.status, r.ended }, { "succeeded", 1600 })
+  lu.assertStrContains(r.printed[1], "false")
+end
+""")
+
 # -- the engine is the real one
 
 holds("steps, checks, evidence, undo, retry: what a run was, and how it goes on", r"""
@@ -280,7 +301,7 @@ end
 # -- what goes wrong
 
 top = folder(book__lua='exec { "touch", "%s" }\nfile.write("%s", "x")' % (TMP / "touched", TMP / "touched"), loop__lua="while true do end",
-             polls__lua='while true do sleep "1s" end', wants__lua='runbook { params = { n = { "integer", required = true } } }', syntax__lua="local = 1",
+             polls__lua='while true do sleep "1s" end', wants__lua='runbook { params = { n = { "integer", required = true } } }', syntax__lua="local = 1", asks__lua='approve "Go?"',
              test_bad__lua=HEAD + r"""
 TestBad = {}
 function TestBad:test_a_difference() lu.assertEquals({ a = 1 }, { a = 2 }) end
@@ -299,13 +320,14 @@ function TestBad:test_m_loop_in_the_run() lu.assertEquals(mock.run("loop.lua").e
 function TestBad:test_n_memory() local t = {} for i = 1, 1e9 do t[i] = ("x"):rep(1e6) .. i end end
 function TestBad:test_o_pcall() pcall(mock.run, "book.lua") while true do pcall(error) end end
 function TestBad:test_p_skip() lu.skip "later <&>" end
+function TestBad:test_pp_for_ever() mock.run("asks.lua", { answers = function() return mock.nobody end }) end
 function TestBad:test_q_prints() print("seen", 1) end
 function test_r_plain() end
 os.exit(lu.LuaUnit.run())
 """ % (TMP / "touched"))
 r = rbhost("test", top / "test_bad.lua", timeout=120)
 out = r.stdout
-eq("failing tests: exit code 1, and every other test has run", (r.returncode, out.splitlines()[-1]), (1, "3 passed, 14 failed, 1 skipped"))
+eq("failing tests: exit code 1, and every other test has run", (r.returncode, out.splitlines()[-1]), (1, "3 passed, 15 failed, 1 skipped"))
 where = f"{top}/test_bad.lua"
 for name, text in {
     "a difference": f"{where}:4: expected: {{a=2}}\n        actual: {{a=1}}",
@@ -320,6 +342,7 @@ for name, text in {
     "a runbook that does not load": "syntax.lua:1: ",
     "a test that acts itself": "a test starts nothing itself",
     "a run without an end": "the run does not end: it has made 20000 calls",
+    "a question without an end": "nobody answers, and neither the question nor the run has a time-out",
     "a run that computes for ever is a failed run": "ok    TestBad.test_m_loop_in_the_run",
     "a test that is skipped": "skip  TestBad.test_p_skip\n        later <&>",
     "what a test prints": "        | seen\t1",
