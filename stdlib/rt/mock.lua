@@ -128,6 +128,9 @@ function M.run(path, opts)
         dry = opts.dry,
     }
     if not id then
+        local secret = why:match "^there is no source for the secret ([%w_.-]+)"
+        local add = "the runbook names the secret %s; add to mock.run:\n    secrets = { [%q] = \"…\" }"
+        why = secret and add:format(secret, secret) or why
         error(why, 2)
     end
     local record = {}

@@ -106,6 +106,11 @@ function SHAPES.signal(call, args)
     call.name, call.line = args.name, args.name
 end
 
+--- An operation that mock does not know: nothing answers it, so it is a failure and never real.
+function SHAPES.other(call)
+    call.line = call.operation
+end
+
 local KIND = {
     ssh_upload = "ssh",
     ssh_download = "ssh",
@@ -122,6 +127,7 @@ function M.new(news)
     local call = {
         kind = KIND[news.verb] or news.verb,
         call = news.verb,
+        operation = news.kind,
         where = news.where,
         step = news.key,
         class = news.class,

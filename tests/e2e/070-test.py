@@ -200,7 +200,7 @@ function test_a_dry_run_lists()
   lu.assertEquals(run.calls(), {})
 end
 function test_a_secret_that_nobody_gave()
-  lu.assertErrorMsgContains("there is no source for the secret key", mock.run, "book.lua", {})
+  lu.assertErrorMsgContains('secrets = { ["key"] = ', mock.run, "book.lua", {})
 end
 """)
 
