@@ -14,10 +14,12 @@
 #include "engine/effect.h"
 #include "engine/error.h"
 #include "engine/lua_lib.h"
+#include "engine/runbook.h"
 #include "engine/value.h"
 
 #define NEWS_MAX ((size_t)300 << 20)
 #define TEXT_MAX ((size_t)16 << 20)
+#define RB_MODULE_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 
 struct rb_bench {
     struct rb_stage stage;
@@ -291,6 +293,29 @@ static int l_source(lua_State *L) /* the name of a module, "@main" for the file 
     return 2;
 }
 
+/* The same of a module below the folder above, where that of the file is called tests: the runbooks' own. */
+static int l_source_above(lua_State *L)
+{
+    struct rb_run *run = rb_run_of(L);
+    struct rb_err err = {0};
+    const char *name = luaL_checkstring(L, 1), *folder = run->folder ? run->folder : "", *slash = strrchr(folder, '/');
+    if (!slash || strcmp(slash, "/tests") != 0 || name[strspn(name, RB_MODULE_LETTERS)] || strstr(name, ".."))
+        return 0;
+    struct rb_buf *path = rb_effect_buf(L, 8192), *text = rb_effect_buf(L, TEXT_MAX);
+    rb_buf_addf(path, "%.*s/", (int)(slash - folder), folder);
+    for (const char *p = name; *p; p++)
+        rb_buf_addc(path, *p == '.' ? '/' : *p);
+    rb_buf_adds(path, ".lua");
+    int rc = rb_runbook_read(rb_buf_text(path), text, &err);
+    if (rc == RB_ENOENT)
+        return 0;
+    if (rc)
+        return luaL_error(L, "require '%s': %s", name, err.msg);
+    lua_pushlstring(L, rb_buf_text(text), text->len);
+    lua_pushfstring(L, "@../%s.lua", name);
+    return 2;
+}
+
 static int l_cpu(lua_State *L)
 {
     lua_pushnumber(L, (lua_Number)rb_clock_boot() / 1e6);
@@ -331,6 +356,7 @@ static const struct rb_binding bindings[] = {
     {"test_plan", l_plan},
     {"test_luaunit", l_luaunit},
     {"test_source", l_source},
+    {"test_source_above", l_source_above},
     {"test_clock", l_cpu},
     {"test_traceback", l_traceback},
     {"test_where", l_where},

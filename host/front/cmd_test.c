@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -264,6 +265,23 @@ static void on_quiet(void *arg)
         rb_loop_stop(&t->loop);
 }
 
+/* The file can not be counted on: exit code 2, whatever its tests have shown. */
+static int broken(struct tests *t, const char *fmt, ...) RB_PRINTF(2, 3);
+
+static int broken(struct tests *t, const char *fmt, ...)
+{
+    struct rb_buf why;
+    va_list ap;
+    rb_buf_init(&why, 64 << 10);
+    va_start(ap, fmt);
+    rb_buf_addfv(&why, fmt, ap);
+    va_end(ap);
+    int code = rb_cli_fail(t->cli, RB_EXIT_USAGE, "%s", rb_buf_text(&why));
+    rb_testout_broken(t->out, t->file, rb_buf_text(&why));
+    rb_buf_release(&why);
+    return code;
+}
+
 /* Its tests from the first that is not done. 0, or the exit code after complaining. */
 static int run_once(struct tests *t)
 {
@@ -296,7 +314,7 @@ static int run_once(struct tests *t)
                                 .stage = rb_bench_stage(t->bench),
                                 .observer = {.on_stopped = on_stopped, .arg = t}};
     if (rb_runbook_read(t->file, &book.text, &err) < 0 || rb_run_start(t->host, t->file, &ro, &t->run, id, &err) < 0) {
-        code = rb_cli_fail(t->cli, RB_EXIT_USAGE, "%s", err.msg);
+        code = broken(t, "%s", err.msg);
     } else {
         rb_loop_run(&t->loop);
         if (t->interrupted || t->store_failed) { /* nothing of it is left in the world */
@@ -316,6 +334,21 @@ static int run_once(struct tests *t)
     return code;
 }
 
+/* What has become of its run: 0 and done, the exit code, or -1: the tests behind the one that ended it are to
+ * follow. */
+static int judge(struct tests *t)
+{
+    if (!t->loaded)
+        return broken(t, "%s does not load: %s", t->file, t->error ? t->error : "");
+    if (t->failed && !t->current) /* in what belongs to no test: setupClass, for instance */
+        return broken(t, "%s: %s", t->file, t->error ? t->error : "its run failed");
+    if (t->failed) {
+        tell(t, "fail", t->error, NULL, 0);
+        return -1;
+    }
+    return t->in_file ? 0 : broken(t, "%s has no tests: a test is a function test… of a global table Test…", t->file);
+}
+
 static int run_file(struct tests *t, const char *file)
 {
     int code;
@@ -327,19 +360,8 @@ static int run_file(struct tests *t, const char *file)
     rb_testout_file(t->out, file);
     do {
         code = run_once(t);
-        if (!code && !t->loaded) {
-            code = rb_cli_fail(t->cli, RB_EXIT_USAGE, "%s does not load: %s", file, t->error ? t->error : "");
-        } else if (!code && t->failed && !t->current) { /* in what belongs to no test: setupClass, for instance */
-            code = rb_cli_fail(t->cli, RB_EXIT_USAGE, "%s: %s", file, t->error ? t->error : "its run failed");
-        } else if (!code && t->failed) {
-            tell(t, "fail", t->error, NULL, 0);
-            continue;
-        } else if (!code && t->in_file == 0) {
-            code = rb_cli_fail(t->cli, RB_EXIT_USAGE,
-                               "%s has no tests: a test is a function test… of a global table Test…", file);
-        }
-        break;
-    } while (true);
+        code = code ? code : judge(t);
+    } while (code < 0);
     json_decref(t->done);
     t->done = NULL;
     free(t->current);

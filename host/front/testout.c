@@ -230,6 +230,13 @@ void rb_testout_result(struct rb_testout *o, const struct rb_test_result *r)
     put(o, &out);
 }
 
+void rb_testout_broken(struct rb_testout *o, const char *file, const char *why)
+{
+    if (o->format != FORMAT_TEXT)
+        rb_testout_result(o, &(struct rb_test_result){
+                                 .file = file, .name = "(the file)", .status = "fail", .message = why, .printed = ""});
+}
+
 bool rb_testout_end(struct rb_testout *o, bool *closed)
 {
     bool failed = o->failed > 0;

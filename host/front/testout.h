@@ -19,6 +19,9 @@ struct rb_test_result {
 struct rb_testout *rb_testout_new(struct rb_cli *cli, const char *format);
 void rb_testout_file(struct rb_testout *o, const char *file); /* the tests of this file follow */
 void rb_testout_result(struct rb_testout *o, const struct rb_test_result *r);
+/* The file does not load, or its run has ended where no test was: said here in the formats that programs read, which
+ * see nothing of standard error. */
+void rb_testout_broken(struct rb_testout *o, const char *file, const char *why);
 /* The last lines; returns whether a test has failed. Frees it. *closed: standard output was. */
 bool rb_testout_end(struct rb_testout *o, bool *closed);
 

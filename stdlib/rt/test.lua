@@ -104,6 +104,9 @@ function world.require(name)
     elseif loaded[name] == nil then
         local text, chunkname = host.test_source(name)
         if not text then
+            text, chunkname = host.test_source_above(name)
+        end
+        if not text then
             error(("module '%s' not found: neither in the library nor below the folder of the tests"):format(name), 2)
         end
         loaded[name] = LOADING

@@ -401,6 +401,17 @@ for name, files, text in (
     r = rbhost("test", top)
     eq(f"{name}: exit code 2, and the other files run", (r.returncode, r.stdout.splitlines()[-1]), (2, "1 passed, 0 failed"))
     contains(f"{name}: said", r.stderr, text)
+for how in ("junit", "tap"):
+    r = rbhost("test", "--format", how, folder(test_x__lua="function test_x( end"))
+    contains(f"a file that does not load, in {how}", r.stdout, 'name="(the file)"' if how == "junit" else "not ok 1 - (the file)")
+top = folder(lib__sums__lua="return { twice = function(n) return 2 * n end, act = function() exec { 'x' } end }", tests__test_x__lua=HEAD + """
+local sums = require "lib.sums"
+function test_a_module_of_the_runbook() lu.assertEquals(sums.twice(2), 4) end
+function test_it_starts_nothing() lu.assertErrorMsgContains("a test starts nothing itself", sums.act) end
+function test_no_way_out() lu.assertErrorMsgContains("is no module name", require, "..lib.sums") end
+""")
+r = rbhost("test", top)
+check("modules of the runbooks above tests/", r.stdout.endswith("3 passed, 0 failed\n"), r.stdout + r.stderr)
 eq("no such file", rbhost("test", TMP / "none.lua").returncode, 2)
 top = folder(book__lua="")
 r = rbhost("test", top)
