@@ -21,13 +21,16 @@ struct rb_bench_options {
     const char *plan_json; /* {"only": pattern, "done": [names of tests that are not called again]} */
     /* What the tests tell: {"what":"test"|"end"|"print"|"load", …} as rt/test.lua has it; borrowed. */
     void (*on_report)(void *arg, const char *json, size_t len);
-    void (*on_quiet)(void *arg); /* after rb_bench_stop() */
+    void (*on_quiet)(void *arg);   /* after rb_bench_stop() */
+    void (*on_outside)(void *arg); /* rb_bench_outside() is to be called, where the loop does not run */
     void *arg;
 };
 
 /* The texts are borrowed for its life. */
 struct rb_bench *rb_bench_new(const struct rb_bench_options *opt);
 struct rb_stage *rb_bench_stage(struct rb_bench *b); /* for the run of the file of tests */
+/* Goes on with the rehearsals of which a test wishes it: a run is claimed outside of the loop only. */
+void rb_bench_outside(struct rb_bench *b);
 /* Ends the rehearsals that are left. True: none is; else on_quiet follows. */
 bool rb_bench_stop(struct rb_bench *b);
 void rb_bench_free(struct rb_bench *b); /* its run and all rehearsals have stopped */

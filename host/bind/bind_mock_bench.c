@@ -36,6 +36,8 @@ struct seat {
     struct rb_bench *bench;
     struct rb_rehearsal *rehearsal;
     struct next_op *waiter;
+    enum { SEAT_GOES, SEAT_UNDO, SEAT_RETRY } wish; /* what rb_bench_outside() is to do */
+    struct rb_err refused;                          /* why that could not be done; code 0: it was */
 };
 
 static struct rb_bench *bench_of(lua_State *L)
@@ -80,8 +82,16 @@ static struct next_op *next_of(struct rb_effect *e)
 static void look(struct seat *s)
 {
     struct next_op *op = s->waiter;
-    if (!op || !rb_rehearsal_next(s->rehearsal, &op->news))
+    if (!op || s->wish != SEAT_GOES)
         return;
+    if (s->refused.code) {
+        rb_buf_adds(&op->news, "{\"refused\":");
+        rb_json_quote(&op->news, s->refused.msg, strlen(s->refused.msg));
+        rb_buf_addc(&op->news, '}');
+        s->refused.code = RB_OK;
+    } else if (!rb_rehearsal_next(s->rehearsal, &op->news)) {
+        return;
+    }
     s->waiter = NULL;
     op->seat = NULL;
     rb_effect_done(&op->effect);
@@ -209,18 +219,13 @@ static int l_start(lua_State *L) /* { file, params, secrets, groups, env, clock,
     return 1;
 }
 
-static int l_again(lua_State *L) /* n, "undo" | "retry" → true, or nil and why not */
+static int l_again(lua_State *L) /* n, "undo" | "retry": it goes on; l_next() tells how */
 {
-    static const char *const ways[] = {"retry", "undo", NULL};
+    static const char *const ways[] = {"undo", "retry", NULL};
     struct seat *s = seat_at(L, 1);
-    struct rb_err err = {0};
-    if (!rb_rehearsal_again(s->rehearsal, luaL_checkoption(L, 2, NULL, ways) == 1, &err)) {
-        lua_pushboolean(L, 1);
-        return 1;
-    }
-    lua_pushnil(L);
-    lua_pushstring(L, err.msg);
-    return 2;
+    s->wish = luaL_checkoption(L, 2, NULL, ways) == 0 ? SEAT_UNDO : SEAT_RETRY;
+    s->bench->opt.on_outside(s->bench->opt.arg);
+    return 0;
 }
 
 static int l_answer(lua_State *L) /* n, call, answer */
@@ -392,6 +397,19 @@ struct rb_bench *rb_bench_new(const struct rb_bench_options *opt)
 struct rb_stage *rb_bench_stage(struct rb_bench *b)
 {
     return &b->stage;
+}
+
+void rb_bench_outside(struct rb_bench *b)
+{
+    RB_LIST_EACH (it, &b->seats) {
+        struct seat *s = RB_CONTAINER(it, struct seat, link);
+        bool undo = s->wish == SEAT_UNDO;
+        if (s->wish == SEAT_GOES)
+            continue;
+        s->refused.code = rb_rehearsal_again(s->rehearsal, undo, &s->refused);
+        s->wish = SEAT_GOES;
+        look(s);
+    }
 }
 
 bool rb_bench_stop(struct rb_bench *b)

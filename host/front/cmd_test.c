@@ -282,6 +282,20 @@ static int broken(struct tests *t, const char *fmt, ...)
     return code;
 }
 
+static void on_outside(void *arg)
+{
+    rb_loop_stop(&((struct tests *)arg)->loop);
+}
+
+/* Until the run of the tests, and all that it has begun, have ended. */
+static void drive(struct tests *t)
+{
+    do {
+        rb_loop_run(&t->loop);
+        rb_bench_outside(t->bench);
+    } while (!t->interrupted && !t->store_failed && !(t->stopped && rb_bench_stop(t->bench)));
+}
+
 /* Its tests from the first that is not done. 0, or the exit code after complaining. */
 static int run_once(struct tests *t)
 {
@@ -301,6 +315,7 @@ static int run_once(struct tests *t)
                                   .plan_json = plan_json,
                                   .on_report = on_report,
                                   .on_quiet = on_quiet,
+                                  .on_outside = on_outside,
                                   .arg = t};
     t->bench = rb_bench_new(&bo);
     t->stopped = t->failed = false;
@@ -316,7 +331,7 @@ static int run_once(struct tests *t)
     if (rb_runbook_read(t->file, &book.text, &err) < 0 || rb_run_start(t->host, t->file, &ro, &t->run, id, &err) < 0) {
         code = broken(t, "%s", err.msg);
     } else {
-        rb_loop_run(&t->loop);
+        drive(t);
         if (t->interrupted || t->store_failed) { /* nothing of it is left in the world */
             rb_run_park(t->run, "interrupted", true);
             while (!t->store_failed && (!t->stopped || !rb_bench_stop(t->bench)))

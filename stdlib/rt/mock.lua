@@ -77,7 +77,9 @@ end
 local function play(id, opts, record)
     while true do
         local news = host.mock_next(id)
-        if news.endless then
+        if news.refused then
+            error(news.refused, 0)
+        elseif news.endless then
             error(("the run does not end: it has made %d calls"):format(news.endless), 0)
         elseif news.stuck then
             error("nobody answers, and neither the question nor the run has a time-out: it would wait for ever", 0)
@@ -136,10 +138,7 @@ function M.run(path, opts)
     local record = {}
     local news = played(id, opts, record)
     return runs.new(news, record, function(how)
-        local good, reason = host.mock_again(id, how)
-        if not good then
-            error(reason, 3)
-        end
+        host.mock_again(id, how)
         return played(id, opts, record)
     end)
 end
