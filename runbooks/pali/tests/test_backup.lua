@@ -35,7 +35,7 @@ end
 --- A backup that was taken this long before.
 local function earlier(m, hours)
   local at = 1764547200 - hours * 3600
-  m.files:put(BACKUPS .. "/20251101T000000Z/manifest.json", json.encode { at = at, stores = {} })
+  m.files:put(BACKUPS .. "/20251101T000000Z/manifest.json", json.encode { at = at, stores = { sqlite = {} } })
 end
 
 TestBackup = {}
@@ -46,7 +46,7 @@ function TestBackup:test_database_and_configuration()
   lu.assertEquals(run.status, "succeeded")
   local manifest = json.decode(m.files:get(run.evidence.backup .. "/manifest.json"))
   lu.assertEquals(manifest.stores.sqlite.tables, { memories = 12 })
-  lu.assertEquals(manifest.stores.sqlite.sha256, hash.sha256 "a copy of the database")
+  lu.assertEquals(manifest.stores.sqlite.files[1].sha256, hash.sha256 "a copy of the database")
   lu.assertEquals(m.files:get(run.evidence.backup .. "/pali.yaml"), m.files:get(pali.CONFIG))
 end
 
@@ -81,6 +81,12 @@ function TestBackup:test_a_snapshot_that_was_damaged_on_its_way()
   lu.assertStrContains(backup(m).error.message, "the digest of Qdrant's snapshot")
 end
 
+function TestBackup:test_a_backend_that_nobody_knows_is_refused()
+  local m = machine()
+  m.config["vector_backend"] = "=milvus"
+  lu.assertStrContains(backup(m).error.message, "vector_backend is milvus, which these runbooks do not know")
+end
+
 function TestBackup:test_qdrant_that_does_not_answer()
   local m = with_qdrant()
   m.http["POST http://127.0.0.1:6333/collections/memories/snapshots"] = mock.fail "http.refused"
@@ -97,7 +103,7 @@ function TestBackup:test_facts_where_neo4j_has_them()
   end
   local run = backup(m, { neo4j_dump = { "neo4j-admin", "dump" } })
   lu.assertEquals(run.status, "succeeded")
-  lu.assertEquals(run.evidence.neo4j.file, "neo4j/neo4j.dump")
+  lu.assertEquals(run.evidence.neo4j.files[1].file, "neo4j/neo4j.dump")
 end
 
 function TestBackup:test_a_dump_that_leaves_nothing()
@@ -122,6 +128,12 @@ function TestBackup:test_the_one_before_was_taken_in_time()
   local m = machine()
   earlier(m, 24)
   lu.assertEquals(backup(m).status, "succeeded")
+end
+
+function TestBackup:test_the_one_before_is_of_tomorrow()
+  local m = machine()
+  earlier(m, -24)
+  lu.assertStrContains(backup(m).error.message, "a clock is wrong")
 end
 
 function TestBackup:test_the_one_before_is_too_old()

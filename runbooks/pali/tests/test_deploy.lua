@@ -110,6 +110,23 @@ function TestDeploy:test_a_restart_that_fails_is_put_back()
   lu.assertEquals(m.files:get(pali.BINARY), "binary 1")
 end
 
+function TestDeploy:test_a_restart_that_was_none_is_found()
+  local m = machine()
+  m.exec["systemctl restart *"] = true
+  lu.assertStrContains(deploy(m).error.message, "its invocation is the same")
+end
+
+function TestDeploy:test_a_copy_that_is_another_is_found()
+  local m = machine()
+  local copy = m.exec["cp -p -- *"]
+  m.exec["cp -p -- *"] = function(call)
+    copy(call)
+    m.files:put(call.argv[5], "half of it")
+  end
+  lu.assertStrContains(deploy(m).error.message, "the copy is another")
+  lu.assertEquals(m.files:get(pali.BINARY), "binary 1")
+end
+
 function TestDeploy:test_what_was_not_well_before_is_no_known_good()
   local m = machine()
   m.files:put(ROLLBACKS .. "/last-known-good", "an older one\n")
@@ -132,15 +149,9 @@ end
 
 TestDeployMcp = {}
 
-local function answers(tools)
-  return json.encode { id = 1, result = { serverInfo = { name = "pali" } } }
-    .. "\n"
-    .. json.encode { id = 2, result = { tools = tools } }
-end
-
 function TestDeployMcp:test_the_server_is_asked_for_its_tools()
   local m = machine()
-  m.exec[table.concat(pali.COMMAND, " ")] = answers { { name = "search" } }
+  m.exec[table.concat(pali.COMMAND, " ")] = pali.mcp { { name = "search" } }
   local run = deploy(m, { mode = "mcp" })
   lu.assertEquals(run.status, "succeeded")
   lu.assertEquals(run.evidence.tools, { "search" })
@@ -150,9 +161,9 @@ end
 function TestDeployMcp:test_a_server_without_tools_is_put_back()
   local m = machine()
   m.exec[table.concat(pali.COMMAND, " ")] = mock.turns {
-    answers { { name = "search" } },
-    answers {},
-    answers { { name = "search" } },
+    pali.mcp { { name = "search" } },
+    pali.mcp {},
+    pali.mcp { { name = "search" } },
   }
   local run = deploy(m, { mode = "mcp" })
   lu.assertEquals(run.status, "undone")

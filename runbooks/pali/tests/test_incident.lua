@@ -35,6 +35,7 @@ local function incident(m)
     binary = pali.BINARY,
     evidence_folder = "/var/lib/pali-evidence",
     poll = "1s",
+    decision = "1h",
   })
 end
 
@@ -148,6 +149,12 @@ function TestLooks:test_our_own_requests_do_not_count()
   local m = machine()
   m.requests[#m.requests + 1] = '127.0.0.1 - - [x] "GET /health?runbook=incident HTTP/1.1" 502 2'
   lu.assertEquals(incident(m).status, "succeeded")
+end
+
+function TestLooks:test_a_configuration_that_can_not_be_read()
+  finds("the configuration can be read", function(m)
+    m.exec["awk -v mode=values *"] = { code = 2, stderr = "awk: can not open" }
+  end)
 end
 
 function TestLooks:test_a_full_disk()

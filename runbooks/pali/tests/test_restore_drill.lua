@@ -5,12 +5,19 @@ local BACKUPS, STAGING = "/var/backups/pali", "/srv/drill"
 local FOLDER = BACKUPS .. "/20251130T000000Z"
 local COUNT = 'SELECT count(*) FROM "memories"'
 
+--- What the restored Pali answers; before it is started nobody listens there.
+local function answers(m, answer)
+  return function()
+    return m.units["pali-restore-drill"] and answer or mock.fail "http.refused"
+  end
+end
+
 --- The machine with a backup; the restored Pali comes up on port 9090.
 local function machine()
   local m = pali.machine()
   local function part(name, content, more)
     m.files:put(FOLDER .. "/" .. name, content)
-    local out = { file = name, sha256 = hash.sha256(content), size = #content }
+    local out = { files = { { file = name, sha256 = hash.sha256(content), size = #content } } }
     for k, v in pairs(more or {}) do
       out[k] = v
     end
@@ -31,7 +38,7 @@ local function machine()
   m.exec["systemd-run *"] = function(call)
     m.units[call.argv[2]:match "=(.*)"] = { LoadState = "loaded", ActiveState = "active", InvocationID = "1" }
   end
-  m.http["GET http://127.0.0.1:9090/health"] = "well"
+  m.http["GET http://127.0.0.1:9090/health"] = answers(m, "well")
   m.http["POST http://127.0.0.1:9090/v1/tenants"] = 201
   m.http["POST http://127.0.0.1:9090/v1/memory/search"] = { json = { items = {} } }
   return m
@@ -112,12 +119,31 @@ end
 
 function TestRestoreDrill:test_a_restored_pali_that_is_not_well_is_cleared_away()
   local m = machine()
-  m.http["GET http://127.0.0.1:9090/health"] = mock.fail "http.refused"
+  m.http["GET http://127.0.0.1:9090/health"] = answers(m, 503)
   local run = drill(m)
   lu.assertEquals(run.status, "undone")
   lu.assertEquals(pali.failed(run), { "GET /health answers" })
   is_cleared(m)
   lu.assertNil(m.files:get(BACKUPS .. "/restore-drill.json"))
+end
+
+function TestRestoreDrill:test_a_port_at_which_somebody_answers()
+  local m = machine()
+  m.http["GET http://127.0.0.1:9090/health"] = "well"
+  lu.assertEquals(pali.failed(drill(m)), { "nobody listens on its port" })
+end
+
+function TestRestoreDrill:test_a_restored_pali_that_has_ended()
+  local m = machine()
+  m.http["GET http://127.0.0.1:9090/health"] = function()
+    local there = m.units["pali-restore-drill"]
+    if there then
+      there.ActiveState = "failed"
+    end
+    return there and "well" or mock.fail "http.refused"
+  end
+  lu.assertEquals(pali.failed(drill(m)), { "it is the restored Pali that runs" })
+  is_cleared(m)
 end
 
 function TestRestoreDrill:test_rows_that_are_missing()
@@ -143,6 +169,7 @@ local function with_qdrant()
   local m = machine()
   m.manifest.stores.qdrant = m.part("qdrant.snapshot", "vectors", { collection = "memories" })
   m.config["qdrant.collection"], m.staged["qdrant.collection"] = "=memories", "=drill"
+  m.staged["vector_backend"] = "=qdrant"
   m.http["POST http://127.0.0.1:6333/collections/drill/snapshots/upload*"] = true
   m.http["DELETE http://127.0.0.1:6333/collections/drill"] = true
   return m
@@ -151,22 +178,27 @@ end
 function TestRestoreDrillStores:test_vectors_go_to_a_collection_of_their_own()
   local run = drill(with_qdrant(), { collection = "drill" })
   lu.assertEquals(run.status, "succeeded")
-  lu.assertStrContains(run.calls("http")[1], "POST http://127.0.0.1:6333/collections/drill/snapshots/upload")
-  lu.assertEquals(run.calls("http")[5], "DELETE http://127.0.0.1:6333/collections/drill")
+  lu.assertStrContains(run.calls("http")[2], "POST http://127.0.0.1:6333/collections/drill/snapshots/upload")
+  lu.assertEquals(run.calls("http")[6], "DELETE http://127.0.0.1:6333/collections/drill")
 end
 
 function TestRestoreDrillStores:test_never_to_productions_collection()
   local run = drill(with_qdrant(), { collection = "memories" })
   lu.assertEquals(pali.failed(run), { "nothing of it is production's" })
-  lu.assertEquals(run.calls "http", {})
+  lu.assertEquals(run.calls "http", { "GET http://127.0.0.1:9090/health" })
 end
 
 function TestRestoreDrillStores:test_facts_are_loaded_into_a_database_of_their_own()
   local m = machine()
   m.manifest.stores.neo4j = m.part("neo4j/neo4j.dump", "facts")
   m.config["neo4j.database"], m.staged["neo4j.database"] = "=neo4j", "=drill"
-  m.exec["neo4j-admin load *"] = true
-  local run = drill(m, { neo4j_load = { "neo4j-admin", "load" }, neo4j_database = "drill" })
+  m.staged["entity_fact_backend"] = "=neo4j"
+  m.exec["neo4j-admin load *"], m.exec["cypher-shell drop drill"] = true, true
+  local run = drill(m, {
+    neo4j_load = { "neo4j-admin", "load" },
+    neo4j_clear = { "cypher-shell", "drop", "drill" },
+    neo4j_database = "drill",
+  })
   lu.assertEquals(run.status, "succeeded")
 end
 
@@ -174,6 +206,10 @@ function TestRestoreDrillStores:test_never_into_productions_database()
   local m = machine()
   m.manifest.stores.neo4j = m.part("neo4j/neo4j.dump", "facts")
   m.config["neo4j.database"] = "=neo4j"
-  local run = drill(m, { neo4j_load = { "neo4j-admin", "load" }, neo4j_database = "neo4j" })
+  local run = drill(m, {
+    neo4j_load = { "neo4j-admin", "load" },
+    neo4j_clear = { "cypher-shell", "drop", "neo4j" },
+    neo4j_database = "neo4j",
+  })
   lu.assertEquals(pali.failed(run), { "nothing of it is production's" })
 end

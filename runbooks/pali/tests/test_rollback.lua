@@ -14,9 +14,8 @@ local function machine()
   return m
 end
 
-local function rollback(m, snapshot)
-  return pali.run(m, "rollback", {
-    snapshot = snapshot,
+local function rollback(m, more)
+  local params = {
     rollbacks = "/var/lib/pali-rollbacks",
     binary = pali.BINARY,
     unit = "pali",
@@ -26,7 +25,11 @@ local function rollback(m, snapshot)
     poll = "1s",
     tenant = "probe",
     token = pali.TOKEN,
-  })
+  }
+  for k, v in pairs(more or {}) do
+    params[k] = v
+  end
+  return pali.run(m, "rollback", params)
 end
 
 TestRollback = {}
@@ -62,7 +65,7 @@ end
 function TestRollback:test_a_snapshot_that_was_changed_is_refused()
   local m = machine()
   m.files:put("/var/lib/pali-rollbacks/abc-def/pali", "something else")
-  local run = rollback(m, "abc-def")
+  local run = rollback(m, { snapshot = "abc-def" })
   lu.assertStrContains(run.error.message, "the snapshot abc-def is")
   lu.assertEquals(m.files:get(pali.BINARY), "binary 1")
 end
@@ -83,4 +86,29 @@ function TestRollback:test_not_well_afterwards()
   lu.assertEquals(run.status, "failed")
   lu.assertEquals(run.steps["Swap and restart"].verdict, "pass")
   lu.assertEquals(pali.failed(run), { "GET /health answers" })
+end
+
+function TestRollback:test_what_a_mode_needs_is_asked_for_before_anything()
+  local m = machine()
+  local run = rollback(m, { tenant = "" })
+  lu.assertEquals(pali.failed(run), { "what this mode needs is named" })
+  lu.assertEquals(m.files:get(pali.BINARY), "binary 1")
+end
+
+function TestRollback:test_an_mcp_server_is_asked_for_its_tools()
+  local m = machine()
+  m.exec[table.concat(pali.COMMAND, " ")] = pali.mcp { { name = "search" } }
+  local run = rollback(m, { mode = "mcp", command = pali.COMMAND })
+  lu.assertEquals(run.status, "succeeded")
+  lu.assertEquals(run.evidence.tools, { "search" })
+  lu.assertEquals(run.calls "http", {})
+end
+
+function TestRollback:test_a_binary_that_is_gone_is_in_nobodys_way()
+  local m = machine()
+  m.files:remove(pali.BINARY)
+  local run = rollback(m)
+  lu.assertEquals(run.status, "succeeded")
+  lu.assertStrContains(run.evidence.preserved.pali, "is not there")
+  lu.assertEquals(m.files:get(pali.BINARY), "binary 0")
 end

@@ -47,12 +47,27 @@ function TestVerify:test_a_search_that_fails_is_found()
   lu.assertEquals(pali.failed(verify(m)), { "POST /v1/memory/search finds its way" })
 end
 
+function TestVerify:test_an_answer_that_tells_of_an_error_is_none()
+  local m = pali.machine()
+  m.http["POST http://127.0.0.1:8080/v1/memory/search"] = { json = { error = "no embeddings" } }
+  lu.assertStrContains(verify(m).error.message, "no embeddings")
+end
+
+function TestVerify:test_a_unit_that_is_started_again_meanwhile()
+  local m = pali.machine()
+  m.http["POST http://127.0.0.1:8080/v1/memory/search"] = function()
+    m.units.pali.InvocationID = "2"
+    return { json = { items = {} } }
+  end
+  lu.assertEquals(pali.failed(verify(m)), { "the unit stays up" })
+end
+
 function TestVerify:test_a_line_that_the_start_up_log_lacks_is_named()
   local m = pali.machine()
   table.remove(m.log, 2)
   local run = verify(m)
   lu.assertEquals(pali.failed(run), { "provider selection" })
-  lu.assertStrContains(run.error.message, 'has no line with "provider selected"')
+  lu.assertStrContains(run.error.message, "has no good line with these words: provider select")
 end
 
 function TestVerify:test_a_complaint_in_the_start_up_log_is_shown()

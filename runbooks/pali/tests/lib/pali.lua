@@ -106,6 +106,9 @@ function M.machine()
   m.exec["awk -v mode=values *"] = function(call)
     return settings(m.staged and call.argv[#call.argv] ~= M.CONFIG and m.staged or m.config)
   end
+  m.exec["realpath -e -- *"] = function(call)
+    return call.argv[4]:gsub("(.)/$", "%1") .. "\n"
+  end
   m.exec["tail -n 1000 -- *"] = function()
     return table.concat(m.requests, "\n") .. "\n"
   end
@@ -128,6 +131,14 @@ function M.run(m, name, params)
     answers = m.answers,
     now = 1764547200, -- 2025-12-01
   })
+end
+
+--- What an MCP server answers to "initialize" and "tools/list".
+---@param tools table[]
+---@return string
+function M.mcp(tools)
+  local hello = { id = 1, result = { serverInfo = { name = "pali" } } }
+  return json.encode(hello) .. "\n" .. json.encode { id = 2, result = { tools = tools } } .. "\n"
 end
 
 --- The titles of the checks that have not held.
