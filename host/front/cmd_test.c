@@ -431,7 +431,7 @@ const struct rb_cmd rb_cmd_test = {
     .group = "Runbooks",
     .operands = "FILE ...",
     .summary = "run tests of runbooks, with answers in place of the world",
-    .example = "rbhost test tests/                    # all test_*.lua below a folder\n"
+    .example = "rbhost test tests/                     # all test_*.lua below a folder\n"
                "rbhost test --only rollback tests/     # those whose names have this\n"
                "rbhost test --format junit tests/      # for a CI",
     .text =
