@@ -10,6 +10,7 @@
 #include "engine/sealed.h"
 #include "engine/secret.h"
 #include "engine/secret_source.h"
+#include "engine/stage.h"
 #include "engine/task.h"
 #include "engine/value.h"
 #include "engine/vm.h"
@@ -69,6 +70,7 @@ struct rb_run {
     struct rb_journal *journal;
     struct rb_replay replay;
     struct rb_observer observer;
+    struct rb_stage *stage; /* NULL: the world itself */
     char id[RB_RUN_ID_MAX];
     char status[24];
     enum rb_run_mode mode;

@@ -280,6 +280,8 @@ int rb_effect_call_at(lua_State *L, struct rb_effect *e, const char *key)
                 rb_scope_mark_effect(task->scope);
         }
     }
+    if (run->stage && run->stage->called)
+        run->stage->called(run->stage, e);
     *e->box = NULL;
     e->box = NULL;
     e->task = task;

@@ -530,6 +530,7 @@ int rb_lib_register(struct rb_run *run, struct rb_err *err)
     rb_vm_host_functions(&run->vm, own);
     rb_vm_host_functions(&run->vm, rb_lib_outside);
     rb_vm_host_functions(&run->vm, primitives);
+    rb_vm_host_functions(&run->vm, run->stage ? run->stage->bindings : NULL);
     lua_pushcfunction(L, l_register);
     if (lua_pcall(L, 0, 0, 0)) {
         rb_err_set(err, RB_EINVAL, "%s", lua_tostring(L, -1));

@@ -121,9 +121,14 @@ static int l_parse_time(lua_State *L) /* "2026-11-22T03:00:00Z" → seconds, or 
     return 1;
 }
 
+int64_t rb_stage_clock(const struct rb_run *run)
+{
+    return run->stage && run->stage->clock ? run->stage->clock : rb_clock_wall();
+}
+
 static int l_wall_us(lua_State *L)
 {
-    lua_pushinteger(L, rb_clock_wall());
+    lua_pushinteger(L, rb_stage_clock(rb_run_of(L)));
     return 1;
 }
 
@@ -154,7 +159,7 @@ static int pinned_call(lua_State *L, const char *op, lua_CFunction fn) /* the ar
 
 static int now_seconds(lua_State *L)
 {
-    lua_pushinteger(L, (lua_Integer)time(NULL));
+    lua_pushinteger(L, rb_stage_clock(rb_run_of(L)) / 1000000);
     return 1;
 }
 
@@ -180,7 +185,7 @@ static int date_text(lua_State *L) /* format, time: local time depends on the ho
 {
     char out[512];
     const char *format = luaL_optstring(L, 1, "%c");
-    time_t t = lua_isnoneornil(L, 2) ? time(NULL) : (time_t)luaL_checkinteger(L, 2);
+    time_t t = (time_t)luaL_optinteger(L, 2, rb_stage_clock(rb_run_of(L)) / 1000000);
     struct tm tm;
     bool utc = *format == '!';
     if (!(utc ? gmtime_r(&t, &tm) : localtime_r(&t, &tm)))

@@ -71,6 +71,7 @@ struct rb_run *rb_run_make(struct rb_host *h, const struct rb_run_options *opt)
     struct rb_run *run = rb_alloc(sizeof(*run));
     run->host = h;
     run->observer = opt->observer;
+    run->stage = opt->stage;
     run->actor = *opt->actor;
     run->wait_ms = opt->wait_ms;
     run->notice_after_ms = opt->notice_after_ms;
@@ -101,6 +102,8 @@ struct rb_run *rb_run_make(struct rb_host *h, const struct rb_run_options *opt)
     rb_timer_init(&run->deadline_timer, h->loop, on_deadline);
     run->main_ref = LUA_NOREF;
     run->codec = (struct rb_codec){blob_out, blob_in, run, rb_secret_filter};
+    if (run->stage && run->stage->made)
+        run->stage->made(run->stage, run);
     return run;
 }
 
@@ -240,21 +243,36 @@ int rb_run_spawn_root(struct rb_run *run, const char *rt_module, struct rb_err *
     return err->code;
 }
 
+/* Of the whole run, in seconds; 0: none. */
+static double time_limit(const struct rb_run *run)
+{
+    struct rb_slice timeout = rb_json_member(run->header_json, strlen(run->header_json), "timeout");
+    return timeout.p ? strtod(timeout.p, NULL) : 0;
+}
+
+int64_t rb_stage_deadline(const struct rb_run *run)
+{
+    double seconds = time_limit(run);
+    return seconds > 0 ? run->stage->began + (int64_t)(seconds * 1e6) : 0;
+}
+
+void rb_stage_time_over(struct rb_run *run)
+{
+    on_deadline(&run->deadline_timer);
+}
+
 int rb_run_begin(struct rb_run *run, struct rb_err *err)
 {
     struct rb_host *h = run->host;
     struct rb_journal_watch watch = {on_journal_event, on_journal_failed, run};
     rb_journal_watch(run->journal, &watch);
     rb_host_watch(h);
-    int rc = rb_run_spawn_root(run, NULL, err);
+    int rc = rb_run_spawn_root(run, run->stage ? run->stage->root : NULL, err);
     if (rc)
         return rc;
     rb_vault_forget(h);
     rb_list_push(&h->runs, &run->link);
-    double seconds = 0;
-    struct rb_slice timeout = rb_json_member(run->header_json, strlen(run->header_json), "timeout");
-    if (timeout.p)
-        seconds = strtod(timeout.p, NULL);
+    double seconds = time_limit(run);
     const struct rb_recorded *retry = rb_replay_last(&run->replay, "run.retry");
     int64_t now = rb_clock_wall(), from = run->retrying ? now : retry ? retry->at : run->created;
     if (seconds > 0) /* the wall clock decides: it is the same after a resume; a retry has the whole time again */

@@ -8,6 +8,7 @@
 #include "store/journal.h"
 
 struct rb_host;
+struct rb_stage;
 
 /* Whoever shows a run. Any member may be NULL. Called on the loop; must not call back into the run except where
  * said. */
@@ -97,6 +98,7 @@ struct rb_run_options {
     int64_t notice_after_ms;     /* a question is told of when it is unanswered for so long: 0 at once */
     int64_t wait_ms;             /* how long to stay when only a person can go on: 0 leave at once, -1 for ever */
     struct rb_observer observer; /* copied */
+    struct rb_stage *stage;      /* of a test: what stands in for the world (stage.h), borrowed; NULL */
 };
 
 /* Reads the file, its header and its literal requires, checks the parameters, writes the first event durably and starts

@@ -88,6 +88,23 @@ void rb_run_update_state(struct rb_run *run)
     }
 }
 
+struct rb_stage *rb_stage_of(lua_State *L)
+{
+    return rb_run_of(L)->stage;
+}
+
+bool rb_stage_idle(const struct rb_run *run)
+{
+    if (run->mode != RB_RUN_LIVE || run->again || run->stop_status || !rb_list_empty(&run->ready))
+        return false;
+    RB_LIST_EACH (it, &run->ops) {
+        const struct rb_effect *e = RB_CONTAINER(it, struct rb_effect, link);
+        if (e->state != RB_EFFECT_RUNNING || e->cancel_wanted)
+            return false;
+    }
+    return true;
+}
+
 void rb_run_state_init(struct rb_run *run)
 {
     rb_timer_init(&run->wait_timer, run->host->loop, on_wait_over);

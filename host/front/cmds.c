@@ -1,6 +1,7 @@
 /* Owns the order of the commands in the overview. A new command: its file, its row there, its name here. */
 #include "front/cmds.h"
 
+/* clang-format off */
 const struct rb_cmd *const rb_cmds[] = {
     &rb_cmd_run,
     &rb_cmd_resume,
@@ -22,6 +23,7 @@ const struct rb_cmd *const rb_cmds[] = {
     &rb_cmd_list,
     &rb_cmd_describe,
     &rb_cmd_check,
+    &rb_cmd_test,
     &rb_cmd_verify,
     &rb_cmd_head,
     &rb_cmd_export,
@@ -38,3 +40,4 @@ const struct rb_cmd *const rb_cmds[] = {
     &rb_cmd_man,
     NULL,
 };
+/* clang-format on */

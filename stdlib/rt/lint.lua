@@ -13,6 +13,12 @@ local M = {}
 
 local BITWISE = { ["~"] = true, ["|"] = true, ["&"] = true }
 
+-- In a file of tests the globals that LuaUnit looks for are the file's own.
+local function is_tests_own(node, file)
+    local name = node.tag == "Name" and tree.global_path(node)
+    return name and name:find "^[Tt]est" and (file:match "[^/]*$"):find "^test_" and true or false
+end
+
 -- A global name, or a field of a library: (node of kind Name or Index, the node around it).
 local function check_global(node, above, report)
     local path = tree.global_path(node)
@@ -43,10 +49,10 @@ local function check_global(node, above, report)
     end
 end
 
-local function check_set(node, report)
+local function check_set(node, report, file)
     for i = 1, node.n do
         local target = node[i]
-        local path = tree.global_path(target)
+        local path = not is_tests_own(target, file) and tree.global_path(target)
         target.assigned = true
         if path and target.tag == "Name" then
             local word = node.is_function and "local function" or "local"
@@ -168,7 +174,7 @@ function M.check(text, file)
     tree.walk(root, function(node, above)
         local tag = node.tag
         if tag == "Set" then
-            check_set(node, report)
+            check_set(node, report, file)
         elseif tag == "Binary" then
             check_bitwise(node, report)
         elseif tag == "Call" or tag == "Method" then
@@ -178,7 +184,7 @@ function M.check(text, file)
             if tag == "Call" then
                 options.check_call(node, path, report)
             end
-        elseif (tag == "Name" or tag == "Index") and not node.assigned then
+        elseif (tag == "Name" or tag == "Index") and not node.assigned and not is_tests_own(node, file) then
             check_global(node, above, report)
         end
     end)

@@ -152,7 +152,7 @@ class Page:
             elif commands:
                 commands[-1][1].append(text.rstrip())
         for command, expected in commands:
-            self.ran |= {name for name in self.written if name in command}
+            self.ran |= {name for name in self.written if name in command or command == f"rbhost test {name.rpartition('/')[0]}"}
             status, out = self.sh(self.real(command))
             got = [x for x in out.splitlines() if "Killed" not in x]
             while got and not got[-1].strip():
@@ -183,8 +183,8 @@ class Page:
     def end(self):
         for name in sorted(self.written - self.ran):
             text = (self.folder / name).read_text()
-            used = any(re.search(rf"""require *\(?["']{name[:-4].replace("/", ".")}["']""", p.read_text())
-                       for p in self.folder.glob("*.lua"))
+            by = rf"""require *\(?["']{name[:-4].replace("/", ".")}["']|mock.run\("[./]*{name.rpartition("/")[2]}["]"""
+            used = any(re.search(by, p.read_text()) for p in self.folder.rglob("*.lua"))
             check(f"{self.name}: {name} is used", used, text)
         status, out = self.sh("rbhost verify")
         whole = status == 0 or not (self.folder / ".state").exists()
