@@ -197,6 +197,14 @@ static bool hosts_line(struct rb_buf *out, const json_t *lists)
     return true;
 }
 
+/* A sleep that was cut short since nobody waits for it any more: no failure, and nothing to be told. */
+static bool is_cut_sleep(const struct rb_event *ev, const struct rb_node *p, const json_t *data)
+{
+    const char *kind = get(json_object_get(data, "error"), "kind");
+    return strcmp(ev->kind, "result") == 0 && p && p->op && strncmp(p->op, "sleep", 5) == 0 && kind &&
+           strcmp(kind, "cancelled") == 0;
+}
+
 static bool record_line(struct rb_buf *out, const struct rb_event *ev, const struct rb_node *p, const json_t *data)
 {
     const char *op = get(data, "op");
@@ -204,6 +212,12 @@ static bool record_line(struct rb_buf *out, const struct rb_event *ev, const str
         return false;
     if (op && strcmp(op, "ssh.hosts") == 0)
         return hosts_line(out, json_object_get(data, "value"));
+    if (op && (strcmp(op, "timeout") == 0 || strcmp(op, "race") == 0)) {
+        add_word(out, op);
+        rb_text_value(out, json_object_get(data, "value"));
+        rb_buf_adds(out, *op == 't' ? " are over" : " was first");
+        return true;
+    }
     other_line(out, ev, p, data);
     return true;
 }
@@ -255,6 +269,8 @@ bool rb_plain_event(struct rb_buf *out, const char *run, const struct rb_event *
     char at[12];
     size_t before = out->len;
     bool shown = true;
+    if (is_cut_sleep(ev, node, data))
+        return false;
     rb_text_clock(ev->at, at);
     rb_buf_addf(out, "%s  ", at);
     for (size_t i = 0; i < RB_COUNT(texts); i++) {
