@@ -134,9 +134,9 @@ static void forget(struct batch *b)
     struct rb_err err;
     if (!rb_ssh_place_read(b->place, strlen(b->place), &w, &place, &err)) {
         struct rb_ssh_target target = rb_ssh_where_target(&w);
-        const char *known = rb_ssh_recall(b->keeper->loop, &target, RB_SSH_PLACE);
         bool over = rb_json_member_true(b->place, strlen(b->place), "over");
-        if (known && *known && !rb_far_forget(&place, (const char *const *)b->ids, over, &r, &err) &&
+        if (rb_ssh_stands(b->keeper->loop, &target) &&
+            !rb_far_forget(&place, (const char *const *)b->ids, over, &r, &err) &&
             rb_ssh_say(b->keeper->loop, &target, &r, on_forgotten, b->keeper, &err))
             b->keeper->asked++;
     }

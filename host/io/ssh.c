@@ -599,6 +599,20 @@ void rb_ssh_close(struct rb_ssh *s)
     rb_ssh_session_end(s, RB_SSH_NOT_STARTED, RB_SSH_WHY_NONE, "it was let go of before it was sent");
 }
 
+static bool stands(const struct dest *d)
+{
+    RB_LIST_EACH (l, &d->masters)
+        if (RB_CONTAINER(l, struct rb_ssh_master, link)->state == RB_SSH_MASTER_UP)
+            return true;
+    return false;
+}
+
+bool rb_ssh_stands(struct rb_loop *loop, const struct rb_ssh_target *target)
+{
+    struct rb_loop_guest *g = rb_loop_guest_find(loop, release);
+    return g && stands(dest_of(RB_CONTAINER(g, struct pool, guest), target));
+}
+
 void rb_ssh_remember(struct rb_loop *loop, const struct rb_ssh_target *target, enum rb_ssh_fact fact, const char *text)
 {
     struct rb_loop_guest *g = rb_loop_guest_find(loop, release);
@@ -607,9 +621,8 @@ void rb_ssh_remember(struct rb_loop *loop, const struct rb_ssh_target *target, e
     struct dest *d = dest_of(RB_CONTAINER(g, struct pool, guest), target);
     free(d->known[fact]);
     d->known[fact] = NULL;
-    RB_LIST_EACH (l, &d->masters)
-        if (RB_CONTAINER(l, struct rb_ssh_master, link)->state == RB_SSH_MASTER_UP && !d->known[fact])
-            d->known[fact] = rb_strdup(text);
+    if (stands(d))
+        d->known[fact] = rb_strdup(text);
 }
 
 const char *rb_ssh_recall(struct rb_loop *loop, const struct rb_ssh_target *target, enum rb_ssh_fact fact)

@@ -97,6 +97,9 @@ int rb_ssh_start(struct rb_loop *loop, const struct rb_ssh_options *opt, struct 
  * whoever wants it ended says so over there in another session. */
 void rb_ssh_close(struct rb_ssh *s);
 
+/* Whether a connection to it stands, so that a session would call nobody. */
+bool rb_ssh_stands(struct rb_loop *loop, const struct rb_ssh_target *target);
+
 /* A text that was found out about the machine behind a target and holds as long as a connection to it stands: kept
  * with its master, gone when that dies. recall: borrowed until the next turn, NULL when nothing is known. */
 enum rb_ssh_fact { RB_SSH_PLACE, RB_SSH_SHELL, RB_SSH_FACTS };

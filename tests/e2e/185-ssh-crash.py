@@ -185,6 +185,16 @@ check("leave no output over there", not any("secret output" in p.read_text(error
 check("and no receipt", not [n for n in left if "/receipts/" in f"/{n}" and not n.endswith("/id")], left)
 
 c = lab.case("""
+    ssh("web02", { "echo", "secret output" })
+    local ok, e = pcall(ssh, "web02", { "true" }, { cwd = "/no/such/folder" })
+    print(ok, e.kind, e.outcome)
+""")
+ends("a command that is refused right behind one that is over", c.run(), 0)
+eq("is not started", words(c), ["false  ssh.not_found  not_started"])
+left = lab.receipts("web02")
+check("and does not keep the other's output over there", not any("secret output" in p.read_text(errors="replace") for p in left.values()), left)
+
+c = lab.case("""
     ssh("web03", { "true" })
     ssh("web03", [[rm -rf "@LAB@/home/web03/.local"]], { survive = false })
     local ok, e = pcall(ssh, "web03", "echo lost >>@LAB@/world")
