@@ -174,6 +174,19 @@ c.rb("--config", "config.lua", "run", c.name)
 ends("exported", c.rb("export", c.id, "-o", "run.rbrun"), 0)
 eq("nothing is in an exported run", leaks(c), [])
 
+def end_of(c, name, *more):
+    """All that can be said of a parked run goes into files, as do its backup and its export; it is resumed to its end."""
+    for args in (("show", "-v", c.id), ("show", "--json", c.id), ("log", c.id), ("log", "--json", c.id), ("status", c.id), *more):
+        r = c.rb("--config", "config.lua", *args)
+        c.write("said-" + "-".join(args[:2]).replace("/", ""), r.stdout + r.stderr)
+    c.rb("journal", "backup", "backup.db")
+    c.rb("signal", c.id, "go")
+    r = c.rb("--config", "config.lua", "resume", c.id, "-v")
+    c.write("said-resume", r.stdout + r.stderr)
+    eq(f"{name}: resumed, it ends with its error", r.returncode, 1)
+    ends(f"{name}: exported", c.rb("export", c.id, "-o", "run.rbrun"), 0)
+
+
 # -- http, sql, file, notify, a DSN: the world has the secret, and says it wherever it can
 
 
@@ -288,16 +301,7 @@ check("primitives: the world has it, in the path of a webhook too",
 check("primitives: the database and the file have it", "file" in found_in((c.dir / "held/t.sqlite").read_bytes())
       and "file" in found_in((c.dir / "held/written").read_bytes()))
 park(c, p)
-for args in (("show", "-v", c.id), ("show", "--json", c.id), ("log", c.id), ("log", "--json", c.id), ("status", c.id),
-             ("config", "show"), ("config", "show", "--origin"), ("config", "show", "--json"), ("doctor",)):
-    r = c.rb("--config", "config.lua", *args)
-    c.write("said-" + "-".join(args[:2]).replace("/", ""), r.stdout + r.stderr)
-c.rb("journal", "backup", "backup.db")
-c.rb("signal", c.id, "go")
-r = c.rb("--config", "config.lua", "resume", c.id, "-v")
-c.write("said-resume", r.stdout + r.stderr)
-eq("primitives: resumed, it ends with its error", r.returncode, 1)
-ends("primitives: exported", c.rb("export", c.id, "-o", "run.rbrun"), 0)
+end_of(c, "primitives", ("config", "show"), ("config", "show", "--origin"), ("config", "show", "--json"), ("doctor",))
 ends("primitives: the journal is in order", c.rb("verify"), 0)
 eq("primitives: nothing is in any file: journal, log, backup, export, output", leaks(c), [])
 server.shutdown()
@@ -305,30 +309,6 @@ server.server_close()
 
 # -- ssh: env, stdin, a password for sudo, uploads; an argument is refused. Both machines are searched
 
-SUDO = r"""#!/bin/sh
-echo "sudo $*" >>"$LAB/sudo.log"
-ask= only=
-while :; do
-    case $1 in
-    -n) ask=no; shift ;;
-    -S) ask=yes; shift ;;
-    -l | -v) only=1; shift ;;
-    --preserve-env=*) shift ;;
-    -p) shift 2 ;;
-    --) shift; break ;;
-    *) break ;;
-    esac
-done
-if [ "$ask" = yes ]; then
-    IFS= read -r word
-    [ "$word" = "$(cat "$LAB/held/password")" ] || { echo 'sudo: 1 incorrect password attempt' >&2; exit 1; }
-else
-    echo 'sudo: a password is required' >&2
-    exit 1
-fi
-[ -z "$only" ] || exit 0
-exec "$@"
-"""
 SSH = r"""
 local s, pw = secret "file", secret "command"
 local function try(f, ...)
@@ -361,11 +341,7 @@ signal "go"
 error("it ends with " .. tostring(s))
 """
 with Lab(1) as lab:
-    for name, text in (("tools/sudo", SUDO), ("held/password", CANARY["command"] + "\n")):
-        (lab.dir / name).parent.mkdir()
-        (lab.dir / name).write_text(text)
-    (lab.dir / "tools/sudo").chmod(0o755)
-    lab.set(SetEnv=f"PATH={lab.dir}/tools:/usr/bin:/bin")
+    lab.stand_in_sudo(CANARY["command"])
     c = case(SSH)
     c.write("config.lua", f"""return {{ ssh = {{ config = "{lab.config}" }}, secrets = {{ file = {{ file = "@DIR@/held/file" }},
         command = {{ command = {{ "cat", "@DIR@/held/command" }} }} }} }}""")
@@ -403,15 +379,7 @@ with Lab(1) as lab:
     c.write("go", "")
     waits(c)
     park(c, p)
-    for args in (("show", "-v", c.id), ("show", "--json", c.id), ("log", c.id), ("log", "--json", c.id), ("status", c.id)):
-        r = c.rb("--config", "config.lua", *args)
-        c.write("said-" + "-".join(args[:2]).replace("/", ""), r.stdout + r.stderr)
-    c.rb("journal", "backup", "backup.db")
-    c.rb("signal", c.id, "go")
-    r = c.rb("--config", "config.lua", "resume", c.id, "-v")
-    c.write("said-resume", r.stdout + r.stderr)
-    eq("ssh: resumed, it ends with its error", r.returncode, 1)
-    ends("ssh: exported", c.rb("export", c.id, "-o", "run.rbrun"), 0)
+    end_of(c, "ssh")
     eq("ssh: nothing is in any file: journal, log, backup, export, output", leaks(c) + far_leaks(), [])
 
 # -- a core dump, and the memory as others see it

@@ -184,35 +184,7 @@ contains("and in a text of the shell, too", said[3], "is a secret: every user of
 
 # -- sudo: a program of that name, since the real one needs rights
 
-tools = lab.dir / "tools"
-tools.mkdir()
-(tools / "sudo").write_text(r"""#!/bin/sh
-echo "sudo $*" >>"$LAB/sudo.log"
-ask= only=
-while :; do
-    case $1 in
-    -n) ask=no; shift ;;
-    -S) ask=yes; shift ;;
-    -k) shift ;;
-    -l | -v) only=1; shift ;;
-    --preserve-env=*) shift ;;
-    -p) shift 2 ;;
-    --) shift; break ;;
-    *) break ;;
-    esac
-done
-if [ "$ask" = yes ]; then
-    read -r word
-    [ "$word" = "open-sesame-1" ] || { echo 'sudo: 1 incorrect password attempt' >&2; exit 1; }
-elif [ -e "$LAB/sudo.asks" ]; then
-    echo 'sudo: a password is required' >&2
-    exit 1
-fi
-[ -z "$only" ] || exit 0
-AS_ROOT=1 exec "$@"
-""")
-(tools / "sudo").chmod(0o755)
-lab.set(SetEnv=f"PATH={tools}:/usr/bin:/bin")
+lab.stand_in_sudo("open-sesame-1", asks=False)
 c = lab.case(r"""
     print(ssh("web01", "echo $AS_ROOT $A; cat", { sudo = true, stdin = "in", env = { A = "b" } }).stdout)
     print(ssh("web01", { "sh", "-c", "echo $AS_ROOT" }, { sudo = true, read = true }).stdout)

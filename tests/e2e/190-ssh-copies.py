@@ -71,36 +71,9 @@ lab.prints("an account without a shell", """
           for o, c in (("unknown", ""), ("failed", ""), ("not_started", "exit code 7: "))])
 lab.set(ForceCommand=None)
 
-# -- sudo: a program of that name, as in 180
+# -- sudo
 
-tools = lab.dir / "tools"
-tools.mkdir()
-(tools / "sudo").write_text(r"""#!/bin/sh
-echo "sudo $*" >>"$LAB/sudo.log"
-ask= only=
-while :; do
-    case $1 in
-    -n) ask=no; shift ;;
-    -S) ask=yes; shift ;;
-    -l | -v) only=1; shift ;;
-    -p) shift 2 ;;
-    --) shift; break ;;
-    *) break ;;
-    esac
-done
-if [ "$ask" = yes ]; then
-    IFS= read -r word
-    [ "$word" = "open sesame" ] || { echo 'sudo: 1 incorrect password attempt' >&2; exit 1; }
-    [ ! -e "$LAB/tickets" ] || : >"$LAB/ticket"
-elif [ ! -e "$LAB/ticket" ]; then
-    echo 'sudo: a password is required' >&2
-    exit 1
-fi
-[ -z "$only" ] || exit 0
-AS_ROOT=1 exec "$@"
-""")
-(tools / "sudo").chmod(0o755)
-lab.set(SetEnv=f"PATH={tools}:/usr/bin:/bin")
+lab.stand_in_sudo("open sesame")
 SUDO = """
     local function try(f, o) local ok, r = pcall(f, "web01", o) return ok and (r.content or r.size) or r.kind .. " " .. r.outcome .. " " .. r.message end
     print(try(ssh.upload, { content = "x", to = "@LAB@/far/x", sudo = true }))

@@ -10,6 +10,34 @@ from book import Case
 from lib import TMP, check, eq
 
 
+SUDO = r"""#!/bin/sh
+echo "sudo $*" >>"$LAB/sudo.log"
+ask= only=
+while :; do
+    case $1 in
+    -n) ask=no; shift ;;
+    -S) ask=yes; shift ;;
+    -k) shift ;;
+    -l | -v) only=1; shift ;;
+    --preserve-env=*) shift ;;
+    -p) shift 2 ;;
+    --) shift; break ;;
+    *) break ;;
+    esac
+done
+if [ "$ask" = yes ]; then
+    IFS= read -r word
+    [ "$word" = "$(cat "$LAB/held/sudo")" ] || { echo 'sudo: 1 incorrect password attempt' >&2; exit 1; }
+    [ ! -e "$LAB/tickets" ] || : >"$LAB/ticket"
+elif [ -e "$LAB/sudo.asks" ] && [ ! -e "$LAB/ticket" ]; then
+    echo 'sudo: a password is required' >&2
+    exit 1
+fi
+[ -z "$only" ] || exit 0
+AS_ROOT=1 exec "$@"
+"""
+
+
 class Lab(sshd.Server):
     def __init__(self, hosts=1, **options):
         super().__init__(TMP / "lab", hosts=hosts, **options)
@@ -30,6 +58,17 @@ class Lab(sshd.Server):
         check(name, got == want and r.returncode == rc,
               f"got:  {got!r}\nwant: {want!r}\nexit {r.returncode}, want {rc}\n{r.stdout}{r.stderr}")
         return c
+
+    def stand_in_sudo(self, password, asks=True):
+        """A program of that name on all hosts, since the real one needs rights. It writes sudo.log, asks for the password
+        while there is `sudo.asks`, and gives tickets while there is `tickets`."""
+        for name, text in (("tools/sudo", SUDO), ("held/sudo", password + "\n")):
+            (self.dir / name).parent.mkdir(exist_ok=True)
+            (self.dir / name).write_text(text)
+        (self.dir / "tools/sudo").chmod(0o755)
+        if asks:
+            (self.dir / "sudo.asks").touch()
+        self.set(SetEnv=f"PATH={self.dir}/tools:/usr/bin:/bin")
 
     def receipts(self, host=None):
         """Folders of receipts that are there, and the files in them."""
