@@ -342,4 +342,15 @@ prints(
     """,
     "sound",
 )
+# -- what the lines say of it
+
+c = Case("""
+    timeout("9s", function() exec { "true" } end)
+    print(pcall(timeout, "20ms", function() sleep "9s" end))
+    race { a = function() sleep "9s" end, b = function() return 2 end }
+""")
+lines = [line[10:] for line in c.run().stdout.splitlines()]
+eq("sleeps that nobody waits for any more are no failures", [line for line in lines if line.startswith("failed")], [])
+eq("a time-out and the winner of a race are told", [line for line in lines if line.split()[0] in ("timeout", "race")],
+   ["timeout   20ms are over", "race      b was first"])
 finish()

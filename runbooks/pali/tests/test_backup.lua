@@ -26,10 +26,7 @@ end
 
 local function backup(m, more)
   local params = { data = pali.DATA, backups = BACKUPS, schedule = "pali-backup.timer", every = "26h" }
-  for k, v in pairs(more or {}) do
-    params[k] = v
-  end
-  return pali.run(m, "backup", params)
+  return pali.run(m, "backup", params, more)
 end
 
 --- A backup that was taken this long before.

@@ -24,10 +24,7 @@ local function deploy(m, more)
     tenant = "probe",
     token = pali.TOKEN,
   }
-  for k, v in pairs(more or {}) do
-    params[k] = v
-  end
-  return pali.run(m, "deploy", params)
+  return pali.run(m, "deploy", params, more)
 end
 
 TestDeploy = {}

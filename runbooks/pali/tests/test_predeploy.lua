@@ -47,10 +47,7 @@ local function predeploy(m, more)
     drill = DRILL,
     change_window = "24h",
   }
-  for k, v in pairs(more or {}) do
-    params[k] = v
-  end
-  return pali.run(m, "predeploy", params)
+  return pali.run(m, "predeploy", params, more)
 end
 
 --- A fault is found by its row and by no other.

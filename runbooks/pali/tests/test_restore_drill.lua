@@ -57,10 +57,7 @@ local function drill(m, more)
     tenant = "drill",
     token = pali.TOKEN,
   }
-  for k, v in pairs(more or {}) do
-    params[k] = v
-  end
-  return pali.run(m, "restore-drill", params)
+  return pali.run(m, "restore-drill", params, more)
 end
 
 local function is_cleared(m)

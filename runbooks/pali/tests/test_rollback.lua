@@ -26,10 +26,7 @@ local function rollback(m, more)
     tenant = "probe",
     token = pali.TOKEN,
   }
-  for k, v in pairs(more or {}) do
-    params[k] = v
-  end
-  return pali.run(m, "rollback", params)
+  return pali.run(m, "rollback", params, more)
 end
 
 TestRollback = {}

@@ -120,8 +120,12 @@ end
 ---@param m table
 ---@param name string
 ---@param params table
+---@param more table? parameters that this test gives, or has other values for
 ---@return table run
-function M.run(m, name, params)
+function M.run(m, name, params, more)
+  for k, v in pairs(more or {}) do
+    params[k] = v
+  end
   return mock.run("../" .. name .. ".lua", {
     params = params,
     file = m.files,
